@@ -37,16 +37,15 @@ def evaluate(
 
     settings = for_reading(load(data_dir=data_dir))
     with open_facts(settings) as facts:
-        from cli.experiment_design import biggest_tenant, design
         from evaluation.off_policy import Refused
         from reports import policy_value
         from reports.evidence import load as load_evidence
         from reports.render import out, print_json
 
-        chosen = tenant if tenant is not None else biggest_tenant(facts)
-        evidence, window = load_evidence(facts.frame, chosen), design(facts, settings, chosen).window
+        chosen = tenant if tenant is not None else facts.biggest_tenant()
+        evidence = load_evidence(facts.frame, chosen)
     try:
-        found, logged = policy_value.estimate(evidence, policy, trigger, window)
+        found, logged = policy_value.estimate(evidence, policy, trigger)
     except policy_value.UnknownTriggerError as error:
         raise typer.BadParameter(str(error), param_hint="'--trigger'") from None
     best = found["dr"]

@@ -217,7 +217,6 @@ def _try(
 
 def _worth(settings: Settings, tenant: str, after: Any, since: int | None, to: int | None) -> tuple[Any, Any, str]:
     """What model calls cost, and the value of the other catalog's choices; without logged outcomes a sentence that says so."""
-    from cli.experiment_design import design
     from cli.stores import open_facts
     from evaluation.what_if import worth
     from local.data_dir import DataDir
@@ -227,10 +226,10 @@ def _worth(settings: Settings, tenant: str, after: Any, since: int | None, to: i
     if settings.clickhouse_url is None and not DataDir(settings.data_dir).state.exists():
         return Cost(0, 0), None, "No job has written its decisions and their outcomes into ClickHouse."
     with open_facts(settings) as facts:
-        evidence, window = load_evidence(facts.frame, tenant), design(facts, settings, tenant).window
+        evidence = load_evidence(facts.frame, tenant)
     decided = evidence.decisions["outcome"].eq("decided").sum()
     cost = Cost(int(evidence.llm_calls["cost_micros"].sum()), int(decided) if evidence.llm_calls.height else 0)
-    return cost, worth(evidence, after, window=window, since=since, until=to), ""
+    return cost, worth(evidence, after, since=since, until=to), ""
 
 
 def _keys(settings: Settings) -> Any:

@@ -36,7 +36,6 @@ def report(
     with open_facts(settings) as facts:
         from rich.text import Text
 
-        from cli.experiment_design import design
         from reports import live
         from reports.plots import draw_all
         from reports.render import out, print_json
@@ -45,7 +44,7 @@ def report(
         people = "SELECT tenant_id FROM people_final WHERE experiment_group != 'merged' GROUP BY tenant_id ORDER BY count() DESC, tenant_id"
         known = [row["tenant_id"] for row in facts.rows(people)]
         chosen = tenant if tenant is not None else next(iter(known), "default")
-        found = live.build(facts, chosen, design(facts, settings, chosen)) if chosen in known else None
+        found = live.build(facts, chosen) if chosen in known else None
         drawn = []
         if found is not None and plots is not None:
             with writing(plots):

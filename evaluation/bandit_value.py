@@ -67,10 +67,10 @@ class Curves:
     against_best_policy: Floats
 
 
-def exposed(evidence: Evidence, truth: SealedTruth, window: int = DAY) -> Exposed:
+def exposed(evidence: Evidence, truth: SealedTruth) -> Exposed:
     """Join the truth's exposures with the adaptive group's decisions; the first exposure of a decision counts.
 
-    A reward counts as observed once the attribution ``window`` (ms) has passed, as in ``logged.py``.
+    A reward counts as observed once the attribution window has passed, as in ``logged.py``.
     """
     seen = {exposure.decision_id: exposure for exposure in reversed(truth.exposures())}
     shown = pl.DataFrame(
@@ -81,9 +81,10 @@ def exposed(evidence: Evidence, truth: SealedTruth, window: int = DAY) -> Expose
         evidence.decisions.filter((pl.col("outcome") == "decided") & (pl.col("experiment_group") == ADAPTIVE))
         .join(shown, on="decision_id")
         .join(ends(evidence.outcomes), on="decision_id", how="left", maintain_order="left")
+        .join(evidence.promised("attribution_window_ms", DAY), on="decision_id", maintain_order="left")
         .sort("shown_at", "decision_id")
     )
-    known = pl.when(pl.col("shown_at") + window <= evidence.until).then(pl.col("reward")).fill_null(float("nan"))
+    known = pl.when(pl.col("shown_at") + pl.col("promised") <= evidence.until).then(pl.col("reward")).fill_null(float("nan"))
     log = from_frame(frame.with_columns(reward=known))
     expected = np.array(
         [[seen[decision].expected.get(arm, 0.0) for arm in log.arms] for decision in frame["decision_id"]], dtype=np.float64

@@ -111,6 +111,7 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
         "exploration_floor": _REAL,
         "attribution_window_ms": pl.Int64(),
         "template_share": _REAL,
+        "strict_paths": pl.List(_TEXT),
     },
 }
 """Table -> columns that the statistics read. Frames may hold more columns."""
@@ -123,6 +124,7 @@ _OPTIONAL: Final = {
     ("signals", "evidence"),
     ("progress", "position"),
     ("recommendations", "ui_component"),
+    ("catalogs", "strict_paths"),
 }
 
 Rows = pl.DataFrame | Sequence[Mapping[str, Any]]
@@ -226,6 +228,12 @@ class Evidence:
         promises = self.catalogs.select("catalog_version", promised=pl.col(column))
         made = self.decisions.select("decision_id", "catalog_version").join(promises, on="catalog_version", how="left")
         return made.select("decision_id", pl.col("promised").fill_null(default))
+
+    def in_force(self) -> dict[str, Any]:
+        """Return the row of the catalog that made the newest decision; empty where it is not known."""
+        newest = self.decisions.sort("decided_at", "decision_id").tail(1)
+        known = self.catalogs.join(newest, on="catalog_version", how="semi")
+        return known.row(0, named=True) if known.height else {}
 
 
 def ends(outcomes: pl.DataFrame) -> pl.DataFrame:

@@ -57,19 +57,22 @@ class Logged:
         )
 
 
-def logged(evidence: Evidence, window: int = DAY) -> Logged:
-    """Read the adaptive group's shown decisions whose attribution ``window`` (ms) has closed, in order of time.
+def logged(evidence: Evidence) -> Logged:
+    """Read the adaptive group's shown decisions whose attribution window has closed, in order of time.
 
-    A success is known when it happens, a failure only when the window closes. Among the newest decisions only successes have ended, and
-    counting them would bias every value upwards. So a decision counts only after its window has closed.
+    The window is that of the decision's catalog; a day where it is not known. A success is known when it happens, a failure only when the
+    window closes. Among the newest decisions only successes have ended, and counting them would bias every value upwards. So a decision
+    counts only after its window has closed.
     """
-    return from_frame(logged_frame(evidence, window))
+    return from_frame(logged_frame(evidence))
 
 
-def logged_frame(evidence: Evidence, window: int = DAY) -> pl.DataFrame:
+def logged_frame(evidence: Evidence) -> pl.DataFrame:
     """Return the decisions that ``logged`` reads as a table, each with its ``reward``."""
     decided = evidence.decisions.filter((pl.col("outcome") == "decided") & (pl.col("experiment_group") == ADAPTIVE))
-    shown = evidence.outcomes.filter((pl.col("kind") == "shown") & (pl.col("occurred_at") + window <= evidence.until))
+    windows = evidence.promised("attribution_window_ms", DAY)
+    shown = evidence.outcomes.filter(pl.col("kind") == "shown").join(windows, on="decision_id")
+    shown = shown.filter(pl.col("occurred_at") + pl.col("promised") <= evidence.until)
     return (
         decided.join(ends(evidence.outcomes), on="decision_id")
         .join(shown, on="decision_id", how="semi")

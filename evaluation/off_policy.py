@@ -31,7 +31,6 @@ from evaluation.logged import Logged, logged
 from evaluation.outcome_model import predict_sequentially
 from evaluation.policies import Policy, greedy, parse
 from evaluation.sequences import mixture_scale
-from state.duration import DAY
 from state.quantity import count
 
 Method = Literal["ips", "snips", "dr", "stabilised"]
@@ -67,13 +66,13 @@ class Refused:
     effective: float
 
 
-def evaluate_named(evidence: Evidence, text: str, *, method: Method = "dr", window: int = DAY) -> Value | Refused:
-    """Value the policy given on a command line. ``window``: the catalog's attribution window (ms). Raises ``PolicyError``.
+def evaluate_named(evidence: Evidence, text: str, *, method: Method = "dr") -> Value | Refused:
+    """Value the policy given on a command line. Raises ``PolicyError``.
 
     ``greedy`` learns on the first 30 % of the decisions and is valued on the rest. This is unbiased; a policy learned on all decisions
     would be somewhat better.
     """
-    log = logged(evidence, window)
+    log = logged(evidence)
     policy = parse(text)
     if policy is None:
         cut = math.floor(TRAINING_SHARE * len(log))

@@ -8,9 +8,9 @@ weights of a half-normal, which is valid for the same reason and needs no tuning
 from value to value, if it is known before the value: the factors of the product are one by one at most 1 in expectation. Where a later
 ``c`` forbids a rate l, the process of that rate ends at 0, as a supermartingale may.
 *Difference of two groups*: the augmented inverse-probability-weighted pseudo-outcome with the known probability of assignment
-(Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, arXiv:2103.06476, section 3), whose guesses are running means of the groups so far. The probability may differ from person to person: each
-pseudo-outcome has the person's own effect as its mean, so people assigned with different shares count together, and a base rate that
-changed with the shares is no effect (with one share for all it would be: Simpson's paradox).
+(Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, arXiv:2103.06476, section 3), whose guesses are running means of the groups so far. The
+probability may differ from person to person: each pseudo-outcome has the person's own effect as its mean, so people assigned with different
+shares count together, and a base rate that changed with the shares is no effect (with one share for all it would be: Simpson's paradox).
 """
 
 from __future__ import annotations

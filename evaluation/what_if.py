@@ -143,9 +143,9 @@ class Worth:
     other: Value | Refused
 
 
-def worth(evidence: Evidence, after: pl.DataFrame, *, window: int, since: int | None = None, until: int | None = None) -> Worth:
-    """Estimate it, doubly robust, from the logged decisions of the range. ``window``: attribution, ms."""
-    frame = logged_frame(evidence, window)
+def worth(evidence: Evidence, after: pl.DataFrame, *, since: int | None = None, until: int | None = None) -> Worth:
+    """Estimate it, doubly robust, from the logged decisions of the range."""
+    frame = logged_frame(evidence)
     frame = frame.filter((pl.col("decided_at") >= (since or 0)) & (pl.col("decided_at") < (until if until is not None else 2**62)))
     other = after.filter(pl.col("outcome") == "decided").unique([*_SITUATION, "decided_at"], keep="first", maintain_order=True)
     both = frame.join(

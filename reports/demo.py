@@ -16,7 +16,7 @@ from reports.evidence import load
 from reports.plots import draw_all
 from reports.render import heading, lines, number, out
 from reports.report_json import truth_json
-from reports.run_report import ExperimentDesign, build_report, read_learned
+from reports.run_report import build_report, read_learned
 from reports.run_summary import show_unused
 from reports.safe_text import plain
 from state.duration import DAY
@@ -46,7 +46,7 @@ def finish_demo(
     and ``llm``. Raises ``TruthError`` for a truth that cannot be read.
     """
     truth = _read(loop.truth, command)
-    report = build_report(load(facts.frame, TENANT), read_learned(facts.frame, TENANT), ExperimentDesign.of(loop.catalog), truth)
+    report = build_report(load(facts.frame, TENANT), read_learned(facts.frame, TENANT), truth)
     plots = draw_all(report, data_dir / "plots")
     texts = llm_examples.read(facts, TENANT)
     if not silent:

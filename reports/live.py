@@ -12,7 +12,7 @@ from reports import bandit, effect, funnel, llm, non_decisions, observing, stuck
 from reports.evidence import load
 from reports.render import lines
 from reports.report_json import report_json
-from reports.run_report import ExperimentDesign, RunReport, build_report, read_learned
+from reports.run_report import RunReport, build_report, read_learned
 from reports.safe_text import plain
 from reports.values import json_value
 from state.quantity import count
@@ -45,9 +45,9 @@ _WITHOUT_TENANT: Final = frozenset({"dead_letters_by_reason", "freshness"})
 _MOST_TENANTS: Final = 8
 
 
-def build(facts: Facts, tenant: str, design: ExperimentDesign) -> RunReport:
+def build(facts: Facts, tenant: str) -> RunReport:
     """Read the evidence of ``tenant`` and build its report."""
-    return build_report(load(facts.frame, tenant), read_learned(facts.frame, tenant), design)
+    return build_report(load(facts.frame, tenant), read_learned(facts.frame, tenant))
 
 
 def as_json(facts: Facts, report: RunReport | None, tenant: str, *, only: bool) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from evaluation.off_policy import Refused, evaluate_named
 from evaluation.policies import parse
 from reports.render import heading, hours, lines, number, percent, table
 from reports.safe_text import plain
-from state.duration import HOUR
+from state.duration import DAY, HOUR
 from state.quantity import count
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class UnknownTriggerError(Exception):
     """No decision was made upon the trigger asked for."""
 
 
-def estimate(evidence: Evidence, policy: str, trigger: str | None, window: int) -> tuple[dict[Method, Value | Refused], float | None]:
-    """Return the result of every estimator, and the mean reward of what was logged. ``window``: attribution, ms.
+def estimate(evidence: Evidence, policy: str, trigger: str | None) -> tuple[dict[Method, Value | Refused], float | None]:
+    """Return the result of every estimator, and the mean reward of what was logged.
 
     Raises ``UnknownTriggerError``.
     """
@@ -45,10 +45,11 @@ def estimate(evidence: Evidence, policy: str, trigger: str | None, window: int) 
         evidence = dataclasses.replace(evidence, decisions=evidence.decisions.filter(pl.col("trigger") == trigger))
     parse(policy)  # a policy that cannot be read is an error even where there is nothing to evaluate it on
     if not ends(evidence.outcomes).join(evidence.decisions, on="decision_id", how="semi").height:
+        window = evidence.in_force().get("attribution_window_ms", DAY)
         followed = f"no recommendation was both shown and followed for its full attribution window ({hours(window / HOUR)})"
         return dict.fromkeys(_METHODS, Refused(f"{followed}; your app reports what it shows with recommendation_shown", 0, 0.0)), None
-    rewards = logged(evidence, window).rewards
-    found = {method: evaluate_named(evidence, policy, method=method, window=window) for method in _METHODS}
+    rewards = logged(evidence).rewards
+    found = {method: evaluate_named(evidence, policy, method=method) for method in _METHODS}
     return found, float(rewards.mean()) if rewards.size else None
 
 

@@ -6,7 +6,7 @@ Most of it comes from ClickHouse alone, as on a live system. ``truth`` adds what
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -15,7 +15,7 @@ from evaluation.balance import GroupBalance, ShownBalance, people_balance, shown
 from evaluation.bandit_value import Curves, Exposed, Values, curves, exposed, last, values
 from evaluation.calibration import Calibration, calibrate_signals
 from evaluation.effect import EffectReport, effect
-from evaluation.evidence import ADAPTIVE, HOLDOUT, RULES, Evidence
+from evaluation.evidence import ADAPTIVE, HOLDOUT, Evidence
 from evaluation.frontier import Frontier, frontier
 from evaluation.integrity import Finding, check
 from evaluation.model_value import ModelValue, model_value
@@ -30,7 +30,6 @@ from state.duration import DAY
 
 if TYPE_CHECKING:
     from reports.evidence import Query
-    from state.catalog.model import Catalog
 
 _MOST_BINS: Final = 10
 _ALARMS_A_BIN: Final = 40
@@ -39,29 +38,6 @@ _DETECTOR: Final = "*"  # the row of the step statistics that is about no step
 
 LAST_SHARE: Final = 0.2
 """Of the decisions, the newest: where a learner should have learned. The bandit's values are over these."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExperimentDesign:
-    """What the catalog promises of the experiment. ``shares`` of people by group, empty where no catalog is known; ``window`` in ms.
-
-    ``template_share``: of the decisions that a model might word, those that keep their template; None where no model is asked. ``strict``:
-    the paths where the order of the steps matters.
-    """
-
-    shares: Mapping[str, float] = field(default_factory=dict)
-    floor: float = 0.0
-    window: int = DAY
-    template_share: float | None = None
-    strict: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(cls, catalog: Catalog) -> ExperimentDesign:
-        """Read it off a catalog."""
-        shares = {HOLDOUT: catalog.holdout, RULES: catalog.rules, ADAPTIVE: 1.0 - catalog.holdout - catalog.rules}
-        template_share = None if catalog.wording is None else catalog.wording.template_share
-        strict = frozenset(path.id for path in catalog.paths if path.order == "strict")
-        return cls(shares, catalog.learning.exploration_floor, catalog.limits.attribution_window, template_share, strict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +160,9 @@ def newest_shares(evidence: Evidence) -> dict[str, dict[str, float]]:
     return {trigger: dict(counts.filter(pl.col("trigger") == trigger).sort("arm").select("arm", "share").iter_rows()) for trigger in order}
 
 
-def build_report(evidence: Evidence, learned: Learned, design: ExperimentDesign, truth: SealedTruth | None = None) -> RunReport:
+def build_report(evidence: Evidence, learned: Learned, truth: SealedTruth | None = None) -> RunReport:
     """Compute everything. Takes a second or two for some thousand people."""
+    strict = frozenset(evidence.in_force().get("strict_paths") or ())
     known = truth.world.horizons if truth is not None else dict(learned.steps.select("step_id", "horizon_ms").iter_rows())
     return RunReport(
         evidence=evidence,
@@ -193,13 +170,13 @@ def build_report(evidence: Evidence, learned: Learned, design: ExperimentDesign,
         effect=effect(evidence, truth),
         groups=people_balance(evidence),
         shown=shown_balance(evidence),
-        stuck=_stuck_report(label_by_holdout(evidence, design.strict), evidence, held_out=True),
-        frontier=frontier(evidence, design.strict),
-        observed=observed(evidence, design.strict) if is_observing(evidence) else None,
+        stuck=_stuck_report(label_by_holdout(evidence, strict), evidence, held_out=True),
+        frontier=frontier(evidence, strict),
+        observed=observed(evidence, strict) if is_observing(evidence) else None,
         steps=_step_curves(evidence, known),
-        checks=check(evidence, truth, window=design.window, floor=design.floor),
-        truth=_truth_report(evidence, truth, design) if truth is not None else None,
-        model=model_value(evidence, design.template_share, window=design.window) if evidence.llm_calls.height else None,
+        checks=check(evidence, truth),
+        truth=_truth_report(evidence, truth) if truth is not None else None,
+        model=model_value(evidence) if evidence.llm_calls.height else None,
     )
 
 
@@ -218,20 +195,20 @@ def _stuck_report(episodes: pl.DataFrame, evidence: Evidence, *, held_out: bool)
     )
 
 
-def _truth_report(evidence: Evidence, truth: SealedTruth, design: ExperimentDesign) -> TruthReport:
+def _truth_report(evidence: Evidence, truth: SealedTruth) -> TruthReport:
     return TruthReport(
         stuck=_stuck_report(label_by_truth(truth, evidence.until), evidence, held_out=False),
-        bandit=_bandit_report(exposed(evidence, truth), truth, design),
+        bandit=_bandit_report(exposed(evidence, truth), truth, evidence.in_force().get("attribution_window_ms", DAY)),
         horizons=truth.world.horizons,
         changed_at=truth.world.changed_at,
     )
 
 
-def _bandit_report(shown: Exposed, truth: SealedTruth, design: ExperimentDesign) -> BanditReport | None:
+def _bandit_report(shown: Exposed, truth: SealedTruth, window: int) -> BanditReport | None:
     overall, newest = values(shown), values(last(shown, LAST_SHARE))
     if overall is None or newest is None:
         return None
-    yardstick = reference(shown, prior_for(truth.world.prior, shown), window=design.window, share=LAST_SHARE)
+    yardstick = reference(shown, prior_for(truth.world.prior, shown), window=window, share=LAST_SHARE)
     return BanditReport(overall, newest, shown, curves(shown), yardstick)
 
 

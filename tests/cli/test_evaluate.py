@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from reports.run_report import ExperimentDesign
-from state.duration import DAY
 from tests.cli.conftest import Inside, Ready
 
 
@@ -30,15 +26,6 @@ def test_estimators_stand_side_by_side(demo: Ready, inside: Inside) -> None:
         assert f"\n  {name} " in result.out
     assert "of the policy's own" in result.out
     assert max(map(len, result.out.splitlines())) <= 80
-
-
-def test_a_decision_counts_once_the_window_of_the_catalog_has_passed(demo: Ready, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = inside("evaluate", "--policy", "uniform", "--json", cwd=demo.cwd).json
-    found = {}
-    for window in (DAY, 10 * DAY):
-        monkeypatch.setattr("cli.experiment_design.design", lambda *_, window=window: ExperimentDesign(window=window))
-        found[window] = inside("evaluate", "--policy", "uniform", "--json", cwd=demo.cwd).json["decisions"]
-    assert found[10 * DAY] < found[DAY] == plain["decisions"]
 
 
 def test_too_little_evidence_is_a_sentence_and_no_number(own: Ready, inside: Inside) -> None:

@@ -13,7 +13,7 @@ from evaluation.frontier import frontier
 from evaluation.observed import Observed, observed
 from reports.observing import show_observed, summary
 from reports.plots.stuck import title
-from reports.run_report import ExperimentDesign, Learned, build_report
+from reports.run_report import Learned, build_report
 from reports.stuck import against_time_alone
 from state.duration import HOUR
 from tests.evaluation.cases import START
@@ -74,7 +74,7 @@ def test_all_figures_are_whole_where_the_names_of_steps_are_not() -> None:
     rows, scores = ([row | {"step_id": step} for row in each] for each in crowd())
     learned = Learned(_NONE, _NONE, pl.DataFrame({"step_id": [step], "horizon_ms": [float(H)]}), _NONE)
     seen = evidence(rows, scores, decisions=[request(1, "observing")], statistics=[statistic(H, step=step)])
-    report = build_report(seen, learned, ExperimentDesign())
+    report = build_report(seen, learned)
     console = Console(file=io.StringIO(), width=100)
     show_observed(console, report)
     assert isinstance(console.file, io.StringIO)

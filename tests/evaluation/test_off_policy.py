@@ -13,7 +13,7 @@ from benchmarks.coverage_off_policy import measure
 from benchmarks.coverage_worlds import ARMS, thompson_logs
 from evaluation.arrays import Floats
 from evaluation.evidence import Evidence
-from evaluation.logged import Logged, logged
+from evaluation.logged import Logged, logged, logged_frame
 from evaluation.off_policy import Method, Refused, Value, evaluate, evaluate_named
 from evaluation.policies import PolicyError, fixed, greedy, parse, table, uniform
 from state.duration import DAY
@@ -158,7 +158,23 @@ def test_early_successes_do_not_count_before_their_window_closes() -> None:
     assert len(log) == shown.height
     halfway = replace(evidence, until=cut + DAY, outcomes=evidence.outcomes.filter(pl.col("occurred_at") <= cut + DAY))
     assert len(logged(halfway)) == evidence.outcomes.filter((pl.col("kind") == "shown") & (pl.col("occurred_at") <= cut)).height
-    assert len(logged(halfway, window=1)) > len(logged(halfway))
+
+
+def test_each_decision_counts_once_the_window_of_its_own_catalog_has_closed() -> None:
+    evidence, _ = healthy_run()
+    last = int(evidence.outcomes.filter(pl.col("kind") == "shown")["occurred_at"].max())  # type: ignore[arg-type]
+    promises = {"holdout": 0.2, "rules": 0.0, "exploration_floor": 0.0, "template_share": -1.0}
+    catalogs = [{"catalog_version": name, "attribution_window_ms": window, **promises} for name, window in (("p@1", 1), ("p@2", 9 * DAY))]
+    in_turn = pl.Series([f"p@{1 + number % 2}" for number in range(evidence.decisions.height)])
+    known = Evidence.of(
+        until=last + 1,
+        decisions=evidence.decisions.with_columns(catalog_version=in_turn),
+        outcomes=evidence.outcomes,
+        catalogs=catalogs,
+    )
+    everything = logged_frame(replace(known, until=last + 9 * DAY))
+    assert everything["catalog_version"].n_unique() == 2
+    assert logged_frame(known).rows() == everything.filter(pl.col("catalog_version") == "p@1").rows()
 
 
 def test_the_log_is_read_from_shown_decisions_whose_window_has_closed() -> None:

@@ -14,7 +14,6 @@ from evaluation.off_policy import Refused, Value
 from evaluation.what_if import CHANGES, NO_TRIGGER, compare, decisions_frame, worth
 from reports.render import out
 from reports.what_if import Cost, WhatIf, as_json, show
-from state.duration import DAY
 from tests.evaluation.cases import ARMS, START, healthy_run
 
 
@@ -92,7 +91,7 @@ def evidence() -> Evidence:
 
 
 def test_the_same_catalog_earns_what_was_logged(evidence: Evidence) -> None:
-    found = worth(evidence, as_run(evidence), window=DAY)
+    found = worth(evidence, as_run(evidence))
     assert isinstance(found.other, Value)
     assert (found.elsewhere, found.uncovered) == (0, 0)
     assert found.other == found.logged
@@ -102,7 +101,7 @@ def test_the_same_catalog_earns_what_was_logged(evidence: Evidence) -> None:
 
 def test_another_policy_is_valued_by_its_own_probabilities(evidence: Evidence) -> None:
     always = as_run(evidence, arms=pl.lit([["calm"]]).list.first(), propensities=pl.lit([[1.0]]).list.first())
-    found = worth(evidence, always, window=DAY)
+    found = worth(evidence, always)
     assert isinstance(found.other, Value)
     assert isinstance(found.logged, Value)
     assert found.other.effective < found.logged.effective
@@ -113,30 +112,30 @@ def test_another_policy_is_valued_by_its_own_probabilities(evidence: Evidence) -
 
 def test_what_the_log_could_not_show_is_left_out_and_too_little_is_said_to_be(evidence: Evidence) -> None:
     new = as_run(evidence, arms=pl.lit([["new"]]).list.first(), propensities=pl.lit([[1.0]]).list.first())
-    found = worth(evidence, new, window=DAY)
+    found = worth(evidence, new)
     assert found.uncovered == found.shown > 0
     assert isinstance(found.other, Refused)
     never = as_run(evidence, arms=pl.lit([["new", *ARMS]]).list.first(), propensities=pl.lit([[0.0, 0.2, 0.3, 0.5]]).list.first())
-    assert isinstance(worth(evidence, never, window=DAY).other, Value), "an arm with probability 0 is not shown"
+    assert isinstance(worth(evidence, never).other, Value), "an arm with probability 0 is not shown"
 
 
 def test_other_moments_and_other_days_are_left_out(evidence: Evidence) -> None:
     middle = int(evidence.decisions["decided_at"].median())  # type: ignore[arg-type]
     late = as_run(evidence, decided_at=pl.col("decided_at") + (pl.col("decided_at") >= middle).cast(pl.Int64))
-    found = worth(evidence, late, window=DAY)
+    found = worth(evidence, late)
     assert found.elsewhere == logged_frame(evidence).filter(pl.col("decided_at") >= middle).height > 0
-    ranged = worth(evidence, as_run(evidence), window=DAY, since=middle)
+    ranged = worth(evidence, as_run(evidence), since=middle)
     assert ranged.shown == found.elsewhere
-    assert worth(evidence, as_run(evidence), window=DAY, until=middle).shown == found.shown - ranged.shown
+    assert worth(evidence, as_run(evidence), until=middle).shown == found.shown - ranged.shown
     first = dataclasses.replace(evidence, decisions=evidence.decisions.head(0))
-    assert isinstance(worth(first, as_run(evidence), window=DAY).other, Refused)
+    assert isinstance(worth(first, as_run(evidence)).other, Refused)
 
 
 def test_what_is_printed_and_what_is_json_say_the_same(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
     before = [decision(f"u{number}", START + number, "a") for number in range(30)]
     after = [decision(f"u{number}", START + number, reason="quiet_hours") for number in range(30)]
     compared = compare(decisions_frame(before), decisions_frame(after))
-    what = WhatIf("next", "saas", compared, Cost(5_000_000, 10), worth(evidence, as_run(evidence), window=DAY))
+    what = WhatIf("next", "saas", compared, Cost(5_000_000, 10), worth(evidence, as_run(evidence)))
     show(out(), what)
     said = " ".join(capsys.readouterr().out.split())
     assert "30 users treated differently. Recommendations: 30 before, 0 after" in said
@@ -149,7 +148,7 @@ def test_what_is_printed_and_what_is_json_say_the_same(evidence: Evidence, capsy
     assert (len(found["treated"]), found["modelDollars"]) == (30, {"before": 15.0, "after": 0.0})
     assert (found["from"][:10], found["to"]) == ("2023-11-14", None)
     assert found["value"]["other"]["interval"][0] < found["value"]["other"]["value"] < found["value"]["other"]["interval"][1]
-    nothing = worth(evidence, decisions_frame([]), window=DAY)
+    nothing = worth(evidence, decisions_frame([]))
     show(out(), what._replace(worth=nothing, cost=Cost(0, 0)))
     said = " ".join(capsys.readouterr().out.split())
     assert "too little overlap" in said
