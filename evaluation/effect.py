@@ -21,6 +21,7 @@ from statistics import NormalDist
 from typing import Final
 
 import polars as pl
+from numpy.typing import ArrayLike
 
 from evaluation.arrays import ratio
 from evaluation.evidence import ADAPTIVE, GROUPS, HOLDOUT, RULES, Evidence
@@ -171,16 +172,28 @@ def _lift(people: pl.DataFrame, treated: str, control: str, alpha: float, tuned_
     if not both.height:
         return None
     both = both.with_columns(share=_share(both, treated, control)).filter((pl.col("share") > 0.0) & (pl.col("share") < 1.0))
-    outcome, share = both["activated"].to_numpy(), both["share"].to_numpy()
-    in_treated = (both["experiment_group"] == treated).to_numpy()
-    estimate, fixed_lower, fixed_upper = difference_fixed(outcome, in_treated, share, alpha=alpha)
+    in_treated = both["experiment_group"] == treated
+    return compared(
+        (treated, control), both["activated"], in_treated, both["share"].to_numpy(), alpha=alpha, tuned_at=tuned_at, promised=promised
+    )
+
+
+def compared(
+    pair: tuple[str, str], outcome: pl.Series, in_treated: pl.Series, share: ArrayLike, *, alpha: float, tuned_at: int, promised: bool
+) -> Lift | None:
+    """Compare the outcomes (0 or 1) of two groups, ``pair``, in order; ``share`` as for ``difference``. None where nobody can be compared.
+
+    ``promised``: the shares were promised, and not observed.
+    """
+    success, treated = outcome.to_numpy(), in_treated.to_numpy()
+    estimate, fixed_lower, fixed_upper = difference_fixed(success, treated, share, alpha=alpha)
     if math.isnan(estimate):
         return None
-    path = difference(outcome, in_treated, share, alpha=alpha, tuned_at=tuned_at)
+    path = difference(success, treated, share, alpha=alpha, tuned_at=tuned_at)
     first = path.first_above(0.0) if promised else None
     return Lift(
-        treated=treated,
-        control=control,
+        treated=pair[0],
+        control=pair[1],
         lift=estimate,
         lower=float(path.lower[-1]),
         upper=float(path.upper[-1]),

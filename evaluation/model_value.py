@@ -18,9 +18,8 @@ import polars as pl
 
 from evaluation.arrays import ratio
 from evaluation.balance import GroupBalance, balance_by_design
-from evaluation.effect import Lift
+from evaluation.effect import Lift, compared
 from evaluation.evidence import Evidence, ends
-from evaluation.sequences import difference, difference_fixed
 from state.duration import DAY
 
 MODEL: Final = "model"
@@ -77,19 +76,17 @@ class ModelValue:
 def model_value(
     evidence: Evidence, template_share: float | None = None, *, window: int = DAY, alpha: float = 0.05, tuned_at: int = 5_000
 ) -> ModelValue:
-    """Compare the two groups. ``template_share``: the promised share of templates; without it the observed share is used, which makes the
-    always-valid interval approximate, and the balance is not tested. ``window``: of attribution, in ms. Both count where the catalog of a
-    decision is not known. ``tuned_at`` as for ``effect``.
+    """Compare the two groups. ``template_share``: the promised share of templates. ``window``: of attribution, in ms. Both count where the
+    catalog of a decision is not known. Where no share is known, the observed one is used: the always-valid interval is then approximate,
+    nothing is claimed, and the balance is not tested. ``tuned_at`` as for ``effect``.
     """
     drawn = _drawn(evidence, template_share, window)
-    promised = drawn["share"].unique().to_list()
-    template_share = promised[0] if len(promised) == 1 else None if promised else template_share
     matured = drawn.filter("matured")
     sides = tuple(_side(drawn.filter(pl.col("experiment") == name), name) for name in DRAWN)
-    compared = drawn.filter(pl.col("shown") & (pl.col("status") == "improved")).height > 0
-    lift = _lift(matured, template_share, alpha, tuned_at) if compared else None
+    was_shown = drawn.filter(pl.col("shown") & (pl.col("status") == "improved")).height > 0
+    lift = _lift(matured, alpha, tuned_at) if was_shown else None
     incremental = per_success = at_most = None
-    why_not = _why_not(sides, lift) if compared or not sides[0].decisions else "no text by a model was shown"
+    why_not = _why_not(sides, lift) if was_shown or not sides[0].decisions else "no text by a model was shown"
     if lift is not None and not why_not:
         # Decisions with an open window have costs but no known outcome yet, so their costs are left out.
         cost = int(drawn.filter((pl.col("experiment") == MODEL) & ~pl.col("open"))["cost_micros"].sum())
@@ -105,7 +102,7 @@ def model_value(
         per_success=per_success,
         per_success_at_most=at_most,
         why_not=why_not,
-        compared=compared,
+        compared=was_shown,
     )
 
 
@@ -146,29 +143,14 @@ def _side(rows: pl.DataFrame, name: str) -> Wording:
     )
 
 
-def _lift(matured: pl.DataFrame, template_share: float | None, alpha: float, tuned_at: int) -> Lift | None:
-    with_model = (matured["experiment"] == MODEL).to_numpy()
+def _lift(matured: pl.DataFrame, alpha: float, tuned_at: int) -> Lift | None:
+    known = matured.drop_nulls("share")
+    rows = known.filter((pl.col("share") > 0) & (pl.col("share") < 1)) if known.height else matured
+    with_model = rows["experiment"] == MODEL
     if not with_model.any() or with_model.all():
         return None
-    share = float(with_model.mean())
-    if template_share is not None and 0 < template_share < 1:
-        share = 1.0 - template_share
-    success = matured["success"].to_numpy()
-    path = difference(success, with_model, share, alpha=alpha, tuned_at=tuned_at)
-    estimate, fixed_lower, fixed_upper = difference_fixed(success, with_model, alpha=alpha)
-    first = path.first_above(0.0)
-    return Lift(
-        treated=MODEL,
-        control=TEMPLATE,
-        lift=estimate,
-        lower=float(path.lower[-1]),
-        upper=float(path.upper[-1]),
-        fixed_lower=fixed_lower,
-        fixed_upper=fixed_upper,
-        claimed=first is not None,
-        claimed_after=first,
-        path=path,
-    )
+    share = (1.0 - rows["share"]).fill_null(with_model.mean()).to_numpy()
+    return compared((MODEL, TEMPLATE), rows["success"], with_model, share, alpha=alpha, tuned_at=tuned_at, promised=known.height > 0)
 
 
 def _balance(rows: pl.DataFrame) -> GroupBalance | None:
@@ -188,6 +170,6 @@ def _why_not(sides: tuple[Wording, ...], lift: Lift | None) -> str:
             return f"no decision was assigned to the {side.experiment} yet"
         if not side.matured:
             return f"no decision assigned to the {side.experiment} was shown and has a closed attribution window"
-    if lift is None or lift.lower <= 0 or lift.lift <= 0:
+    if lift is None or not lift.claimed or lift.lower <= 0 or lift.lift <= 0:
         return "a model's text is not proven to achieve more than the template"
     return ""

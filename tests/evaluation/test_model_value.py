@@ -173,3 +173,36 @@ def test_a_model_that_lowers_the_shown_rate_is_found() -> None:
     assert found.drawn.ok
     assert found.shown is not None
     assert not found.shown.ok
+
+
+def test_a_success_rate_that_changed_with_the_template_share_is_no_effect_of_the_model() -> None:
+    """A tenth keeps the template in a good month, then half in a bad one: the rates are the same within each."""
+    found = []
+    for seed in range(20):
+        good, bad = (
+            _run(2_000, dict.fromkeys(("model", "template"), rate), seed=seed, share=share) for rate, share in ((0.6, 0.1), (0.3, 0.5))
+        )
+        later = bad.llm_calls.with_columns(pl.col("asked_at") + 2_000, pl.format("e{}", "decision_id").alias("decision_id"))
+        ends = bad.outcomes.with_columns(pl.col("occurred_at") + 2_000, pl.format("e{}", "decision_id").alias("decision_id"))
+        calls = pl.concat([good.llm_calls, later])
+        promises = {"holdout": 0.0, "rules": 0.0, "exploration_floor": 0.0, "attribution_window_ms": DAY}
+        evidence = Evidence.of(
+            until=good.until,
+            llm_calls=calls,
+            outcomes=pl.concat([good.outcomes, ends]),
+            catalogs=[{"catalog_version": f"p@{share}", "template_share": share, **promises} for share in (0.1, 0.5)],
+            decisions=[_decision(row, "p@0.5" if row.startswith("e") else "p@0.1") for row in calls["decision_id"]],
+        )
+        lift = model_value(evidence).lift
+        assert lift is not None
+        found.append(lift)
+    assert sum(lift.claimed or lift.upper < 0 for lift in found) <= 1
+    assert abs(np.mean([lift.lift for lift in found])) < 0.02
+
+
+def _decision(decision: str, version: str) -> dict[str, Any]:
+    return {
+        "decision_id": decision, "user_id": "u", "experiment_group": "adaptive", "trigger": "signup", "path_id": "p", "step_id": "s",
+        "segment": "", "outcome": "decided", "reason": "", "arm": "a", "propensity": 1.0, "arms": ["a"], "propensities": [1.0],
+        "decided_at": START, "catalog_version": version,
+    }  # fmt: skip
