@@ -1,7 +1,8 @@
 """The effect of guidance by intention to treat: every person counts in the assigned group, whether guided or not.
 
-The outcome is activation within ``WINDOW`` of sign-up. Only *matured* people count, whose window has closed; newer people had less time
-and would bias the rates. People are ordered by sign-up, which is the order of maturing.
+The outcome is activation within ``WINDOW`` of sign-up; of the first event where the app sends no sign-ups at all. Only *matured* people
+count, whose window has closed; newer people had less time and would bias the rates. People are ordered by sign-up, which is the order of
+maturing.
 
 The shares of the groups may change with the catalog. People are compared with the probability by which their own group was drawn
 (``evaluation/sequences.py``): if more people are held out in a slow month than in a busy one, the months differ, and not the groups. Who
@@ -31,6 +32,7 @@ from state.decision.switches import OUTSIDE, PAUSED
 from state.duration import DAY
 
 WINDOW: Final = 7 * DAY
+OUTSIDE_ONBOARDING: Final = "existing"
 COMPARISONS: Final = ((ADAPTIVE, HOLDOUT), (RULES, HOLDOUT), (ADAPTIVE, RULES))
 
 
@@ -82,8 +84,10 @@ class EffectReport:
     """One rate per group, one lift per pair of groups with matured people, and the true lift if the sealed truth is given.
 
     ``left_out``: people who signed up while guidance was paused, or outside of the share that might be guided. ``observing``: those who
-    entered while the catalog only observed. ``unknown``: those whose catalog is not known, while that of others is. ``designs``: the
-    promised shares of the people who count, the oldest first; where none is known, the observed ones were used.
+    entered while the catalog only observed. ``unknown``: those whose catalog is not known, while that of others is. ``without_signup``:
+    those who did not sign up, while others did; ``by_first_event``: nobody did. ``outside``: people who do not begin by the catalog's
+    ``starts``. ``designs``: the promised shares of the people who count, the oldest first; where none is known, the observed ones were
+    used.
     """
 
     groups: tuple[GroupRate, ...]
@@ -93,6 +97,9 @@ class EffectReport:
     left_out: int = 0
     observing: int = 0
     unknown: int = 0
+    without_signup: int = 0
+    outside: int = 0
+    by_first_event: bool = False
     designs: tuple[Mapping[str, float], ...] = ()
 
     def lift_of(self, treated: str, control: str) -> Lift | None:
@@ -101,28 +108,36 @@ class EffectReport:
 
 
 def _judged(evidence: Evidence, shares: Mapping[str, float] | None) -> pl.DataFrame:
-    """Everybody who signed up, with ``because``: why they do not count, empty where they do. Nothing in it depends on the group."""
-    people = evidence.assigned().filter(pl.col("experiment_group").is_in(GROUPS) & (pl.col("signup_at") > 0))
+    """Everybody in a group: ``began_at``, and ``because``: why they do not count, empty where they do. It does not depend on the group."""
+    people = evidence.assigned().filter(pl.col("experiment_group").is_in(GROUPS))
+    began = "first_seen_at" if _by_first_event(people) else "signup_at"
+    people = people.with_columns(began_at=pl.col(began).fill_null(0))
     if shares is not None:
         people = people.with_columns(pl.col(group).fill_null(shares.get(group, 0.0)) for group in GROUPS)
     some_known = people[HOLDOUT].is_not_null().any()
     reasons = {
+        "without_signup": pl.col("began_at") == 0,
         "observing": pl.col(HOLDOUT) >= 1.0,
         "unknown": pl.col(HOLDOUT).is_null() & pl.lit(some_known),
         "left_out": pl.col("guidance_at_signup").is_in([PAUSED, OUTSIDE]),
-        "immature": pl.col("signup_at") + WINDOW > evidence.until,
+        "immature": pl.col("began_at") + WINDOW > evidence.until,
     }
     return people.with_columns(because=pl.coalesce(*(pl.when(holds).then(pl.lit(name)) for name, holds in reasons.items()), pl.lit("")))
 
 
+def _by_first_event(people: pl.DataFrame) -> bool:
+    """Whether the app sends no sign-ups. A visitor of one that does is not counted before they sign up."""
+    return not (people["signup_at"] > 0).any()
+
+
 def matured(evidence: Evidence, shares: Mapping[str, float] | None = None) -> pl.DataFrame:
-    """Return people who count and whose window has closed, in order of sign-up, with ``activated`` (bool) within it."""
+    """Return people who count and whose window has closed, in order of their beginning, with ``activated`` (bool) within it."""
     return _counting(_judged(evidence, shares))
 
 
 def _counting(judged: pl.DataFrame) -> pl.DataFrame:
-    in_time = (pl.col("activated_at") > 0) & (pl.col("activated_at") <= pl.col("signup_at") + WINDOW)
-    return judged.filter(pl.col("because") == "").with_columns(activated=in_time).sort("signup_at", "user_id")
+    in_time = (pl.col("activated_at") > 0) & (pl.col("activated_at") <= pl.col("began_at") + WINDOW)
+    return judged.filter(pl.col("because") == "").with_columns(activated=in_time).sort("began_at", "user_id")
 
 
 def effect(
@@ -156,6 +171,9 @@ def effect(
         left_out=because.get("left_out", 0),
         observing=because.get("observing", 0),
         unknown=because.get("unknown", 0),
+        without_signup=because.get("without_signup", 0),
+        outside=evidence.people.filter(pl.col("experiment_group") == OUTSIDE_ONBOARDING).height,
+        by_first_event=judged.height > 0 and _by_first_event(judged),
         designs=tuple(designs),
     )
 

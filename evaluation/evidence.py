@@ -28,6 +28,7 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
         "experiment_group": _TEXT,
         "path_id": _TEXT,
         "segment": _TEXT,
+        "first_seen_at": _MS,
         "signup_at": _MS,
         "activated_at": _MS,
         "guidance_at_signup": _TEXT,
@@ -117,6 +118,7 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
 """Table -> columns that the statistics read. Frames may hold more columns."""
 
 _OPTIONAL: Final = {
+    ("people", "first_seen_at"),
     ("people", "guidance_at_signup"),
     ("people", "entered_under"),
     ("decisions", "catalog_version"),

@@ -27,22 +27,14 @@ def show_effect(console: Console, report: RunReport) -> None:
     """Print activation by group, the lifts, and one sentence on what is proven."""
     effect = report.effect
     people = sum(group.people for group in effect.groups)
-    heading(
-        console, "Activation within 7 days of sign-up", f"{count(people, 'user')}; {count(effect.immature, 'is', 'are')} too new to count"
-    )
-    for people_out, because in (
-        (effect.left_out, "at sign-up guidance was paused, or not given to them. That holds for all groups alike"),
-        (effect.observing, "they came while the catalog only observed, so their group was not drawn at the start"),
-        (effect.unknown, "it is not known by which shares their group was drawn"),
-    ):
-        if people_out:
-            lines(console, Text(f"{count(people_out, 'user is', 'users are')} left out: {because}."))
-    if not people:
-        lines(console, Text("No user signed up 7 days ago or longer, so there is nothing to compare yet.", style="dim"))
-        return
-    console.print(_groups(effect))
+    title = f"Activation within 7 days of {'the first event' if effect.by_first_event else 'sign-up'}"
+    heading(console, title, f"{count(people, 'user')}; {count(effect.immature, 'is', 'are')} too new to count")
+    for out, because in _left_out(effect):
+        lines(console, Text(f"{count(out, 'user is', 'users are')} left out: {because}."))
+    if people:
+        console.print(_groups(effect))
     if not effect.lifts:
-        lines(console, Text("No two groups can be compared yet: one of them has no user who signed up 7 days ago.", style="dim"))
+        lines(console, Text(_why_no_lift(effect), style="dim"))
         return
     if len(effect.designs) > 1:
         changed = ", then ".join(map(_shares, effect.designs))
@@ -54,6 +46,34 @@ def show_effect(console: Console, report: RunReport) -> None:
     console.print()
     console.print(_lifts(effect))
     lines(console, Text(proof(effect)), Text(_validity(effect), style="dim"))
+
+
+def _left_out(effect: EffectReport) -> list[tuple[int, str]]:
+    """How many users do not count, and why."""
+    reasons = [
+        (effect.outside, "they do not begin the onboarding, by `starts` of the catalog"),
+        (effect.without_signup, "they have no sign-up event"),
+        (effect.observing, "they came while the catalog only observed, so their group was not drawn at the start"),
+        (effect.unknown, "it is not known by which shares their group was drawn"),
+        (effect.left_out, f"at {_start(effect)} guidance was paused, or not given to them. That holds for all groups alike"),
+    ]
+    return [(out, because) for out, because in reasons if out]
+
+
+def _start(effect: EffectReport) -> str:
+    return "their first event" if effect.by_first_event else "sign-up"
+
+
+def _why_no_lift(effect: EffectReport) -> str:
+    long_ago = f"{'began' if effect.by_first_event else 'signed up'} 7 days ago or longer"
+    missing = [group.group for group in effect.groups if not group.people and group.group in (HOLDOUT, ADAPTIVE)]
+    if len(missing) > 1:
+        return f"No {'other ' if _left_out(effect) else ''}user {long_ago}, so there is nothing to compare yet."
+    if effect.designs and all(design[HOLDOUT] == 0 for design in effect.designs):
+        return "The catalog holds nobody out (`holdout: 0`), so there is nobody to compare with."
+    if missing:
+        return f"No two groups can be compared yet: {missing[0]} has no user who {long_ago}."
+    return "No two groups can be compared yet: no two users of different groups were drawn by the same shares."
 
 
 def _shares(design: Mapping[str, float]) -> str:

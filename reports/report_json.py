@@ -129,6 +129,8 @@ def _effect(report: EffectReport) -> Json:
         "leftOut": report.left_out,
         "leftOutObserving": report.observing,
         "leftOutUnknown": report.unknown,
+        "leftOutWithoutSignup": report.without_signup,
+        "byFirstEvent": report.by_first_event,
         "designs": json_value(report.designs),
         "lifts": [_lift(each) for each in report.lifts],
     }

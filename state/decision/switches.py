@@ -23,7 +23,7 @@ from state.person.snapshot import SnapshotError, check_version
 PAUSED: Final = "guidance_paused"
 OUTSIDE: Final = "outside_ramp"
 AT_SIGNUP: Final = ("on", PAUSED, OUTSIDE)
-"""What held for a person at their sign-up, as ``Person.at_signup`` numbers it."""
+"""What held for a person when they began, as ``Person.at_signup`` numbers it."""
 MOST_KEPT: Final = 64
 """Switches of a tenant that are kept. The oldest of more become what held before all."""
 VERSION: Final = 1

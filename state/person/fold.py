@@ -80,7 +80,7 @@ class Fold:
             person.floor = person.deleted_at + 1  # the ids of earlier events are forgotten, so repetitions must count as late
             person.tenant, person.user, person.first_seen, person.deleted_at = event.tenant, event.user, event.timestamp, 0
             person.catalog, out.met = self._plan.digest, person.tenant
-            enter(self._plan, person)
+            self._enter(person, event, out)
         elif person.catalog != self._plan.digest:
             self._meet_catalog(person, event.log_time, out)
         if not event.user:
@@ -90,7 +90,7 @@ class Fold:
             event = msgspec.structs.replace(event, user=person.user)
         elif not person.user:
             person.user = event.user
-            enter(self._plan, person)
+            self._enter(person, event, out)
             out.count(counters.PEOPLE)
         status = self._rejection(person, event)
         if status == "duplicate":
@@ -244,12 +244,12 @@ class Fold:
             row_changed |= (traits_changed := update_traits(person, event, plan.traits, out))
             if kind == "signup":
                 if signing_up:
-                    person.at_signup = AT_SIGNUP.index(self._guidance.switched_off(person, event.log_time, out.seq) or "on")
+                    self._note_switches(person, event, out)
                 row_changed |= signing_up or at < person.signup_at
                 person.signup_at = min(person.signup_at or at, at)
         elif kind == "identity_merged" and not event.anonymous and person.draw is None and not person.considered:
             person.draw = experiment_draw(person.tenant, str(event.payload["previousId"]))
-            enter(plan, person)
+            self._enter(person, event, out)
             row_changed = True
         elif kind == "preferences_changed":
             update_preferences(person, event, out)
@@ -388,12 +388,21 @@ class Fold:
 
     def _new_person(self, event: Event, out: Collector) -> Person:
         """Somebody who begins with ``event``."""
-        person = Person(event.tenant, event.user, first_seen=event.timestamp, catalog=self._plan.digest)
-        enter(self._plan, person)
+        person = Person(event.tenant, event.user, partition=event.partition, first_seen=event.timestamp, catalog=self._plan.digest)
+        self._enter(person, event, out)
         out.met = person.tenant
         if event.user:
             out.count(counters.PEOPLE)
         return person
+
+    def _enter(self, person: Person, event: Event, out: Collector) -> None:
+        """The person begins with ``event``, or begins anew by it."""
+        enter(self._plan, person)
+        self._note_switches(person, event, out)
+
+    def _note_switches(self, person: Person, event: Event, out: Collector) -> None:
+        """Remember whether guidance is on when the person begins: at the sign-up, and before that at the first event."""
+        person.at_signup = AT_SIGNUP.index(self._guidance.switched_off(person, event.log_time, out.seq) or "on")
 
     def _as_user(self, person: Person, event: Event, out: Collector) -> Person:
         """A merged visitor's event. One of a user shows that the id is a ``userId``, hence nobody's visitor: a life of its own begins.

@@ -253,7 +253,9 @@ class Person(msgspec.Struct, gc=False, array_like=True):
 
     @property
     def at_signup(self) -> int:
-        """What held for the person at their sign-up: a place in ``AT_SIGNUP`` (``state/decision/switches.py``)."""
+        """What held for the person when they signed up, or before that when they were first seen: a place in ``AT_SIGNUP``
+        (``state/decision/switches.py``).
+        """
         return self.group >> 2
 
     @at_signup.setter

@@ -49,6 +49,24 @@ def test_only_matured_people_and_activations_within_the_window_count() -> None:
     assert [(lift.treated, lift.control) for lift in report.lifts] == [("adaptive", "holdout")]
 
 
+def test_where_nobody_signs_up_the_first_event_counts_and_else_only_sign_ups_do() -> None:
+    def seen(user: str, group: str, *, first: int = START, **times: int) -> dict[str, Any]:
+        return {**_person(user, group, signup=0), "first_seen_at": first, **times}
+
+    people = [
+        seen("a", "adaptive", activated_at=START + WINDOW),
+        seen("b", "holdout", activated_at=START + WINDOW + 1),
+        seen("c", "holdout", first=START + 1),
+        seen("d", "existing"),
+    ]
+    report = effect(Evidence.of(until=START + WINDOW, people=people))
+    assert [(rate.group, rate.people, rate.activated) for rate in report.groups] == [("holdout", 1, 0), ("rules", 0, 0), ("adaptive", 1, 1)]
+    assert (report.by_first_event, report.immature, report.without_signup, report.outside) == (True, 1, 0, 1)
+    mixed = effect(Evidence.of(until=START + WINDOW, people=[*people, _person("e", "adaptive")]))
+    assert [rate.people for rate in mixed.groups] == [0, 0, 1]
+    assert (mixed.by_first_event, mixed.immature, mixed.without_signup, mixed.outside) == (False, 0, 3, 1)
+
+
 def _experiment(size: int, rates: dict[str, float], seed: int) -> Evidence:
     rng = np.random.default_rng(seed)
     shares = {"holdout": 0.2, "rules": 0.2, "adaptive": 0.6}

@@ -192,6 +192,18 @@ def test_whoever_may_not_be_guided_is_told_why_whatever_their_group(action: str,
     assert life.of(PersonFact)[-1].guidance_at_signup == reason
 
 
+def test_without_a_sign_up_the_first_event_says_whether_guidance_was_on_and_a_sign_up_says_it_anew() -> None:
+    life = Switched()
+    life.switch("pause", 0)
+    life.see(event("page_view", MINUTE, path="/"), event("identify", 2 * MINUTE, traits={"persona": "analyst"}))
+    assert life.of(PersonFact)[-1].guidance_at_signup == "guidance_paused"
+    life.switch("resume", HOUR)
+    life.see(event("identify", 2 * HOUR, traits={"persona": "analyst", "tier": "pro"}))
+    assert life.of(PersonFact)[-1].guidance_at_signup == "guidance_paused"
+    life.see(signup(3 * HOUR))
+    assert life.of(PersonFact)[-1].guidance_at_signup == "on"
+
+
 def test_a_pause_takes_back_what_is_shown_and_after_it_guidance_goes_on() -> None:
     life = Switched()
     life.see(signup(), event("recommendation_shown", MINUTE))

@@ -1,0 +1,131 @@
+"""The comparison of the groups in words: what was left out, why there is nothing to compare, and when sizes cannot be checked."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import polars as pl
+import pytest
+from rich.console import Console
+
+from evaluation.evidence import Evidence
+from reports.effect import show_effect
+from reports.run_report import Learned, build_report
+from reports.trust import show_trust
+from state.duration import DAY, HOUR
+from tests.evaluation.cases import START
+
+_LEARNED = Learned(
+    pl.DataFrame(), pl.DataFrame(), pl.DataFrame(schema={"step_id": pl.String(), "horizon_ms": pl.Float64()}), pl.DataFrame()
+)
+
+
+def _people(groups: dict[str, int], under: str = "p@1", **fields: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "user_id": f"{under}-{group}-{number}-{sorted(fields)}",
+            "experiment_group": group,
+            "path_id": "p",
+            "segment": "*",
+            "first_seen_at": START + number,
+            "signup_at": START + number,
+            "activated_at": START + HOUR if number % 2 else 0,
+            "entered_under": under,
+            **fields,
+        }
+        for group, size in groups.items()
+        for number in range(size)
+    ]
+
+
+def _said(people: list[dict[str, Any]], holdouts: dict[str, float], *, until: int = START + 30 * DAY) -> str:
+    catalogs = [
+        {
+            "catalog_version": version,
+            "holdout": share,
+            "rules": 0.0,
+            "exploration_floor": 0.0,
+            "attribution_window_ms": DAY,
+            "template_share": -1.0,
+        }
+        for version, share in holdouts.items()
+    ]
+    report = build_report(Evidence.of(until=until, people=people, catalogs=catalogs), _LEARNED)
+    console = Console(file=io.StringIO(), width=200)
+    show_effect(console, report)
+    show_trust(console, report)
+    assert isinstance(console.file, io.StringIO)
+    return " ".join(console.file.getvalue().split())
+
+
+BOTH = {"holdout": 20, "adaptive": 20}
+
+
+@pytest.mark.parametrize(
+    ("people", "holdouts", "sentence"),
+    [
+        ([], {}, "No user signed up 7 days ago or longer, so there is nothing to compare yet."),
+        (_people({"existing": 3}), {}, "No other user signed up 7 days ago or longer, so there is nothing to compare yet."),
+        (_people({"adaptive": 9}), {"p@1": 0.0}, "The catalog holds nobody out (`holdout: 0`), so there is nobody to compare with."),
+        (_people({"adaptive": 9}), {"p@1": 0.1}, "compared yet: holdout has no user who signed up 7 days ago or longer."),
+        (
+            _people({"adaptive": 9}, signup_at=0),
+            {"p@1": 0.1},
+            "compared yet: holdout has no user who began 7 days ago or longer.",
+        ),
+        (_people({"holdout": 9}), {"p@1": 0.1}, "compared yet: adaptive has no user who signed up 7 days ago or longer."),
+        (
+            [*_people({"holdout": 9}), *_people({"adaptive": 9}, "p@2")],
+            {"p@1": 0.5, "p@2": 0.1},
+            "compared yet: no two users of different groups were drawn by the same shares.",
+        ),
+    ],
+)
+def test_where_nothing_can_be_compared_the_sentence_says_why(
+    people: list[dict[str, Any]], holdouts: dict[str, float], sentence: str
+) -> None:
+    assert sentence in _said(people, holdouts)
+
+
+@pytest.mark.parametrize(
+    ("others", "sentence"),
+    [
+        (_people({"existing": 3}), "3 users are left out: they do not begin the onboarding, by `starts` of the catalog."),
+        (_people(BOTH, signup_at=0), "40 users are left out: they have no sign-up event."),
+        (_people({"holdout": 1}, "p@0"), "1 user is left out: they came while the catalog only observed"),
+        (_people({"holdout": 4}, "gone"), "4 users are left out: it is not known by which shares their group was drawn."),
+        (_people({"adaptive": 4}, guidance_at_signup="guidance_paused"), "4 users are left out: at sign-up guidance was paused"),
+    ],
+)
+def test_who_is_left_out_is_said_with_the_reason(others: list[dict[str, Any]], sentence: str) -> None:
+    holdouts = {"p@0": 1.0, "p@1": 0.5}
+    said = _said([*_people(BOTH), *others], holdouts)
+    assert sentence in said
+    assert "40 users; 0 are too new to count" in said
+    assert "left out" not in _said(_people(BOTH), holdouts)
+
+
+def test_a_log_without_sign_ups_is_compared_from_the_first_event_on() -> None:
+    said = _said(_people(BOTH, signup_at=0), {"p@1": 0.5})
+    assert "Activation within 7 days of the first event 40 users" in said
+    assert "adaptive − holdout +0.0" in said
+    assert "no sign-up event" not in said
+
+
+def test_shares_that_changed_are_named() -> None:
+    said = _said([*_people(BOTH), *_people({"holdout": 5, "adaptive": 45}, "p@2")], {"p@1": 0.5, "p@2": 0.1})
+    assert "The shares of the groups changed: 50 % held out, then 10 % held out." in said
+    assert "a lift is not the difference of the rates above" in said
+    assert "The shares of the groups changed" not in _said(_people(BOTH), {"p@1": 0.5})
+
+
+def test_with_unknown_shares_it_says_that_nothing_is_proven_and_that_sizes_cannot_be_checked() -> None:
+    said = _said(_people({"holdout": 400, "adaptive": 400}), {})
+    assert "group sizes cannot be checked: it is not known by which shares the groups were drawn" in said
+    assert "Nothing is proven: it is not known by which shares the groups were drawn." in said
+    assert "stay valid" not in said
+    assert "group sizes" not in _said(_people({"existing": 3}), {})
+    known = _said(_people({"holdout": 400, "adaptive": 400}), {"p@1": 0.5})
+    assert "group sizes as promised" in known
+    assert "stay valid however often you look" in known
