@@ -33,7 +33,9 @@ from state.duration import DAY
 
 WINDOW: Final = 7 * DAY
 OUTSIDE_ONBOARDING: Final = "existing"
-COMPARISONS: Final = ((ADAPTIVE, HOLDOUT), (RULES, HOLDOUT), (ADAPTIVE, RULES))
+PRIMARY: Final = (ADAPTIVE, HOLDOUT)
+SECONDARY: Final = ((RULES, HOLDOUT), (ADAPTIVE, RULES))
+"""They share the error probability among them (Bonferroni): together they err as often as the primary comparison alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Lift:
     ``lift`` is the difference of the rates, within each set of shares where they changed. ``fixed_lower`` to ``fixed_upper`` is its
     fixed-sample interval, valid at one look chosen in advance. ``path`` is the confidence sequence, ``lower`` and ``upper`` its last
     interval. ``claimed``: at some look the whole interval was above 0; ``claimed_after``: the number of people of both groups at the first
-    such look. Nothing is claimed with shares that are not known.
+    such look. Nothing is claimed with shares that are not known. ``level``: the confidence of the intervals, like 0.95.
     """
 
     treated: str
@@ -66,6 +68,7 @@ class Lift:
     claimed: bool
     claimed_after: int | None
     path: Path
+    level: float = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,7 @@ def effect(
     """Compare the groups. ``shares``: the probability of each group by design, for people whose catalog is not known.
 
     Where none is known, the observed shares are used. That makes the always-valid intervals approximate, and no lift is claimed.
+    ``alpha``: the error probability of the primary comparison, and of the secondary ones together.
     ``tuned_at``: people of both groups at which they are narrowest.
     """
     judged = _judged(evidence, shares)
@@ -161,7 +165,8 @@ def effect(
         activated = int(of_group["activated"].sum())
         rates.append(GroupRate(group, of_group.height, activated, ratio(activated, of_group.height)))
     designs = people.select(GROUPS).drop_nulls().unique(maintain_order=True).to_dicts()
-    lifts = (_lift(people, treated, control, alpha, tuned_at, promised=bool(designs)) for treated, control in COMPARISONS)
+    levels = {PRIMARY: alpha, **dict.fromkeys(SECONDARY, alpha / len(SECONDARY))}
+    lifts = (_lift(people, *pair, level, tuned_at, promised=bool(designs)) for pair, level in levels.items())
     because: dict[str, int] = dict(judged["because"].value_counts().iter_rows())
     return EffectReport(
         groups=tuple(rates),
@@ -220,6 +225,7 @@ def compared(
         claimed=first is not None,
         claimed_after=first,
         path=path,
+        level=1.0 - alpha,
     )
 
 

@@ -14,7 +14,7 @@ from reports.render import heading, interval, lines, number, percent, points, ta
 from state.quantity import count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from evaluation.effect import EffectReport, Lift
     from reports.run_report import RunReport
@@ -27,8 +27,7 @@ def show_effect(console: Console, report: RunReport) -> None:
     """Print activation by group, the lifts, and one sentence on what is proven."""
     effect = report.effect
     people = sum(group.people for group in effect.groups)
-    title = f"Activation within 7 days of {'the first event' if effect.by_first_event else 'sign-up'}"
-    heading(console, title, f"{count(people, 'user')}; {count(effect.immature, 'is', 'are')} too new to count")
+    heading(console, outcome(effect), f"{count(people, 'user')}; {count(effect.immature, 'is', 'are')} too new to count")
     for out, because in _left_out(effect):
         lines(console, Text(f"{count(out, 'user is', 'users are')} left out: {because}."))
     if people:
@@ -45,7 +44,12 @@ def show_effect(console: Console, report: RunReport) -> None:
         )
     console.print()
     console.print(_lifts(effect))
-    lines(console, Text(proof(effect)), Text(_validity(effect), style="dim"))
+    lines(console, Text(proof(effect)), Text(validity(effect), style="dim"))
+
+
+def outcome(effect: EffectReport) -> str:
+    """What is compared."""
+    return f"Activation within 7 days of {'the first event' if effect.by_first_event else 'sign-up'}"
 
 
 def _left_out(effect: EffectReport) -> list[tuple[int, str]]:
@@ -76,14 +80,25 @@ def _why_no_lift(effect: EffectReport) -> str:
     return "No two groups can be compared yet: no two users of different groups were drawn by the same shares."
 
 
+def levels(lifts: Sequence[Lift]) -> str:
+    """The confidence of the intervals, which differs between the primary and the secondary comparisons."""
+    of_level: dict[float, list[str]] = {}
+    for lift in lifts:
+        of_level.setdefault(lift.level, []).append(f"{lift.treated} − {lift.control}")
+    if len(of_level) == 1:
+        return f"{100 * lifts[0].level:g} %"
+    return ", ".join(f"{100 * level:g} % for {' and '.join(pairs)}" for level, pairs in of_level.items())
+
+
 def _shares(design: Mapping[str, float]) -> str:
     by_rules = f" and {design[RULES]:.0%} by rules".replace("%", " %") if design[RULES] else ""
     return f"{design[HOLDOUT]:.0%} held out".replace("%", " %") + by_rules
 
 
-def _validity(effect: EffectReport) -> str:
+def validity(effect: EffectReport) -> str:
+    """When the intervals hold."""
     if effect.designs:
-        return "The intervals (95 %) stay valid however often you look."
+        return f"The intervals ({levels(effect.lifts)}) stay valid however often you look."
     return "The intervals are rough: the shares that the catalog promised are not known, and those of the users stand in for them."
 
 

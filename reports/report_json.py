@@ -138,7 +138,7 @@ def _effect(report: EffectReport) -> Json:
 
 def _lift(lift: Lift) -> Json:
     return {
-        **pick(lift, "treated", "control", "lift", "claimed", "claimed_after"),
+        **pick(lift, "treated", "control", "lift", "level", "claimed", "claimed_after"),
         "interval": [lift.lower, lift.upper],
         "fixedInterval": [lift.fixed_lower, lift.fixed_upper],
     }

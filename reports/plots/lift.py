@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evaluation.evidence import ADAPTIVE, HOLDOUT
+from reports.effect import outcome, validity
 from reports.plots.style import BLUE, GREY, INK, ORANGE, canvas, label_ends, panel_title, points, room
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def draw(report: RunReport) -> Figure | None:
     lifts = report.effect.lifts
     if not lifts:
         return None
-    note = "Difference of activation within 7 days of sign-up, by intention to treat. The 95 % band stays valid however often you look."
+    note = f"Difference of {outcome(report.effect).lower()}, by intention to treat. {validity(report.effect)}"
     figure = canvas(title(report), note, width=8.4 if len(lifts) < 2 else 11.5)
     panels = figure.subplots(1, len(lifts), sharey=True, squeeze=False)[0]
     room(figure, top=1.3 if len(lifts) > 1 else 1.05, right=1.25 if len(lifts) < 2 else 0.4, apart=0.1)

@@ -39,19 +39,19 @@ def _people(groups: dict[str, int], under: str = "p@1", **fields: Any) -> list[d
     ]
 
 
-def _said(people: list[dict[str, Any]], holdouts: dict[str, float], *, until: int = START + 30 * DAY) -> str:
+def _said(people: list[dict[str, Any]], holdouts: dict[str, float], *, rules: float = 0.0) -> str:
     catalogs = [
         {
             "catalog_version": version,
             "holdout": share,
-            "rules": 0.0,
+            "rules": rules,
             "exploration_floor": 0.0,
             "attribution_window_ms": DAY,
             "template_share": -1.0,
         }
         for version, share in holdouts.items()
     ]
-    report = build_report(Evidence.of(until=until, people=people, catalogs=catalogs), _LEARNED)
+    report = build_report(Evidence.of(until=START + 30 * DAY, people=people, catalogs=catalogs), _LEARNED)
     console = Console(file=io.StringIO(), width=200)
     show_effect(console, report)
     show_trust(console, report)
@@ -118,6 +118,13 @@ def test_shares_that_changed_are_named() -> None:
     assert "The shares of the groups changed: 50 % held out, then 10 % held out." in said
     assert "a lift is not the difference of the rates above" in said
     assert "The shares of the groups changed" not in _said(_people(BOTH), {"p@1": 0.5})
+
+
+def test_the_confidence_of_each_comparison_is_named() -> None:
+    assert "The intervals (95 %) stay valid" in _said(_people(BOTH), {"p@1": 0.5})
+    with_rules = _said(_people({**BOTH, "rules": 20}), {"p@1": 0.3}, rules=0.3)
+    each = "95 % for adaptive − holdout, 97.5 % for rules − holdout and adaptive − rules"
+    assert f"The intervals ({each}) stay valid however often you look." in with_rules
 
 
 def test_with_unknown_shares_it_says_that_nothing_is_proven_and_that_sizes_cannot_be_checked() -> None:

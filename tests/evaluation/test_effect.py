@@ -254,6 +254,20 @@ def test_people_from_before_their_catalog_was_recorded_have_that_of_their_first_
     ]
 
 
+def test_the_secondary_comparisons_share_the_error_probability_of_one() -> None:
+    shares = {"holdout": 0.2, "rules": 0.2, "adaptive": 0.6}
+    evidence = _experiment(2_000, dict.fromkeys(shares, 0.45), 3)
+    found, strict = (effect(evidence, shares=shares, alpha=alpha).lifts for alpha in (0.05, 0.025))
+    assert [(lift.treated, lift.control, lift.level) for lift in found] == [
+        ("adaptive", "holdout", 0.95),
+        ("rules", "holdout", 0.975),
+        ("adaptive", "rules", 0.975),
+    ]
+    assert (found[0].upper, found[0].fixed_upper) < (strict[0].upper, strict[0].fixed_upper)
+    primary_at_half = effect(evidence, shares={"holdout": 0.2, "adaptive": 0.6}, alpha=0.025).lifts[0]
+    assert primary_at_half.upper == strict[0].upper
+
+
 def test_false_lifts_are_rarely_claimed() -> None:
     claims = 0
     for seed in range(40):
