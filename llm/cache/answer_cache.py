@@ -28,9 +28,6 @@ from redis.exceptions import RedisError
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
-DISTINCT_MOST: Final = 200_000
-"""Distinct keys that are counted at most."""
-
 _PUT: Final = """
 if ARGV[1] ~= '' then
   redis.call('SADD', KEYS[2], ARGV[1])
@@ -83,9 +80,9 @@ class CachePolicy:
 class CacheCounts:
     """Hits and misses. Texts for one person are counted apart, because they are never shared.
 
-    ``distinct`` counts shared keys asked for, up to ``DISTINCT_MOST``. ``faults`` counts requests that Redis did not answer in time,
-    ``skipped`` those not sent because Redis had just failed, ``refused`` hits on texts that a person has rejected since, ``unreadable``
-    values in Redis that are no CachedText, ``evicted`` entries that this process dropped.
+    ``faults`` counts requests that Redis did not answer in time, ``skipped`` those not sent because Redis had just failed, ``refused``
+    hits on texts that a person has rejected since, ``unreadable`` values in Redis that are no CachedText, ``evicted`` entries that this
+    process dropped.
     """
 
     shared_local: int = 0
@@ -93,7 +90,6 @@ class CacheCounts:
     shared_misses: int = 0
     personal_hits: int = 0
     personal_misses: int = 0
-    distinct: int = 0
     stored: int = 0
     evicted: int = 0
     faults: int = 0
@@ -101,21 +97,6 @@ class CacheCounts:
     refused: int = 0
     unreadable: int = 0
     blocked: int = 0
-
-    @property
-    def shared_hits(self) -> int:
-        """Shared keys that were found."""
-        return self.shared_local + self.shared_redis
-
-    @property
-    def shared_asked(self) -> int:
-        """Denominator of the hit rate."""
-        return self.shared_hits + self.shared_misses
-
-    @property
-    def hit_rate(self) -> float | None:
-        """Share of shared keys that were found; None where none was looked up."""
-        return self.shared_hits / self.shared_asked if self.shared_asked else None
 
 
 class _Entry(NamedTuple):
@@ -178,7 +159,6 @@ class AnswerCache:
         self._policy: Final = policy or CachePolicy()
         self._local: Final = _Local(self._policy, self.counts)
         self._failures: Final[OrderedDict[str, tuple[int, float]]] = OrderedDict()
-        self._seen: Final[set[bytes]] = set()
         self._silent_until = 0.0
         self._away = False
 
@@ -196,7 +176,7 @@ class AnswerCache:
             if answer is not None:
                 found = answer[0]
                 from_redis = found is not None
-        self._count(key, hit=found is not None, from_redis=from_redis, personal=bool(owner))
+        self._count(hit=found is not None, from_redis=from_redis, personal=bool(owner))
         return found
 
     async def put(self, tenant: str, key: str, cached: CachedText, *, user: str = "") -> None:
@@ -291,7 +271,7 @@ class AnswerCache:
             _LOG.info("Redis answers again; texts of the model are shared by all processes")
         return answer
 
-    def _count(self, key: str, *, hit: bool, from_redis: bool, personal: bool) -> None:
+    def _count(self, *, hit: bool, from_redis: bool, personal: bool) -> None:
         counts = self.counts
         if personal:
             counts.personal_hits += hit
@@ -300,9 +280,6 @@ class AnswerCache:
         counts.shared_redis += from_redis
         counts.shared_local += hit and not from_redis
         counts.shared_misses += not hit
-        if len(self._seen) < DISTINCT_MOST:
-            self._seen.add(key.encode())
-            counts.distinct = len(self._seen)
 
 
 def entry_name(tenant: str, key: str) -> str:
