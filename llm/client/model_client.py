@@ -31,10 +31,11 @@ from llm.client.failures import ModelFailure, Reason
 from llm.client.prices import Prices, estimate_tokens
 from llm.client.raw_transport import CONTENT_TYPE, BrokenBodyError, RawTransport, TooLargeError
 from llm.client.reply import LARGEST_BODY, Reply, read_body, read_reply
+from state.backoff import backoff_seconds
 
 _log = logging.getLogger(__name__)
 
-_BACKOFF_SECONDS: Final = 0.2  # before the second attempt, doubled for each further one
+_BACKOFF_SECONDS: Final = 0.2
 _LONGEST_BACKOFF_SECONDS: Final = 2.0
 _ROUTE: Final = "/chat/completions"
 _MASK: Final = "[key]"
@@ -297,9 +298,9 @@ class ModelClient:
             _log.warning("The model server does not take %s; %s from now on.", step.refused, step.change)
 
     def _wait(self, failure: ModelFailure, retries: int) -> float:
-        """Seconds before the next attempt: between half and all of a time that doubles, and no less than the server says."""
-        whole = min(_LONGEST_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2.0 ** (retries - 1))
-        return max(failure.retry_after or 0.0, whole * (0.5 + 0.5 * self._jitter()))
+        """Seconds before the next attempt, no less than the server says."""
+        backoff = backoff_seconds(retries - 1, first=_BACKOFF_SECONDS, longest=_LONGEST_BACKOFF_SECONDS, jitter=self._jitter())
+        return max(failure.retry_after or 0.0, backoff)
 
 
 def retry_after_seconds(headers: httpx2.Headers, now: datetime) -> float | None:
