@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from cli.audited import ByOption
 from cli.options import DataDirOption, JsonOption
 from state.quantity import count
 
@@ -18,7 +19,6 @@ T = TypeVar("T")
 
 _TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant whose texts wait.")]
 _IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the text, from `onramp review list`.")]
-_ByOption = Annotated[str | None, typer.Option("--by", help="The reviewer's name. [default: your user name]", show_default=False)]
 _LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Texts shown at most, the oldest first.")]
 
 
@@ -62,11 +62,13 @@ def list_waiting(
 def approve(
     entry: _IdArgument,
     tenant: _TenantOption = "default",
-    by: _ByOption = None,
+    by: ByOption = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
     """Approve a text: it is shown to everybody in its place from now on.
+
+    A text that was written for one user is only removed: nobody else may see it, and for that user it is too late.
 
     \b
     Example:  onramp review approve 3f9c0a71d2e4
@@ -77,7 +79,7 @@ def approve(
 def reject(
     entry: _IdArgument,
     tenant: _TenantOption = "default",
-    by: _ByOption = None,
+    by: ByOption = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
@@ -90,9 +92,9 @@ def reject(
 
 
 def _decide(action: str, tenant: str, entry: str, by: str | None, data_dir: Any, *, as_json: bool) -> None:
-    from cli.audited import audit_log
+    from cli.audited import audit_log, login_name
 
-    settings, who = _settings(data_dir), by or _reviewer()
+    settings, who = _settings(data_dir), login_name(by)
 
     def act(queue: ReviewQueue) -> Awaitable[Decision]:
         decide = queue.approve if action == "review.approve" else queue.reject
@@ -159,12 +161,3 @@ def _moment(unix_ms: int) -> str:
     from reports.values import moment
 
     return moment(datetime.fromtimestamp(unix_ms / 1000, UTC))
-
-
-def _reviewer() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container may run as a number without a name
-        return "unknown"

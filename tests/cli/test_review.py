@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -111,6 +113,44 @@ def test_what_nobody_waits_for_is_one_sentence(on_server: Inside, tmp_path: Path
     assert (result.code, result.out) == (1, "")
     assert result.err.startswith("onramp: No text nope waits for a review in tenant default")
     assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["approve", "reject"])
+@pytest.mark.parametrize(
+    ("by", "said"), [(["--by", "  "], "the name is blank"), (["--by", ""], "the name is blank"), ([], "not known here")]
+)
+def test_nobody_decides_without_a_name(
+    server: Valkey, on_server: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, by: list[str], said: str
+) -> None:
+    def nobody(number: int) -> None:
+        raise KeyError(number)
+
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)  # as in a container that runs as a number without a name
+    tenant = f"t{uuid4().hex[:8]}"
+    fill(server.url, tenant, SHARED)
+    result = on_server("review", command, SHARED.id, "--tenant", tenant, *by, cwd=tmp_path)
+    assert (result.code, result.out) == (2, "")
+    assert said in result.err
+    assert on_server("review", "list", "--tenant", tenant, "--json", cwd=tmp_path).json["waiting"] == 1
+    assert not (tmp_path / ".onramp").exists(), "nothing is recorded"
+
+
+def test_the_audit_log_says_who_decided(server: Valkey, on_server: Inside, tmp_path: Path) -> None:
+    fill(server.url, "recorded", SHARED, OTHER)
+    assert on_server("review", "approve", SHARED.id, "--tenant", "recorded", "--by", "bob", cwd=tmp_path).code == 0
+    assert on_server("review", "reject", OTHER.id, "--tenant", "recorded", cwd=tmp_path).code == 0
+    entries = on_server("audit", "--json", cwd=tmp_path).json["entries"]
+    assert {(each["action"], each["by"], each["outcome"]) for each in entries} == {
+        ("review.approve", "bob", "done"),
+        ("review.reject", getpass.getuser(), "done"),
+    }
+
+
+def test_the_help_says_what_becomes_of_a_text_for_one_user(inside: Inside, tmp_path: Path) -> None:
+    said = " ".join(inside("review", "approve", "--help", cwd=tmp_path).out.split())
+    assert "A text that was written for one user is only removed" in said
 
 
 @pytest.mark.parametrize("arguments", [["list", "--limit", "0"], ["approve"], ["reject"], ["nonsense"]])
