@@ -45,7 +45,7 @@ class RedactionError(Exception):
 def find(text: str, names: Sequence[str] = ()) -> list[Span]:
     """Return the findings in order and without overlaps, as ranges of ``text``. ``names`` are the known names of the person.
 
-    Reads the first 2,200 characters. CPU work of a few milliseconds; does not block otherwise.
+    Reads the first 2,200 characters. CPU work of about a millisecond for a usual text, and of some tens at most; does not block otherwise.
     """
     plain, origin = clean(text, LONGEST + _MARGIN)
     return [Span(origin[start][0], origin[end - 1][1], kind) for start, end, kind in _found(plain, names)]
@@ -112,12 +112,22 @@ _AT: Final = (
 _DOT: Final = (
     r"(?:\s{0,2}[\[({<]\s?(?:dot|punkt|punto|point|ponto|\.)\s?[\])}>]\s{0,2}|[\s_\-.](?:dot|punkt|punto|point|ponto)[\s_\-.]|\s?\.\s?)"
 )
-_SPELT: Final = re.compile(
-    rf"(?P<local>[\w.+\-]{{1,64}}(?:{_DOT}[\w+\-]{{1,40}})?)(?P<at>{_AT})(?P<host>[\w\-]{{1,60}}(?:{_DOT}[\w\-]{{1,40}}){{0,3}}{_DOT}[^\W\d_]{{2,24}})\b",
-    re.IGNORECASE,
-)
+_AT_SIGN: Final = re.compile(_AT, re.IGNORECASE)
+_BEFORE_AT: Final = re.compile(rf"(?<![\w.+\-])(?:[\w.+\-]+{_DOT})?[\w.+\-]+\Z", re.IGNORECASE)
+_LONGEST_LOCAL: Final = 140
+"""Characters of what ``_BEFORE_AT`` reads."""
+
+
+def _after_at(end_of_label: str) -> re.Pattern[str]:
+    """A host that is spelt out. A label ends where ``end_of_label`` begins: so a text has one reading, and a failure costs linear time."""
+    label = rf"(?:(?!{end_of_label})[\w\-])"
+    return re.compile(rf"{label}{{1,60}}+(?:{_DOT}{label}{{1,40}}+){{0,3}}{_DOT}[^\W\d_]{{2,24}}\b", re.IGNORECASE)
+
+
+_AFTER_SIGN: Final = _after_at(_DOT)
+_AFTER_WORD: Final = _after_at(f"{_DOT}|{_AT}")  # else each of many "_at_" would read what the next one reads again
 _PROVIDER: Final = re.compile(
-    r"(?:g(?:oogle)?mail|outlook|hotmail|yahoo|icloud|proton(?:mail)?|gmx|web|live|aol|fastmail|mail|zoho|yandex|posteo|mailbox)\W",
+    r"(?:g(?:oogle)?mail|outlook|hotmail|yahoo|icloud|proton(?:mail)?|gmx|web|live|aol|fastmail|mail|zoho|yandex|posteo|mailbox)[\W_]",
     re.IGNORECASE,
 )
 _PACKAGES: Final = re.compile(r"git@(?:github|gitlab|bitbucket)\.(?:com|org)", re.IGNORECASE)
@@ -130,28 +140,36 @@ def _emails(text: str) -> Iterator[Found]:
             quote = len(match[0]) - len(match[0].lstrip("'`*_.!#$^~“”‘’«»„"))
             yield match.start() + (quote if quote < len(match[0].partition("@")[0]) else 0), match.end(), "email"
     at = 0
-    while spelt := _SPELT.search(text, at):
-        at = spelt.end("local") + 1
-        if _is_spelt(spelt):
-            at = spelt.end()
-            yield *spelt.span(), "email"
+    while sign := _AT_SIGN.search(text, at):
+        at = sign.start() + 1
+        host = (_AFTER_SIGN if _is_sign(sign[0]) else _AFTER_WORD).match(text, sign.end())
+        if host is None:
+            continue
+        local = _BEFORE_AT.search(text[max(0, sign.start() - _LONGEST_LOCAL) : sign.start()])
+        if local is not None and _is_spelt(local[0].lower(), sign[0], host[0].lower()):
+            at = host.end()
+            yield sign.start() - len(local[0]), at, "email"
 
 
-def _is_spelt(match: re.Match[str]) -> bool:
+def _is_sign(at: str) -> bool:
+    return at.strip(" _-.")[:1] in "@[({<"
+
+
+def _is_spelt(local: str, at: str, host: str) -> bool:
     """Whether an address is spelt out; else the text only has an "at" before a host."""
-    at, host = match["at"].strip(" _-.").lower(), match["host"].lower()
     dotted = re.search(r"[\[({<]|\W(?:dot|punkt|punto|point|ponto)\W", host) is not None
-    if at == "@" or at[:1] in "[({<":
+    if _is_sign(at):
         return dotted or re.fullmatch(r"[\w\-]+(?:\s?\.\s?[\w\-]+)+", host) is not None
     first = re.match(r"[\w\-]+", host)
     if dotted:
-        return first is not None and first[0] not in _STOP and match["local"].lower() not in _STOP
-    return _PROVIDER.match(host) is not None and match["local"].lower() not in _STOP and " " not in host
+        return first is not None and first[0] not in _STOP and local not in _STOP
+    return _PROVIDER.match(host) is not None and local not in _STOP and " " not in host
 
 
 # --------------------------------------------------------------------------------------------------------------------- numbers
 
-_CHAIN: Final = re.compile(r"(?<![\d])\d(?:[ ]?[ \-.·_/]?[ ]?\d){11,79}(?!\d)")
+_CHAIN: Final = re.compile(r"(?<!\d)\d(?:(?: {0,3}| ?[\-.·_/] ?)\d){11,79}(?!\d)")
+"""There is one way to read what stands between two digits: with several, a chain that is too short would be read in all combinations."""
 _BRANDS: Final = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}|6(?:011|5\d\d|4[4-9]\d)\d{12}"
     r"|3(?:0[0-59]|[689]\d)\d{11}|35(?:2[89]|[3-8]\d)\d{12}|62\d{14,17}|(?:5018|5020|5038|6304|6759|676[1-3])\d{8,15}"
@@ -215,13 +233,23 @@ def _ibans(text: str) -> Iterator[Found]:
         places = [place for place in range(*match.span()) if text[place].isalnum()]
         compact = "".join(text[place] for place in places).upper()
         meant = _IBAN_WORD.search(text[max(0, match.start() - 24) : match.start()]) is not None
-        for length in range(len(compact), 14, -1):
-            if iban.is_valid(compact[:length]):
-                yield match.start(), places[length - 1] + 1, "iban"
-                break
-        else:
-            if meant:
-                yield *match.span(), "iban"
+        length = next((each for each in reversed(_checksums(compact)) if iban.is_valid(compact[:each])), 0)
+        if length:
+            yield match.start(), places[length - 1] + 1, "iban"
+        elif meant:
+            yield *match.span(), "iban"
+
+
+def _checksums(compact: str) -> list[int]:
+    """The lengths, 15 at least, at which the checksum of an IBAN would be right: looking up all of them would take too long."""
+    head = int("".join(str(int(character, 36)) for character in compact[:4]))
+    lengths, rest = [], 0
+    for length, character in enumerate(compact[4:], 5):
+        value = int(character, 36)
+        rest = (rest * (10 if value < 10 else 100) + value) % 97
+        if length >= 15 and (rest * 1_000_000 + head) % 97 == 1:
+            lengths.append(length)
+    return lengths
 
 
 def _phones(text: str) -> Iterator[Found]:

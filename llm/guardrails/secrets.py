@@ -102,6 +102,9 @@ _ORDINARY: Final = frozenset(
     "int integer varchar bool boolean number object bytes char nvarchar uuid json primary foreign unique value "
     "name column table word words".split()
 )
+_JUDGED: Final = 200
+"""Characters by which a value is judged."""
+
 _ENDING: Final = re.compile(
     r"\s*(?:$|[.,;!?)\n]|(?:and|but|und|aber|y|et|for|does|doesn't|it|which|von|i|still|fails?|works?|why|please|,)\b)", re.IGNORECASE
 )
@@ -189,6 +192,7 @@ def _like_key(word: str, glue: str, value: str, rest: str, *, quoted: bool) -> b
 
 def _mixed(value: str) -> bool:
     """Whether letters are mixed with digits or signs, or both cases, unlike in a word."""
+    value = value[:_JUDGED]
     letters = any(character.isalpha() for character in value)
     digits = any(character.isdigit() for character in value)
     signs = any(character in "!@#$%^&*+=~?|" for character in value)
@@ -196,10 +200,11 @@ def _mixed(value: str) -> bool:
 
 
 def _random(value: str) -> bool:
-    """Whether ``value`` is long and irregular enough to be random."""
-    if len(value) < 10 or not re.fullmatch(r"[\w.\-+/=~:|%!]{1,1500}", value):
+    """Whether ``value``, or the beginning of a very long one, is long and irregular enough to be random."""
+    value = value[:_JUDGED]
+    if len(value) < 10 or not re.fullmatch(r"[\w.\-+/=~:|%!]+", value):
         return False
-    counts = Counter(value[:200])
+    counts = Counter(value)
     size = sum(counts.values())
     entropy = -sum(count / size * math.log2(count / size) for count in counts.values())
     digits = sum(character.isdigit() for character in value)

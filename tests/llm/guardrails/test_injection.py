@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm.guardrails.injection import find_injection
+from llm.guardrails.injection import LONGEST, find_injection
 from tests.llm import corpus
-from tests.support.waiting import uses_at_most
+from tests.llm.guardrails.cost import cost, repeated
+
+ORDINARY = " ".join(one.text for one in corpus.benign() if not find_injection(one.text))[:LONGEST]
 
 
 def test_flags_most_attempts_and_few_harmless_texts() -> None:
@@ -68,8 +70,12 @@ def test_takes_any_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["ignore ", "tell the ", "say ", "user ", "repeat the text ", "[", "a ", "A1", "%41", "\n#", "you are ", "the "]
+    "piece",
+    [
+        *("ignore ", "tell the ", "say ", "user ", "repeat the text ", "[", "a ", "A1", "%41", "\n#", "you are ", "the ", "____a_", "$a__"),
+        *("a.b.c.d ", "&amp;", "\\u0041", "41 42 43 44 45 46 47 48 ", "ABCDEFGHIJKLMNOP ", '@_"%a@__"%a@_"%aD無視'),
+    ],
 )
-def test_a_hostile_text_costs_bounded_time(piece: str) -> None:
-    with uses_at_most(2.0, "a hostile text"):
-        find_injection(piece * 1_000)
+def test_a_hostile_text_costs_no_more_than_some_ordinary_ones(piece: str) -> None:
+    """Before ``_LEET_WORD`` was bounded, ``____a_`` took 14 times as long as an ordinary text."""
+    assert cost(find_injection, repeated(piece, LONGEST)) <= 8 * cost(find_injection, ORDINARY)
