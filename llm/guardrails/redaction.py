@@ -9,12 +9,14 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import Final
+from itertools import pairwise
+from typing import Final, NamedTuple
 
 import msgspec
 import phonenumbers
 from stdnum import iban, luhn
 
+from llm.guardrails.english import ordinary
 from llm.guardrails.fence import PLACEHOLDER, clean
 from llm.guardrails.secrets import Found, secrets
 
@@ -337,8 +339,29 @@ _ORDINARY: Final = frozenset(
     "storm love power powers sharp swift "
     "wise moody noble savage bright strong story history report source error chart table query board sales finance product customer".split()
 )
-_LETTERS: Final = {"ß": "ss", "ø": "o", "ł": "l", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th", "ı": "i"}
-_UMLAUTS: Final = (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("å", "aa"))
+_LETTERS: Final = {"ø": "o", "ł": "l", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th", "ı": "i"}
+_SPELT_OUT: Final = re.compile(r"(?<=a)[ae]+|(?<=[ou])e+|(?<=d)j+|(?<=s)s+")
+"""What stands for a mark in ä ö ü å æ ø œ đ ß where they are spelt out."""
+
+
+class _Name(NamedTuple):
+    """A name or a part of one. ``ordinary``: it is also a word, or very short, and counts only where it is written as a name."""
+
+    letters: str
+    marked: bool
+    ordinary: bool
+
+    def may_be(self, letters: str) -> bool:
+        """Whether ``letters`` of the same skeleton can be this name at all."""
+        return letters == self.letters or len(letters) > 2
+
+    def is_meant(self, letters: str, *, marked: bool) -> bool:
+        """Whether ``letters``, which have marks if ``marked``, mean this name even where they are not written as one."""
+        if self.ordinary or letters == self.letters:
+            return not self.ordinary
+        # Where neither has marks, "los" need not be "Loes", and "staan" not "Stan". A long name that gets shorter is hardly another word.
+        spelt_otherwise = self.marked or marked or letters == f"{self.letters}s" or 5 <= len(letters) < len(self.letters)
+        return spelt_otherwise and not ordinary(letters)
 
 
 def _fold(text: str) -> tuple[str, list[int]]:
@@ -354,15 +377,38 @@ def _fold(text: str) -> tuple[str, list[int]]:
     return "".join(folded), places
 
 
-def _named(text: str, names: Sequence[str]) -> Iterator[Found]:
+def _skeleton(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """What all spellings of ``text`` have in common, and for each character of that the range of ``text`` it stands for."""
     folded, places = _fold(text)
-    for name, ordinary in _wanted(names).items():
-        inner = r"[\s\W_]{0,3}".join(re.escape(part) for part in re.split(r"[\s\W_]+", name) if part)
-        wide = any(unicodedata.east_asian_width(character) == "W" for character in name)
-        pattern = inner if wide else rf"(?<![^\W\d_])(?:{inner})(?:['’]?s)?(?![^\W\d_])"
-        for match in re.finditer(pattern, folded):
-            start, end = places[match.start()], places[match.end() - 1] + 1
-            if not ordinary or text[start].isupper() or _INTRODUCED.search(text[max(0, start - 24) : start]):
+    ranges = [(place, place + 1) for place in places]
+    kept: list[int] = []
+    at = 0
+    for run in _SPELT_OUT.finditer(folded):
+        kept += range(at, run.start())
+        ranges[kept[-1]] = ranges[kept[-1]][0], ranges[run.end() - 1][1]
+        at = run.end()
+    kept += range(at, len(folded))
+    return "".join(folded[place] for place in kept), [ranges[place] for place in kept]
+
+
+def _letters(text: str) -> str:
+    """The letters and digits of ``text``, folded."""
+    return "".join(character for character in _fold(text)[0] if character.isalnum())
+
+
+def _marked(text: str) -> bool:
+    return any(character.isalpha() and not character.isascii() for character in text)
+
+
+def _named(text: str, names: Sequence[str]) -> Iterator[Found]:
+    skeleton, ranges = _skeleton(text)
+    for pattern, wanted in _wanted(names).items():
+        for match in re.finditer(pattern, skeleton):
+            start, end = ranges[match.start()][0], ranges[match.end() - 1][1]
+            found = text[start : ranges[match.end("name") - 1][1]]
+            letters, marked = _letters(found), _marked(found)
+            written_as_name = text[start].isupper() or _INTRODUCED.search(text[max(0, start - 24) : start])
+            if any(name.may_be(letters) and (written_as_name or name.is_meant(letters, marked=marked)) for name in wanted):
                 yield start, end, "name"
 
 
@@ -371,22 +417,30 @@ _INTRODUCED: Final = re.compile(
 )
 
 
-def _wanted(names: Sequence[str]) -> dict[str, bool]:
-    """Folded names and their parts → whether each is also an ordinary word or very short; such ones count only where written as names."""
-    wanted: dict[str, bool] = {}
+def _wanted(names: Sequence[str]) -> dict[str, list[_Name]]:
+    """The names and their parts by the pattern that finds them in a skeleton."""
+    wanted: dict[str, list[_Name]] = {}
     for name in names[:16]:
-        plain = clean(name, 128)[0]
-        for umlaut, letters in (*_UMLAUTS, ("", "")):
-            for spelling in {
-                plain,
-                plain.lower().replace(umlaut, letters) if umlaut else plain,
-                plain.lower().replace(letters, umlaut[:1]) if umlaut else plain,
-            }:
-                whole = _fold(spelling)[0].strip(" .,;:'\"")
-                parts = [part for part in re.split(r"[\s\-'’.,&/()]+", whole) if part]
-                if len(whole) >= 2 and re.search(r"[^\W_]", whole):
-                    wanted[whole] = whole in _ORDINARY or (len(whole) < 3 and whole.isascii())
-                for part in parts if len(parts) > 1 else []:
-                    if len(part) >= 3 and part not in _ORDINARY:
-                        wanted.setdefault(part, False)
+        whole = clean(name, 128)[0].strip(" .,;:'\"")
+        parts = [part for part in re.split(r"[\s\-'’.,&/()]+", whole) if part]
+        for part in (whole, *(parts if len(parts) > 1 else ())):
+            letters = _letters(part)
+            is_word = letters in _ORDINARY
+            if len(letters) < 2 or (part != whole and (len(letters) < 3 or is_word)):
+                continue
+            is_short = len(letters) < 3 and letters.isascii()
+            wanted.setdefault(_pattern(part), []).append(_Name(letters, _marked(part), is_word or is_short))
     return wanted
+
+
+def _pattern(name: str) -> str:
+    """Matches the skeletons of all spellings of ``name``, and up to three other characters between its parts."""
+    gap = r"[\s\W_]"
+    parts = [part for part in re.split(rf"{gap}+", _fold(name)[0]) if part]
+    inner = re.escape(_skeleton(parts[0])[0])
+    for before, part in pairwise(parts):
+        apart, together = _skeleton(part)[0], _skeleton(before + part)[0][len(_skeleton(before)[0]) :]  # "AnnaEbert" is "anabert"
+        inner += rf"{gap}{{0,3}}{re.escape(apart)}" if apart == together else rf"(?:{gap}{{1,3}}{re.escape(apart)}|{re.escape(together)})"
+    if any(unicodedata.east_asian_width(character) == "W" for character in name):
+        return f"(?P<name>{inner})"
+    return rf"(?<![^\W\d_])(?P<name>{inner})(?:['’]?s)?(?![^\W\d_])"

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm.guardrails import english
 from llm.guardrails.redaction import LONGEST, find, redact
 from tests.llm import corpus
 from tests.llm.guardrails.cost import cost, repeated
@@ -84,6 +85,100 @@ def test_replaces_each_finding_by_its_kind(text: str, redacted: str) -> None:
 )
 def test_names_of_the_profile_go_in_any_spelling(text: str, redacted: str) -> None:
     assert redact(text, ["Zoë Müller"]) == redacted
+
+
+SPELLINGS = {
+    "ä": ("ae", "a"), "ö": ("oe", "o"), "ü": ("ue", "u"), "ß": ("ss", "s"), "ø": ("oe", "o", "ö"), "å": ("aa", "a"), "æ": ("ae", "ä"),
+    "œ": ("oe",), "é": ("e",), "ó": ("o",), "ł": ("l",), "ż": ("z",), "ć": ("c",), "đ": ("dj", "d"), "ñ": ("n",), "þ": ("th",),
+}  # fmt: skip
+"""How a letter is written by people without it on the keyboard, or by systems that drop it."""
+
+
+def spellings(name: str) -> list[str]:
+    """All of them: each letter with a mark stays, is spelt out, or loses the mark, whatever the others do."""
+    return ["".join(letters) for letters in product(*((letter, *SPELLINGS.get(letter, ())) for letter in name.lower()))]
+
+
+PEOPLE = (
+    "Blömkär", "Käthe Schönhäußler", "Jürgen Größl", "Bjørn Ågård", "Đorđe Đoković", "Łukasz Żółć", "Bæring Ørsø", "Cœlie Lætitié",
+    "Þórunn Zoé", "Ägöü", "Jörg-Uwe Müßig", "Sælöaå", "Muñoz",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_a_name_with_several_marks_goes_in_every_mixture_of_spellings(name: str) -> None:
+    gone = "[NAME] wrote; ask [NAME]"
+    assert [text for text in spellings(name) if redact(f"{text} wrote; ask {text.upper()}", [name]) != gone] == []
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_a_name_that_the_profile_spells_out_goes_in_every_mixture_of_spellings(name: str) -> None:
+    known = max(spellings(name), key=len).title()
+    assert [text for text in spellings(name) if redact(f"I am {text.title()}, hi", [known]) != "I am [NAME], hi"] == []
+
+
+def test_a_name_without_its_marks_goes_where_the_text_has_them_or_spells_them_out() -> None:
+    for known, text in product(spellings("Blömkär"), repeat=2):
+        assert redact(f"I am {text.title()}, hi", [known.title()]) == "I am [NAME], hi", (known, text)
+
+
+def test_the_parts_of_a_name_may_be_written_together() -> None:
+    for text in ("annaebert", "AnnaEbert", "anna_ebert", "Anna-Ebert", "anna  ebert", "Eva.Anna Ebert", "evaannaebert", "Anna", "ebert"):
+        assert redact(f"by {text}: x", ["Anna Ebert", "Eva Anna Ebert"]) == "by [NAME]: x", text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Haas", "it has failed"),
+        ("Loew", "a low value"),
+        ("Maas", "no hay mas"),
+        ("Loes", "los datos"),
+        ("Don", "wat moet ik doen"),
+        ("Stan", "ik zie het staan"),
+        ("Mar", "maar dat is zo"),
+        ("Jar", "een jaar"),
+        ("Blau", "die blaue Karte"),
+        ("Neu", "eine neue Karte"),
+        ("Du", "the due date"),
+        ("Tru", "it is true"),
+        ("Dul", "a duel"),
+        ("Les", "less is more"),
+        ("Pas", "the pass of a boss"),
+        ("Bos", "the boss"),
+        ("Jo", "the joe of all"),
+        ("Per Aa", "A report"),
+        ("Doe", "Do it"),
+        ("Zoë", "Zo."),
+    ],
+)
+def test_another_word_that_only_looks_like_a_spelling_of_the_name_stays(name: str, text: str) -> None:
+    assert redact(text, [name]) == text
+
+
+def test_no_ordinary_word_is_taken_for_another_spelling_of_a_name() -> None:
+    words = sorted(english.words())
+    texts = [" ".join(words[at : at + 150]) for at in range(0, len(words), 150)]
+    names = (
+        "Käthe",
+        "Größl",
+        "Ågård",
+        "Haas",
+        "Loew",
+        "Moe",
+        "Noe",
+        "Paes",
+        "Baer",
+        "Bruun",
+        "Samuel",
+        "Joel",
+        "Lars",
+        "Les",
+        "Fur",
+        "Bos",
+    )
+    taken = [(text[span.start : span.end], names) for text in texts for span in find(text, names) if span.kind == "name"]
+    assert taken == []
 
 
 def test_a_name_that_is_an_ordinary_word_goes_only_where_it_is_written_as_a_name() -> None:
@@ -175,6 +270,13 @@ def test_300_characters_of_any_repeated_fragment_cost_less_than_three_ordinary_t
     most = 3 * cost(_find, ORDINARY)  # the search for telephone numbers gives up after a number of attempts, whatever the length
     slow = [piece for piece in _pieces() if cost(_find, repeated(piece, 300), times=1) > most]
     assert [piece for piece in slow if cost(_find, repeated(piece, 300)) > most] == []
+
+
+@given(st.text(max_size=20), st.text(max_size=40), st.text(max_size=40))
+def test_any_name_may_be_looked_for_in_any_text(name: str, before: str, after: str) -> None:
+    text = f"{before} {name} {after}"
+    for span in find(text, [name]):
+        assert 0 <= span.start < span.end <= len(text)
 
 
 @given(st.text(max_size=80), st.lists(st.sampled_from(["Jane", "Acme Labs", "EMAIL", "Will", "Li"]), max_size=3))
