@@ -2,8 +2,10 @@
 
 Per tenant, in the Redis Cluster slot of the tenant's texts (see ``llm/cache/answer_cache.py``; ``<t>`` is the tenant, in braces):
 
-onramp:llm:<t>:review            hash: id → ReviewEntry, JSON
+onramp:llm:<t>:review            hash: id → ReviewEntry, JSON; for texts that are shared
 onramp:llm:<t>:review:order      sorted set: id by time
+onramp:llm:<t>:review:own        the same two for texts that were written for one person. They end by themselves within a day, so that
+onramp:llm:<t>:review:own:order  nothing of a deleted person stays where ``forget`` fails
 onramp:llm:<t>:review:dropped    counter: entries that were dropped as too many or too old
 onramp:llm:<t>:rejected          hash: digest of a text → who rejected it and when; kept for ever
 
@@ -90,10 +92,15 @@ class Waiting(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True)
 class ReviewPolicy:
-    """How many entries a tenant's queue holds and for how long, and how long a request waits for Redis."""
+    """How many entries a tenant's queue holds and for how long, and how long a request waits for Redis.
+
+    Entries for one person are counted apart. The next one that comes drops those older than ``personal_seconds``; where none comes for as
+    long, Redis drops all of them. So each is gone after twice that time.
+    """
 
     most: int = 1_000
     longest_seconds: float = 30 * 86_400.0
+    personal_seconds: float = 43_200.0
     wait_seconds: float = CachePolicy.wait_seconds
 
 
@@ -109,24 +116,29 @@ for _, id in ipairs(gone) do
   redis.call('HDEL', KEYS[1], id)
 end
 if #gone > 0 then redis.call('INCRBY', KEYS[3], #gone) end
+redis.call('PEXPIRE', KEYS[1], ARGV[7])
+redis.call('PEXPIRE', KEYS[2], ARGV[7])
 return 'queued'
 """
-"""KEYS: review, order, dropped, rejected. ARGV: id, digest of the text, entry, its time, the most that may wait, the time of the oldest."""
+"""KEYS: review, order, dropped, rejected. ARGV: id, digest of the text, entry, its time, the most that may wait, the time of the oldest,
+the time to live."""
 
 _TAKE: Final = """
 local taken = 0
 for i = 4, #ARGV do
-  redis.call('ZREM', KEYS[2], ARGV[i])
-  taken = taken + redis.call('HDEL', KEYS[1], ARGV[i])
+  for at = 3, 5, 2 do
+    redis.call('ZREM', KEYS[at + 1], ARGV[i])
+    taken = taken + redis.call('HDEL', KEYS[at], ARGV[i])
+  end
 end
-if taken > 0 and ARGV[1] ~= '' then redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2]) end
-if taken > 0 and ARGV[3] ~= '' then redis.call('HSET', KEYS[4], ARGV[3], ARGV[2]) end
+if taken > 0 and ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+if taken > 0 and ARGV[3] ~= '' then redis.call('HSET', KEYS[2], ARGV[3], ARGV[2]) end
 return taken
 """
 """Take entries off the queue. Only the caller that took an entry may promote or reject it.
 
-KEYS: review, order, the text in the cache, rejected. ARGV: what to put into the cache or nothing, its time to live or who rejected, the
-digest to reject or nothing, ids.
+KEYS: the text in the cache, rejected, review, order, both again for texts of one person. ARGV: what to put into the cache or nothing, its
+time to live or who rejected, the digest to reject or nothing, ids.
 """
 
 
@@ -157,9 +169,11 @@ class ReviewQueue:
         client = self._client
         if client is None:
             return "away"
-        oldest = entry.created_ms - milliseconds(self._policy.longest_seconds)
-        arguments = (entry.id, text_hash(entry.text), msgspec.json.encode(entry), entry.created_ms, self._policy.most, oldest)
-        keys = (_review(tenant), _order(tenant), _dropped(tenant), rejected_name(tenant))
+        policy, personal = self._policy, entry.scope == "personal"
+        life = milliseconds(policy.personal_seconds if personal else policy.longest_seconds)
+        data = msgspec.json.encode(entry)
+        arguments = (entry.id, text_hash(entry.text), data, entry.created_ms, policy.most, entry.created_ms - life, life)
+        keys = (*(_personal(tenant) if personal else _shared(tenant)), _dropped(tenant), rejected_name(tenant))
         try:
             answer = await self._ask(client.eval(_PUT, len(keys), *keys, *arguments))
         except ReviewUnavailableError:
@@ -236,25 +250,25 @@ class ReviewQueue:
     # --------------------------------------------------------------------------------------------------------------------------- Redis
 
     async def _entries(self, tenant: str) -> list[ReviewEntry]:
-        client = self._known()
-        ids = cast("list[bytes]", await self._ask(client.zrange(_order(tenant), 0, -1)))
-        if not ids:
-            return []
-        found = await self._ask(cast("Awaitable[list[bytes | None]]", client.hmget(_review(tenant), [each.decode() for each in ids])))
-        return list(_readable(found))
+        client, found = self._known(), list[bytes | None]()
+        for review, order in (_shared(tenant), _personal(tenant)):
+            if ids := cast("list[bytes]", await self._ask(client.zrange(order, 0, -1))):
+                found += await self._ask(cast("Awaitable[list[bytes | None]]", client.hmget(review, [each.decode() for each in ids])))
+        return sorted(_readable(found), key=lambda entry: entry.created_ms)
 
     async def _entry(self, tenant: str, entry_id: str) -> ReviewEntry:
         client = self._known()
-        data = await self._ask(cast("Awaitable[bytes | None]", client.hget(_review(tenant), entry_id)))
-        for entry in _readable([data]):
-            return entry
+        for review, _ in (_shared(tenant), _personal(tenant)):
+            data = await self._ask(cast("Awaitable[bytes | None]", client.hget(review, entry_id)))
+            for entry in _readable([data]):
+                return entry
         raise _no_such(tenant, entry_id)
 
     async def _take(self, tenant: str, entries: Iterable[ReviewEntry], cached: bytes = b"", lifetime: str = "", rejected: str = "") -> int:
         client, taken = self._known(), list(entries)
         if not taken:
             return 0
-        keys = (_review(tenant), _order(tenant), entry_name(tenant, taken[0].key), rejected_name(tenant))
+        keys = (entry_name(tenant, taken[0].key), rejected_name(tenant), *_shared(tenant), *_personal(tenant))
         ids = (entry.id for entry in taken)
         return int(cast("int", await self._ask(client.eval(_TAKE, len(keys), *keys, cached, lifetime, rejected, *ids))))
 
@@ -290,12 +304,13 @@ def _no_such(tenant: str, entry_id: str) -> NoSuchEntryError:
     )
 
 
-def _review(tenant: str) -> str:
-    return entry_name(tenant, "review")
+def _shared(tenant: str) -> tuple[str, str]:
+    """Also has texts for one person from before they had keys of their own."""
+    return entry_name(tenant, "review"), entry_name(tenant, "review:order")
 
 
-def _order(tenant: str) -> str:
-    return entry_name(tenant, "review:order")
+def _personal(tenant: str) -> tuple[str, str]:
+    return entry_name(tenant, "review:own"), entry_name(tenant, "review:own:order")
 
 
 def _dropped(tenant: str) -> str:

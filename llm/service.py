@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -22,6 +22,7 @@ from llm.called_model import CalledModel
 from llm.catalog_wording import CatalogWording
 from llm.client.failures import ModelFailure
 from llm.client.prices import Prices, estimate_tokens
+from llm.deletions import Deletions
 from llm.guardrails.check_result import CheckResult
 from llm.limits.cost_sharing import CostSharing, SharedCall
 from llm.limits.daily_budget import Budget, Scope, day_of
@@ -40,9 +41,6 @@ RATE_WAIT_SECONDS: Final = 2.0
 
 REDIS_AT_ONCE: Final = 16
 """Requests to Redis at once. In a burst of a thousand, the last ones would else wait longer than a request to Redis may take."""
-
-_FORGOTTEN_KEPT: Final = 10_000
-"""Deleted people that are remembered until the calls that ran for them have ended."""
 
 
 class Preview(msgspec.Struct, frozen=True, gc=False):
@@ -87,7 +85,7 @@ class WordingService:
         self._calls: SingleFlight[Answer] = SingleFlight()
         self._costs = CostSharing()
         self._redis = asyncio.Semaphore(REDIS_AT_ONCE)
-        self._forgotten: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._deletions = Deletions(self._remove)
 
     @property
     def models(self) -> tuple[CalledModel, ...]:
@@ -127,16 +125,16 @@ class WordingService:
         return self._costs.cancel(request)
 
     async def forget(self, tenant: str, user: str) -> None:
-        """Remove the texts written for a deleted person alone, now and when a call that runs for them ends. Never raises."""
-        self._forgotten[tenant, user] = None
-        self._forgotten.move_to_end((tenant, user))
-        if len(self._forgotten) > _FORGOTTEN_KEPT:
-            self._forgotten.popitem(last=False)
-        await self._remove(tenant, user)
+        """Remove the texts written for a deleted person alone, now and when a call that runs for them ends. Never raises.
+
+        Where Redis does not answer, this is tried again until it does, or until ``close``.
+        """
+        await self._deletions.forget(tenant, user)
 
     async def close(self) -> None:
-        """Cancel the running calls and close the connections to the models."""
+        """Cancel the running calls, try once more to remove the texts of deleted people, and close the connections to the models."""
         await self._calls.close()
+        await self._deletions.close()
         for model in self.models:
             await model.client.close()
 
@@ -161,10 +159,9 @@ class WordingService:
             return Preview(answer, prompt, refused=catalog.output_guardrails.presentable(completion.text), changes=changes)
         return Preview(self._fill(catalog, request, answer, "call", ()), prompt, answer.text, answer.confidence, changes=changes)
 
-    async def _remove(self, tenant: str, user: str) -> None:
+    async def _remove(self, tenant: str, user: str) -> bool:
         removed = [await self.cache.forget(tenant, user), await self.review_queue.forget(tenant, user)]
-        if not all(removed):
-            _LOG.warning("texts of a deleted user could not be removed from Redis now; they expire within a day")
+        return all(removed)
 
     def _model_for(self, request: WordingRequest) -> CalledModel:
         return self.model if request.personal or self.shared_model is None else self.shared_model
@@ -236,8 +233,8 @@ class WordingService:
             call.exchange = answer.exchange  # a request that is cancelled from here on has had its answer
         async with self._redis:
             answer = _judged(await self._keep(request, answer, waits_for_review, key, owner))
-        if owner and (tenant, owner) in self._forgotten:  # deleted while the call ran
-            await self._remove(tenant, owner)
+        if owner and self._deletions.include(tenant, owner):  # deleted while the call ran
+            await self._deletions.remove(tenant, owner)
         return answer
 
     def _check(self, catalog: CatalogWording, request: WordingRequest, completion: Completion) -> tuple[Answer, str]:

@@ -72,11 +72,11 @@ def test_the_oldest_give_way_and_are_counted(valkey: Valkey, redis: Redis, tenan
         found = await queue.waiting(tenant)
         assert [each.text for each in found.entries] == ["text 4", "text 5", "text 6"]
         assert (found.total, found.dropped) == (3, 4)
-        await queue.put(tenant, entry("much later", created_ms=1_000 + 5_005))
+        await queue.put(tenant, entry("much later", created_ms=1_000 + 5_000_005))
         assert [each.text for each in (await queue.waiting(tenant)).entries] == ["text 6", "much later"]  # the others waited for too long
         assert (await queue.waiting(tenant)).dropped == 6
 
-    run(valkey.url, test, ReviewPolicy(most=3, longest_seconds=5, wait_seconds=10))
+    run(valkey.url, test, ReviewPolicy(most=3, longest_seconds=5_000, wait_seconds=10))
     assert redis.hlen(entry_name(tenant, "review")) == redis.zcard(entry_name(tenant, "review:order")) == 2
 
 
@@ -155,6 +155,36 @@ def test_what_waits_of_a_deleted_person_goes(valkey: Valkey, tenant: str) -> Non
         await queue.put(tenant, entry("for all"))
         assert await queue.forget(tenant, "ann")
         assert {each.text for each in (await queue.waiting(tenant)).entries} == {"for bob", "for all"}
+
+    run(valkey.url, test)
+
+
+def test_what_waits_of_one_person_ends_by_itself_within_a_day(valkey: Valkey, redis: Redis, tenant: str) -> None:
+    half_a_day = 43_200_000
+
+    async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
+        await queue.put(tenant, entry("for all"))
+        await queue.put(tenant, entry("for ann", created_ms=1_000_000, owner=user_digest(tenant, "ann")))
+        await queue.put(tenant, entry("for bob", created_ms=1_000_001 + half_a_day, owner=user_digest(tenant, "bob")))
+        found = await queue.waiting(tenant)
+        assert ([each.text for each in found.entries], found.dropped) == (["for all", "for bob"], 1)
+
+    run(valkey.url, test)
+    for key, life in (("review", 60 * half_a_day), ("review:own", half_a_day)):
+        for each in (key, f"{key}:order"):
+            assert life - 600_000 < redis.pttl(entry_name(tenant, each)) <= life, each
+
+
+def test_what_waits_of_one_person_from_before_it_had_keys_of_its_own_is_still_found(valkey: Valkey, redis: Redis, tenant: str) -> None:
+    for text, user in (("for ann", "ann"), ("for bob", "bob"), ("for cem", "cem")):
+        old = entry(text, owner=user_digest(tenant, user))
+        redis.hset(entry_name(tenant, "review"), old.id, msgspec.json.encode(old))
+        redis.zadd(entry_name(tenant, "review:order"), {old.id: old.created_ms})
+
+    async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
+        assert await queue.forget(tenant, "ann")
+        await queue.reject(tenant, entry("for bob").id, "eve")
+        assert [each.text for each in (await queue.waiting(tenant)).entries] == ["for cem"]
 
     run(valkey.url, test)
 
