@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from state.duration import HOUR
+from state.records.facts import PersonFact
 from tests.state.lives import (
     Life,
     connect,
@@ -25,6 +26,42 @@ def test_an_older_opt_out_is_not_lost_behind_newer_quiet_hours() -> None:
     life.see(event("preferences_changed", 5, log=10, guidance=False))
     assert life.person is not None
     assert (life.person.guidance, life.person.quiet_from, life.person.quiet_to) == (False, 22 * 60, 7 * 60)
+
+
+def test_a_refusal_from_a_device_whose_clock_is_days_behind_is_not_lost() -> None:
+    life = Life()
+    life.see(signup(), event("page_view", 72 * HOUR, path="/"))
+    told = life.see(event("preferences_changed", HOUR, log=72 * HOUR, guidance=False))
+    assert counts(told, "events_ignored") == ["late"]
+    assert life.person is not None
+    assert life.person.guidance is False
+    assert [row.guidance for row in told if isinstance(row, PersonFact)] == [False]
+    before = life.person.version
+    life.see(event("preferences_changed", HOUR, log=73 * HOUR, guidance=False))
+    assert (life.person.guidance, life.person.version > before) == (False, True)
+
+
+def test_a_late_consent_does_not_undo_a_newer_refusal() -> None:
+    life = Life()
+    life.see(signup(), event("preferences_changed", 2 * HOUR, guidance=False), event("page_view", 72 * HOUR, path="/"))
+    life.see(event("preferences_changed", HOUR, log=72 * HOUR, guidance=True))
+    assert life.person is not None
+    assert life.person.guidance is False
+
+
+def test_guidance_on_the_screen_is_withdrawn_by_a_late_refusal() -> None:
+    life = Life()
+    life.see(signup(71 * HOUR), event("page_view", 72 * HOUR, path="/"))
+    told = life.see(event("preferences_changed", HOUR, log=72 * HOUR, guidance=False))
+    assert [each.reason for each in withdrawals(told)] == ["opted_out"]
+
+
+def test_a_refusal_from_before_a_deletion_says_nothing_of_the_new_user() -> None:
+    life = Life()
+    life.see(signup(), event("user_deleted", 2 * HOUR), signup(3 * HOUR))
+    life.see(event("preferences_changed", HOUR, log=4 * HOUR, guidance=False))
+    assert life.person is not None
+    assert life.person.guidance is True
 
 
 @pytest.mark.parametrize("order", [(True, False), (False, True)])
