@@ -23,7 +23,7 @@ from state.placeholders import PLACEHOLDER_IDS, TAG_BEGINS, is_placeholder_id
 from state.records.dead_letter import DeadLetter, attempts_of
 from state.times import YEAR_2000
 from state.traceparent import read_traceparent
-from state.upcast import NEWEST, UpcastError, upcast
+from state.upcast import ABOUT_USERS, NEWEST, UpcastError, upcast, with_traits
 from state.vocabulary import KNOWN_TYPES, SWITCHED
 
 MAX_PAYLOAD: Final = 32_768
@@ -120,6 +120,7 @@ class _Wire(msgspec.Struct, gc=False, rename="camel"):
     session_id: Annotated[str, Meta(max_length=256)] | None = None
     name: Annotated[str, Meta(max_length=256)] | None = None
     payload: msgspec.Raw = msgspec.Raw(b"{}")
+    traits: msgspec.Raw = msgspec.Raw()
     schema_version: int = 1
 
 
@@ -240,6 +241,8 @@ def _decode(message: Message) -> Event:
         raw_payload, known = bytes(wire.payload), None
     if wire.schema_version != 1:
         return _decode_newer(message, wire.schema_version)
+    if wire.traits and wire.event_type in ABOUT_USERS:
+        return _decode(msgspec.structs.replace(message, value=with_traits(mend_text(value)), peeked=None))
     user, event_id, anonymous = wire.user_id, wire.event_id, False
     if user is None or user.strip() in PLACEHOLDER_IDS or (user[0] in TAG_BEGINS and is_placeholder_id(user)):
         user, anonymous = _anonymous_id(wire), True

@@ -6,6 +6,8 @@ payload belongs to the app alone::
     1   {…, "eventType": "signup", "payload": {"traits": {"persona": "analyst"}}}
     2   {…, "eventType": "signup", "traits": {"persona": "analyst"}, "payload": {}, "schemaVersion": 2}
 
+An event of version 1 whose sender mixed the two up is read as it was meant (``with_traits``).
+
 To add a version: write one function that turns it into the version before, and enter it in ``_STEPS``.
 """
 
@@ -18,7 +20,7 @@ import msgspec
 
 Fields = dict[str, msgspec.Raw]
 
-_ABOUT_USERS: Final = frozenset({"signup", "identify"})
+ABOUT_USERS: Final = frozenset({"signup", "identify"})
 """Event types whose ``traits`` are read."""
 
 _fields = msgspec.json.Decoder(Fields)
@@ -42,9 +44,21 @@ def upcast(value: bytes, version: int) -> bytes:
     return msgspec.json.encode(fields)
 
 
+def with_traits(value: bytes) -> bytes:
+    """Return an event of version 1 with ``traits`` beside its payload as if they were in it. Those in the payload come first.
+
+    What is no object is left out. Raises ``msgspec.DecodeError`` for what is not a JSON object.
+    """
+    fields = _fields.decode(value)
+    traits, payload = fields.pop("traits"), _fields.decode(fields.get("payload", msgspec.Raw(b"{}")))
+    if bytes(traits).strip()[:1] == b"{":
+        fields["payload"] = msgspec.Raw(msgspec.json.encode({"traits": traits, **payload}))
+    return msgspec.json.encode(fields)
+
+
 def _from_2(fields: Fields) -> None:
     """Put ``traits`` back into the payload."""
-    if "eventType" not in fields or _text.decode(fields["eventType"]) not in _ABOUT_USERS:
+    if "eventType" not in fields or _text.decode(fields["eventType"]) not in ABOUT_USERS:
         return
     payload = _fields.decode(fields.get("payload", msgspec.Raw(b"{}")))
     if "traits" in payload:

@@ -54,6 +54,43 @@ def test_what_is_mended_in_version_1_is_mended_in_version_2(change: Any) -> None
     assert (first.payload, first.timestamp) == (second.payload, second.timestamp)
 
 
+@pytest.mark.parametrize("kind", ["signup", "identify"])
+@pytest.mark.parametrize(
+    ("beside", "inside", "read"),
+    [
+        ({"persona": "ana"}, None, {"persona": "ana"}),
+        ({"persona": "ana"}, {"persona": "ben"}, {"persona": "ben"}),
+        ({}, None, {}),
+        (["ana"], None, None),
+        ("ana", None, None),
+        (None, None, None),
+    ],
+)
+def test_traits_beside_the_payload_of_version_1_are_read_where_the_payload_has_none(kind: str, beside: Any, inside: Any, read: Any) -> None:
+    payload = {"a": 1} if inside is None else {"a": 1, "traits": inside}
+    sent = {**BASE, "eventType": kind, "traits": beside, "payload": payload}
+    for value in (json.dumps(sent).encode(), b"\xef\xbb\xbf" + json.dumps(sent | {"name": "\ud800"}).encode()):
+        event = found(value)
+        assert isinstance(event, Event)
+        assert event.payload == ({"a": 1} if read is None else {"a": 1, "traits": read})
+        assert json.loads(event.raw_payload) == event.payload
+
+
+@pytest.mark.parametrize("missing", ["payload", "eventId"])
+def test_an_event_with_traits_beside_its_payload_is_checked_like_any_other(missing: str) -> None:
+    sent = {**BASE, "eventType": "signup", "traits": {"persona": "ana"}, "payload": {}}
+    event = found(json.dumps({name: value for name, value in sent.items() if name != missing}).encode())
+    if missing == "payload":
+        assert isinstance(event, Event)
+        assert event.payload == {"traits": {"persona": "ana"}}
+    else:
+        assert isinstance(event, DeadLetter)
+        assert event.reason == "missing_event_id"
+    large = found(json.dumps(sent | {"traits": {"persona": "x" * 40_000}}).encode())
+    assert isinstance(large, DeadLetter)
+    assert large.reason == "payload_too_large"
+
+
 def test_traits_of_other_types_belong_to_nobody() -> None:
     event = found(as_2("track", {"persona": "ana"}, {"a": 1}))
     assert isinstance(event, Event)
