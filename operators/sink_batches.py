@@ -38,8 +38,13 @@ def by_person(batch: list[T], person: Callable[[T], str], partitions: int) -> li
         return [("0", Bundle(batch))]
     split: defaultdict[int, list[T]] = defaultdict(Bundle)
     for item in batch:
-        split[zlib.crc32(person(item).encode()) % partitions].append(item)
+        split[partition_of(person(item), partitions)].append(item)
     return [(str(partition), items) for partition, items in split.items()]
+
+
+def partition_of(person: str, partitions: int) -> int:
+    """The partition of a sink that has all of a person; of what concerns nobody in particular, the one of an empty id."""
+    return zlib.crc32(person.encode()) % partitions
 
 
 def person_of(effect: Effect) -> str:

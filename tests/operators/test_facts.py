@@ -18,7 +18,7 @@ from msgspec import structs
 from operators.bundle import Bundle
 from operators.decode import Decoded
 from operators.facts import facts_step, heartbeat_step
-from operators.sink_batches import by_person, dead_letter_batches, effect_batches, person_of
+from operators.sink_batches import by_person, dead_letter_batches, effect_batches, partition_of, person_of
 from state.duration import MINUTE
 from state.messages import Tick
 from state.records.dead_letter import DeadLetter
@@ -92,6 +92,22 @@ def test_a_batch_of_rows_is_one_item_for_each_partition_that_gets_some(partition
     assert [row.version for _, some in items for row in some if row.user_id == "ana"] == [0, 2, 4]
     assert sorted(row.version for _, some in items for row in some) == [0, 1, 2, 3, 4]
     assert through(lambda up: facts_step("facts", up, partitions), Outputs(), Outputs()) == []
+
+
+@pytest.mark.parametrize("partitions", [1, 2, 4, 8])
+def test_a_deletion_follows_the_rejected_messages_that_may_name_the_user(partitions: int) -> None:
+    """They go where what concerns nobody goes, so that they are in ClickHouse when the deletion is run there."""
+    users = ("ana", "ben", "cleo", "dora")
+    erasures: list[Any] = [Erase("t", user, 3) for user in users]
+    items = through(lambda up: facts_step("facts", up, partitions), decoded(rejected=[LETTER]), Outputs(erasures))
+    assert len({name for name, _ in items}) == len(items) <= partitions
+    assert all(type(rows) is Bundle for _, rows in items)
+    (letters,) = [rows for _, rows in items if any(isinstance(row, DeadLetterFact) for row in rows)]
+    assert {row.user_id for row in letters if isinstance(row, Erase)} == {*users}
+    assert isinstance(letters[0], DeadLetterFact)
+    for user in users:
+        own = dict(items)[str(partition_of(user, partitions))]
+        assert [row for row in own if getattr(row, "user_id", "") == user] == [Erase("t", user, 3)], "and once where the user's rows go"
 
 
 def test_a_dead_letter_becomes_a_row_that_is_found_again_by_its_place() -> None:
