@@ -3,9 +3,9 @@
 No content of a message ends the job. What cannot be read (``sources/kafka/record.py``), decoded (``sources/kafka/schema_registry.py``) or
 fetched becomes a message with a ``fault``, and thus a dead letter with its position.
 
-Delivery: at least once. A snapshot holds the offset, so a resume is exact. The source commits an offset to the consumer group only after
-the epoch of that offset is durable, and does not wait for the commit. So lag tools show correct figures, and a job that lost its data
-directory resumes at the committed offset. A group without a commit starts at the earliest message: state needs the whole history.
+Delivery: at least once. A snapshot holds the offset, so a resume is exact. Without one a partition starts at the earliest message, because
+state needs the whole history. The source commits an offset to the consumer group only after the epoch of that offset is durable, and does
+not wait for the commit. It is for lag tools: a job never starts there, since a data directory that was lost took the state with it.
 
 Log time follows the broker's timestamps, and the wall clock while a partition is idle and its broker confirms that it was read to the end
 (``sources/log_time.py``).
@@ -272,7 +272,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
 
     @override
     def close(self) -> None:
-        """Commit the last snapshot. Its epoch may not be durable yet; only a job that lost its data directory starts from this commit."""
+        """Commit the last snapshot. Its epoch may not be durable yet, but only lag tools read the commit."""
         self._commit()
         self._source.closer.close(self._consumer)
 
@@ -363,17 +363,32 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._errors.raise_if_refused()
 
     def _start(self, offset: int | None) -> None:
-        """Start at ``offset``; without one at the group's committed offset, else at the earliest message. Raises ``OffsetGapError``."""
+        """Start at ``offset``, without one at the earliest message. Raises ``OffsetGapError``."""
         low = self._earliest()
         if offset is None:
-            place = TopicPartition(self._topic, self._index)
-            group = self._request(lambda timeout: self._consumer.committed([place], timeout))[0]
-            offset = group.offset if group.offset >= 0 else low
+            self._tell_of_another_life(low)
+            offset = low
         self._offset = offset
         if offset < low:
             self._skip_gap(low)
         else:
             self._assign()
+
+    def _tell_of_another_life(self, low: int) -> None:
+        """Warn if the group has a position, and the data directory none: the stores may have rows of what is read again now."""
+        place = TopicPartition(self._topic, self._index)
+        read_to = self._request(lambda timeout: self._consumer.committed([place], timeout))[0].offset
+        if read_to > low:
+            _LOG.warning(
+                "%s[%d]: the consumer group %s has read it up to offset %d, and this data directory has no position in it. It is read from "
+                "the earliest message, %d, because state needs the whole history. If the old directory is lost, see docs/runbook.md, 'Lost "
+                "volume'.",
+                self._topic,
+                self._index,
+                self._source.cluster.group,
+                read_to,
+                low,
+            )
 
     def _skip_gap(self, low: int) -> None:
         """Handle a position that is not in the topic: raise ``OffsetGapError``, or continue at ``low``, the earliest message."""

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from local.clickhouse import EmbeddedClickHouse
+from local.recovery_positions import saved_positions
 from sinks.clickhouse.client import ClickHouse
 from tests.support.bad_input import BAD
 from tests.support.clickhouse_http import clickhouse_server
@@ -31,6 +32,7 @@ from tests.support.waiting import running, wait_until
 broker = tansu_fixture
 
 PARTITIONS, GROUP = 6, "e2e"
+PEOPLE = ("user_id", "path_id", "activated_at", "signup_at", "steps_completed", "last_active_at")
 SMALL_BAD = [raw for raw, reason in BAD.values() if len(raw) < 10_000]
 
 
@@ -102,8 +104,7 @@ def check(state: State, from_file: State, feed: Feed, lines: list[bytes], letter
     assert len(events) == len(rows(from_file, "events"))
     metrics = [row["total"] for row in rows(state, "step_metrics_1m") if row["metric"] == "event"]
     assert sum(metrics) == len(events), "partials of metrics were lost or doubled"
-    what = ("user_id", "path_id", "activated_at", "signup_at", "steps_completed", "last_active_at")
-    assert _people(state, what) == _people(from_file, what)
+    assert _people(state, PEOPLE) == _people(from_file, PEOPLE)
 
     bad = len(lines) - len(events) - _duplicates(from_file)
     stood = {
@@ -177,6 +178,39 @@ def test_onramp_run_with_embedded_clickhouse(
     assert summary["eventsRead"] == feed.sent
     assert summary["thisRun"]["eventsRead"] < feed.sent
     check(read_embedded(tmp_path / "data" / "clickhouse", redis.url, summary), from_file, feed, lines, broker.read_all(f"{feed.topic}.dlq"))
+
+
+def test_a_job_whose_data_directory_is_gone_reads_the_whole_log_again_and_has_the_same_users(
+    broker: Tansu, redis: Valkey, lines: list[bytes], tmp_path: Path
+) -> None:
+    """What the runbook says of a lost volume without a backup. The consumer group remembers how far the lost job was."""
+    topic = broker.new_topic(2)
+    broker.create_topic(f"{topic}.dlq", 1)
+    feed = Feed(broker, topic, 2)
+    feed.produce(lines[:300])
+    settings = settings_for(broker, feed, redis, tmp_path / "data") | {"ONRAMP_KAFKA_GROUP": topic}
+
+    def has_read_all() -> bool:
+        saved = saved_positions(tmp_path / "data" / "state", topic)
+        return {partition: position.offset for partition, position in saved.items()} == feed.ends
+
+    def one_life() -> dict[str, Any]:
+        with started([sys.executable, "-m", "cli", "run", "--json"], settings) as job:
+            wait_until(has_read_all, "all messages", within=PATIENCE, process=job)
+            job.send_signal(signal.SIGTERM)
+            said, complained = job.communicate(timeout=PATIENCE)
+        assert job.returncode == 0, complained
+        summary: dict[str, Any] = json.loads(said)
+        return summary
+
+    before = one_life()
+    (tmp_path / "data").rename(tmp_path / "lost")
+    after = one_life()
+    same = ("eventsRead", "eventsAccepted", "users", "stepsCompleted", "activatedUsers", "deadLetters")
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    assert after["thisRun"]["eventsRead"] == feed.sent
+    states = [read_embedded(tmp_path / at / "clickhouse", redis.url, {}) for at in ("lost", "data")]
+    assert _people(states[0], PEOPLE) == _people(states[1], PEOPLE)
 
 
 @pytest.mark.slow

@@ -154,7 +154,10 @@ def test_poison_passes_as_bytes(broker: Tansu) -> None:
     assert [message.value for message in messages] == [*values, b""]
 
 
-def test_offsets_reach_the_group_only_once_durable_and_a_job_without_a_snapshot_goes_on_there(broker: Tansu) -> None:
+def test_offsets_reach_the_group_only_once_durable_and_a_job_without_a_snapshot_reads_everything_all_the_same(
+    broker: Tansu, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The position belongs to the state. A job that has lost both would otherwise have neither the old users nor their events."""
     topic = broker.new_topic()
     produce(broker, topic, [b"%d" % n for n in range(10)])
     source = source_of(broker, topic, group="g1", batch_size=4)
@@ -173,10 +176,12 @@ def test_offsets_reach_the_group_only_once_durable_and_a_job_without_a_snapshot_
     read_so_far = sum(isinstance(item, Message) for item in batch)
     wait_until(lambda: group_offset(broker, topic, "g1") == read_so_far, "the commit")
     part.close()
-    messages, _ = read(source_of(broker, topic, group="g1"), f"{topic}:0")
-    assert messages[0].offset == read_so_far
     everything, _ = read(source_of(broker, topic, group="another"), f"{topic}:0")
     assert len(everything) == 10
+    assert not [each for each in caplog.records if each.name == "sources.kafka.source"]
+    everything, _ = read(source_of(broker, topic, group="g1"), f"{topic}:0")
+    assert len(everything) == 10
+    assert f"the consumer group g1 has read it up to offset {read_so_far}, and this data directory has no position in it" in caplog.text
 
 
 def test_a_clean_end_leaves_the_group_exact(broker: Tansu) -> None:
