@@ -14,11 +14,16 @@ from flows.settings import Settings, SettingsError
 from local.data_dir import DataDir, DataDirError
 from local.recovery_positions import saved_positions
 from sources.backlog import Backlog, Thresholds
+from sources.errors import OffsetGapError
 from sources.kafka.backlog import KafkaBacklog
-from sources.local_log.backlog import measure_once
+from sources.kafka.client import another_topic
+from sources.kafka.source import ACCEPT_GAP_SETTING
+from sources.local_log.backlog import id_of, measure_once
 from sources.local_log.source import NAME
+from sources.log_ids import is_another
 from sources.positions import Position
 from sources.wall_clock import wall_clock
+from state.never import never
 
 _ANSWER_SECONDS: Final = 8.0
 
@@ -40,21 +45,30 @@ def thresholds_of(settings: Settings) -> Thresholds:
 def measure_lag(settings: Settings) -> Lag:
     """Measure all partitions. Positions are those of the newest snapshot, or without a data directory those that the group committed.
 
-    Blocks for some seconds on Kafka. Raises ``SettingsError`` where the settings name no live input, ``SourceError``, ``DataDirError``.
+    Blocks for some seconds on Kafka. Raises ``SettingsError`` where the settings name no live input, ``SourceError``, ``DataDirError``,
+    also for positions in another log, with which the job would not start.
     """
     if settings.event_log is not None:
-        positions = _saved(settings, NAME)
+        positions, log = _saved(settings, NAME)
         now = wall_clock()
         backlogs = measure_once(settings.event_log, retention_of(settings), positions, now)
+        if is_another(log, id_of(settings.event_log)):
+            raise OffsetGapError(
+                f"The event log {settings.event_log} is not the one that this data directory has read: it was removed and created again, "
+                "or the setting names another one. Name the right one, or see docs/runbook.md, 'Lost volume'."
+            )
         return Lag(f"the event log {settings.event_log}", "the newest snapshot", backlogs, now)
     if settings.kafka_brokers is None:
         raise SettingsError(
             "there is no input to be behind: set ONRAMP_KAFKA_BROKERS or ONRAMP_EVENT_LOG as for the job, or name the directory of "
             "`onramp up` with --data-dir."
         )
-    saved = _saved(settings, settings.kafka_topic)
-    topic = KafkaBacklog(kafka_cluster(settings, timeout_s=_ANSWER_SECONDS))
+    saved, log = _saved(settings, settings.kafka_topic)
+    cluster = kafka_cluster(settings, timeout_s=_ANSWER_SECONDS)
+    topic = KafkaBacklog(cluster)
     try:
+        if log and is_another(log, present := cluster.topic_id(never)):
+            raise another_topic(cluster, log, present, ACCEPT_GAP_SETTING)
         backlogs = topic.measure(saved or None)
     finally:
         topic.close()
@@ -89,9 +103,12 @@ def archive_thresholds_of(settings: Settings) -> Thresholds:
     return usual._replace(amber_seconds=usual.amber_seconds + wait, red_seconds=usual.red_seconds + wait)
 
 
-def _saved(settings: Settings, source: str) -> dict[int, Position]:
+def _saved(settings: Settings, source: str) -> tuple[dict[int, Position], str]:
+    """The saved positions in ``source``, and the id of the log that they are in."""
     try:
         state = DataDir.open(settings.data_dir).state
     except DataDirError:  # there is none on this machine
-        return {}
-    return {partition: Position(*each) for partition, each in saved_positions(state, source).items()}
+        return {}, ""
+    saved = saved_positions(state, source)
+    positions = {partition: Position(each.offset, each.log_time) for partition, each in saved.items()}
+    return positions, next((each.log for each in saved.values() if each.log), "")

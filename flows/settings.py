@@ -95,7 +95,8 @@ class Settings(BaseSettings):
     )
     kafka_accept_gap: bool = Field(
         default=False,
-        description="If the messages after the last position are gone, continue at the earliest message. False: refuse to start.",
+        description="If the messages after the last position are gone, or the topic was created again, continue at the earliest message. "
+        "False: refuse to start.",
     )
     event_log: Path | None = Field(
         default=None,

@@ -18,10 +18,11 @@ _VERSION: Final = 1
 
 
 class SavedPosition(NamedTuple):
-    """The next offset of a partition and its log time (ms), as of the newest snapshot."""
+    """The next offset of a partition and its log time (ms), as of the newest snapshot. ``log``: the id of the log, empty if not known."""
 
     offset: int
     log_time: int
+    log: str = ""
 
 
 class _Plain(pickle.Unpickler):
@@ -58,7 +59,8 @@ def _position(change: bytes) -> SavedPosition | None:
     if not isinstance(loaded, tuple) or len(loaded) < 3 or loaded[0] != _VERSION:
         return None
     offset, log_time = loaded[1:3]
-    return SavedPosition(offset, log_time) if isinstance(offset, int) and isinstance(log_time, int) else None
+    log = loaded[5] if len(loaded) > 5 and isinstance(loaded[5], str) else ""
+    return SavedPosition(offset, log_time, log) if isinstance(offset, int) and isinstance(log_time, int) else None
 
 
 def plain_value(change: bytes) -> Any:

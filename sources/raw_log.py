@@ -36,11 +36,14 @@ class RawBatch(NamedTuple):
 class RawLog(Protocol):
     """A log that is read from positions which the caller keeps. For one thread.
 
-    ``name`` is that of the topic in messages, ``id`` that of this very log, empty where it has none.
+    ``name`` is that of the topic in messages.
     """
 
     name: str
-    id: str
+
+    @property
+    def id(self) -> str:
+        """The id of this very log, empty where it is not known. Raises ``SourceError``."""
 
     def start(self, positions: Mapping[int, int]) -> list[int]:
         """Begin at these offsets, and partitions without one at their earliest message. Return all partitions. Raises ``SourceError``."""

@@ -31,6 +31,7 @@ from sources.archive.names import ArchiveFile, Chain, parse, resolve
 from sources.archive.rows import decoded, encoded, forgotten, frame_of, is_forgotten, rows_of, without
 from sources.archive.store import Store
 from sources.errors import ArchiveError
+from sources.log_ids import is_another
 from sources.raw_log import RawRow
 from sources.s3.location import Location
 from state.duration import MINUTE
@@ -108,11 +109,11 @@ class Archive:
 
     @property
     def log_id(self) -> str:
-        """The id of the log that is archived, empty for a topic."""
+        """The id of the log that is archived, empty where it is not known."""
         return self._mark().id
 
     def bind(self, log: str, log_id: str) -> None:
-        """Create the archive for this log, or check that it is of this log."""
+        """Create the archive for this log, or check that it is of this log. An empty id is not known, and the first known one is kept."""
         self._store.prepare()
         with self._store.changing():
             if not self.exists:
@@ -122,10 +123,14 @@ class Archive:
         found = self._mark()
         if found.log != log:
             raise ArchiveError(f"The archive {self.place} is of {found.log}, not of {log}; name another directory.")
-        if found.id != log_id:
+        if is_another(found.id, log_id):
             raise ArchiveError(
-                f"The archive {self.place} is of an event log that was removed and created again; archive the new one in another directory."
+                f"The archive {self.place} is of an event log or topic that was removed and created again; archive the new one in another "
+                "directory."
             )
+        if log_id and not found.id:
+            with self._store.changing():
+                self._store.replace(_MARK, msgspec.json.encode(_Mark(FORMAT, log, log_id)))
 
     def _mark(self) -> _Mark:
         try:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 
 from sources.backlog import Backlog
 from sources.errors import UnreachableError
@@ -155,10 +155,8 @@ def topic_config(cluster: Cluster, topic: str | None = None) -> dict[str, str]:
     Blocks up to the time limit of the cluster. Raises ``BrokerError`` if librdkafka rejects the settings.
     """
     name = cluster.topic if topic is None else topic
-    config = {"bootstrap.servers": cluster.brokers, "client.id": "onramp-lag", "log_level": 2, **cluster.settings}
     try:
-        admin = AdminClient(config)
-        asked = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name)], request_timeout=cluster.timeout_s)
+        asked = cluster.admin("onramp-lag").describe_configs([ConfigResource(ResourceType.TOPIC, name)], request_timeout=cluster.timeout_s)
         (future,) = asked.values()
         return {name: str(entry.value) for name, entry in future.result(cluster.timeout_s).items() if entry.value is not None}
     except KafkaException as error:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
 
-from sources.errors import BrokerError, UnknownTopicError, UnreachableError
+from sources.errors import BrokerError, OffsetGapError, UnknownTopicError, UnreachableError
 from sources.kafka.error_codes import CHECK_ADDRESS, CHECK_BROKERS, CHECK_PROTOCOL, CHECK_TLS, UNKNOWN_TOPIC, Reaction, rule_for
 
 _LOG = logging.getLogger(__name__)
@@ -57,6 +58,13 @@ class Cluster:
         except KafkaException as error:
             raise BrokerError(f"The Kafka settings are not valid: {error.args[0].str()}.") from error
 
+    def admin(self, client: str = "onramp") -> AdminClient:
+        """Return a client for questions about the cluster, which connects in the background. Raises as ``connect``."""
+        try:
+            return AdminClient({"bootstrap.servers": self.brokers, "client.id": client, "log_level": 2, **self.settings})
+        except KafkaException as error:
+            raise BrokerError(f"The Kafka settings are not valid: {error.args[0].str()}.") from error
+
     def unreachable_advice(self) -> str:
         """Return what to check where no broker answers. A broker that refuses a certificate just closes the connection."""
         encrypted = "ssl" in str(self.settings.get("security.protocol", "")).lower()
@@ -80,6 +88,36 @@ class Cluster:
                 if time.monotonic() > unknown_until or stopping():
                     raise unknown_topic(self)
                 time.sleep(_RETRY_S)
+        finally:
+            consumer.close()
+
+    def topic_id(self, stopping: Callable[[], bool]) -> str:
+        """Return what tells this topic from one of the same name that was created later, or on another cluster.
+
+        ``topic:ID``; ``cluster:ID`` where the brokers have no ids of topics, as before Kafka 2.8; empty where they tell neither. Blocks up
+        to ``timeout_s`` while no broker answers. Raises ``SourceError``.
+        """
+        errors = ErrorHandler(self)
+        consumer, admin = self.connect(errors), self.admin()
+        timeout = min(_REQUEST_S, self.timeout_s)
+
+        def described() -> str:
+            (future,) = admin.describe_topics(TopicCollection([self.topic]), request_timeout=timeout).values()
+            try:
+                return str(future.result(timeout + 1).topic_id or "")
+            except TimeoutError:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
+            except KafkaException as problem:
+                if rule_for(problem.args[0]).reaction is Reaction.RETRY:
+                    raise
+                return ""  # this broker does not tell it; what else is wrong with the topic comes with the next request
+
+        try:
+            topic = request(described, consumer, errors, stopping)
+            if topic.strip("A"):  # an id of zeros stands for none
+                return f"topic:{topic}"
+            cluster = request(lambda: consumer.list_topics(self.topic, timeout=timeout), consumer, errors, stopping).cluster_id
+            return f"cluster:{cluster}" if cluster else ""
         finally:
             consumer.close()
 
@@ -152,6 +190,15 @@ def request(
                     f"Kafka at {cluster.brokers} did not answer for {timeout_s:.0f} s ({detail}); {cluster.unreachable_advice()}."
                 ) from problem
         time.sleep(_RETRY_S)
+
+
+def another_topic(cluster: Cluster, known: str, now: str, accept: str) -> OffsetGapError:
+    """Return the error for a topic that has the name of the one that was read before, and another id. ``accept``: the setting."""
+    return OffsetGapError(
+        f"The topic {cluster.topic} is not the one that this data directory has read: it was created again, or it is that of another "
+        f"cluster ({known} before, {now} now). Set ONRAMP_KAFKA_BROKERS to the right cluster, or begin with an empty data directory "
+        f"(docs/runbook.md, 'Lost volume'). {accept}=true keeps the users and reads this topic from its earliest message."
+    )
 
 
 def unknown_topic(cluster: Cluster) -> UnknownTopicError:

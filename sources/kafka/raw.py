@@ -27,8 +27,6 @@ _REQUEST_S: Final = 5.0
 class KafkaRawLog:
     """Reads all partitions of the cluster's topic, also those that are added later. ``accept``: the setting that accepts a gap."""
 
-    id = ""
-
     def __init__(
         self,
         cluster: Cluster,
@@ -49,6 +47,11 @@ class KafkaRawLog:
         self._consumer = cluster.connect(self._errors, on_commit=self._on_commit)
         self._next: dict[int, int] = {}
         self._skipped: dict[int, int] = {}
+
+    @property
+    def id(self) -> str:
+        """The id of the topic. Blocks up to the time limit of the cluster while no broker answers. Raises ``SourceError``."""
+        return self._cluster.topic_id(self._stopping)
 
     def start(self, positions: Mapping[int, int]) -> list[int]:
         """Begin at these offsets. Blocks up to the time limit of the cluster while no broker answers."""

@@ -31,13 +31,14 @@ from sources.batching import BatchPolicy
 from sources.errors import OffsetGapError, SourceError, UnknownTopicError, UnreachableError
 from sources.headers import Header, traceparent_of
 from sources.idle_polling import SHORTEST_MS, IdlePolling
-from sources.kafka.client import Cluster, ErrorHandler, request
+from sources.kafka.client import Cluster, ErrorHandler, another_topic, request
 from sources.kafka.closing import ConsumerCloser
 from sources.kafka.error_codes import Reaction, rule_for
 from sources.kafka.liveness import INTERVAL_MS, Liveness
 from sources.kafka.partition_watch import WATCH_EVERY_S, PartitionWatch, with_spares
 from sources.kafka.record import headers_of, parts_of
 from sources.kafka.schema_registry import FramingError, RegistryUnavailableError, SchemaRegistry
+from sources.log_ids import is_another
 from sources.log_time import MIN_TIME, LogTime
 from sources.positions import Position, Positions
 from state.events import may_switch
@@ -55,19 +56,19 @@ _OPEN_SPARE_S = 1.0  # it blocks a worker that has other partitions to read
 _SHRUNK_REPORTS = 5  # consecutive statistics: right after a change of leader the end may be lower for a moment
 _VERSION = 1
 
-Snapshot = tuple[int, int, int, int, int]
-"""(version, next offset, log time, seq, log time of the last tick)"""
+Snapshot = tuple[int, int, int, int, int] | tuple[int, int, int, int, int, str]
+"""(version, next offset, log time, seq, log time of the last tick, id of the topic). Snapshots of older releases have no id."""
 
 
 class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
     """Reads all partitions of the cluster's topic.
 
-    ``now`` returns wall-clock milliseconds. ``accept_gap``: if the position is no longer in the topic, continue at the earliest message
-    instead of raising ``OffsetGapError``. ``tail=False`` ends each partition at its end. While ``paused()`` is true nothing is read. Once
-    ``stopping()`` is true every partition ends, which gives a final snapshot. ``lag`` is the number of messages behind, for each
-    partition of this process; ``positions`` says how far it is. Partitions that are new since the last run start like those of a new
-    job, and so do those that appear while the job runs (``sources/kafka/partition_watch.py``); removed ones are ignored. ``registry``
-    decodes messages with the framing of a schema registry, None rejects them. Raises ``SourceError``.
+    ``now`` returns wall-clock milliseconds. ``accept_gap``: if the position is no longer in the topic, or is that of another topic with the
+    same name, continue at the earliest message instead of raising ``OffsetGapError``. ``tail=False`` ends each partition at its end. While
+    ``paused()`` is true nothing is read. Once ``stopping()`` is true every partition ends, which gives a final snapshot. ``lag`` is the
+    number of messages behind, for each partition of this process; ``positions`` says how far it is. Partitions that are new since the
+    last run start like those of a new job, and so do those that appear while the job runs (``sources/kafka/partition_watch.py``); removed
+    ones are ignored. ``registry`` decodes messages with the framing of a schema registry, None rejects them. Raises ``SourceError``.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         self._listed = 0
         self._watch: PartitionWatch | None = None
         self._lock = threading.Lock()
+        self._topic_id: str | None = None
 
     @override
     def list_parts(self) -> list[str]:
@@ -108,9 +110,17 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         indices = range(self._listed) if self.tail else self._present
         return [f"{self.cluster.topic}:{index}" for index in indices]
 
+    @property
+    def topic_id(self) -> str:
+        """The id of the topic, which is asked for once. Blocks up to ``cluster.timeout_s``. Raises ``SourceError``."""
+        with self._lock:
+            if self._topic_id is None:
+                self._topic_id = self.cluster.topic_id(self.stopping)
+            return self._topic_id
+
     def snapshot_at(self, offset: int, time: LogTime, *, log_id: str, stamp: int) -> Snapshot:  # noqa: ARG002 - as of the local log
-        """Return a snapshot with which a partition begins at ``offset``."""
-        return (_VERSION, offset, time.log_time, time.seq, time.ticked)
+        """Return a snapshot with which a partition begins at ``offset`` of the topic with the id ``log_id``."""
+        return (_VERSION, offset, time.log_time, time.seq, time.ticked, log_id)
 
     @override
     def build_part(self, step_id: str, for_part: str, resume_state: Snapshot | None) -> _Partition | _SparePartition:
@@ -190,15 +200,18 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._timeout_s = source.cluster.timeout_s if open_s is None else open_s
         self._topic = source.cluster.topic
         self._index = index
-        offset = None
+        offset, known = None, ""
         log_time, seq, ticked = MIN_TIME, 0, MIN_TIME
         if resume is not None:
-            version, offset, log_time, seq, ticked = resume
+            version = resume[0]
             if version != _VERSION:
                 raise SourceError(
                     f"The data directory was written by another version of Onramp (position format {version}, here {_VERSION}); "
                     "use that version, or a new data directory."
                 )
+            _, offset, log_time, seq, ticked = resume[:5]
+            known = resume[5] if len(resume) == 6 else ""
+        self._topic_id = source.topic_id or known
         self._errors = ErrorHandler(source.cluster)
         self._liveness = Liveness(self._topic, index)
         self._consumer = source.cluster.connect(
@@ -212,7 +225,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._headers: list[tuple[Header, ...]] = []
         self._next = 0
         try:
-            self._start(offset)
+            self._start(offset, known)
         except BaseException:
             self._consumer.close()  # nobody else knows it, and a spare partition tries again and again
             raise
@@ -268,7 +281,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._time.pledge()
         self._source.positions.clock.snapshot(self._index)
         self._source.positions.of[self._index] = Position(self._offset, self._time.log_time)
-        return (_VERSION, self._offset, self._time.log_time, self._time.seq, self._time.ticked)
+        return (_VERSION, self._offset, self._time.log_time, self._time.seq, self._time.ticked, self._topic_id)
 
     @override
     def close(self) -> None:
@@ -362,11 +375,17 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._errors.handle(error)
             self._errors.raise_if_refused()
 
-    def _start(self, offset: int | None) -> None:
-        """Start at ``offset``, without one at the earliest message. Raises ``OffsetGapError``."""
+    def _start(self, offset: int | None, known: str) -> None:
+        """Start at ``offset`` of the topic ``known``, without one at the earliest message. Raises ``OffsetGapError``."""
         low = self._earliest()
         if offset is None:
             self._tell_of_another_life(low)
+            offset = low
+        elif is_another(known, self._topic_id):
+            if not self._source.accept_gap:
+                raise another_topic(self._source.cluster, known, self._topic_id, ACCEPT_GAP_SETTING)
+            another = "%s[%d] is of another topic than before (%s, now %s). Continuing at %d."
+            _LOG.warning(another, self._topic, self._index, known, self._topic_id, low)
             offset = low
         self._offset = offset
         if offset < low:

@@ -52,3 +52,10 @@ def measure_once(directory: Path, retention: Retention, positions: Mapping[int, 
         return log.measure(positions, now)
     finally:
         log.close()
+
+
+def id_of(directory: Path) -> str:
+    """Return the id of the log in ``directory``, which must exist. Raises ``LogError``."""
+    reader = LogReader(directory)
+    reader.close()
+    return reader.identity.id

@@ -16,7 +16,7 @@ from flows.settings import load_settings
 from sources.archive.archive import Archive, Forgotten
 from sources.archive.names import ArchiveFile
 from sources.archive.rows import encoded, is_forgotten, rows_of
-from sources.errors import OffsetGapError
+from sources.errors import ArchiveError, OffsetGapError
 from sources.raw_log import RawBatch, RawRow
 from tests.support.kafka_feed import Feed
 from tests.support.raw_logs import START, MemoryLog, row
@@ -269,7 +269,7 @@ def test_it_starts_with_people_who_wait_since_before(tmp_path: Path) -> None:
 
 
 @pytest.mark.timing
-def test_the_archive_of_a_topic_has_its_own_group(tmp_path: Path) -> None:
+def test_the_archive_of_a_topic_has_its_own_group_and_is_of_this_topic_only(tmp_path: Path) -> None:
     with run_tansu() as broker:
         topic = broker.new_topic()
         producer = Producer({"bootstrap.servers": broker.brokers, "log_level": 0})
@@ -285,6 +285,12 @@ def test_the_archive_of_a_topic_has_its_own_group(tmp_path: Path) -> None:
         lag = measure_archive_lag(settings)
         assert lag is not None
         assert [(each.offset, each.messages) for each in lag.backlogs] == [(5, 0)]
+        broker.create_again(topic)
+        for number in range(9):
+            producer.produce(topic, b"new %d" % number, b"k", timestamp=START)
+        assert producer.flush(PATIENCE) == 0
+        with pytest.raises(ArchiveError, match="topic that was removed and created again"):
+            run_archive(settings, lambda: False, once=True)
 
 
 def test_a_damaged_file_of_an_old_day_does_not_keep_new_messages_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,6 +15,7 @@ from sources.archive.archive import Archive, Forgotten
 from sources.archive.names import ArchiveFile, Span, day_of, parse, resolve
 from sources.archive.rows import SCHEMA, decoded, encoded, forgotten, frame_of, is_forgotten, rows_of
 from sources.errors import ArchiveError
+from sources.log_ids import is_another
 from sources.raw_log import RawRow
 from sources.s3.location import Location
 from tests.support.raw_logs import START, row
@@ -188,8 +189,28 @@ def test_it_is_of_one_log(any_archive: Archive) -> None:
     any_archive.bind("topic", "")
     with pytest.raises(ArchiveError, match="is of topic, not of another"):
         any_archive.bind("another", "")
+    any_archive.bind("topic", "topic:abc")
+    any_archive.bind("topic", "")
+    assert any_archive.log_id == "topic:abc"
     with pytest.raises(ArchiveError, match="removed and created again"):
-        any_archive.bind("topic", "abc")
+        any_archive.bind("topic", "topic:abd")
+    any_archive.bind("topic", "cluster:c")
+
+
+@pytest.mark.parametrize(
+    ("known", "now", "another"),
+    [
+        ("a", "a", False),
+        ("a", "b", True),
+        ("", "b", False),
+        ("a", "", False),
+        ("topic:a", "topic:b", True),
+        ("cluster:a", "cluster:b", True),
+        ("cluster:a", "topic:b", False),
+    ],
+)
+def test_an_id_tells_a_log_from_another_one_of_the_same_kind(known: str, now: str, another: bool) -> None:
+    assert is_another(known, now) is another
 
 
 def test_it_is_alone_in_its_directory(tmp_path: Path) -> None:

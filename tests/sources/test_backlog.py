@@ -156,7 +156,7 @@ def test_positions_are_read_from_the_newest_snapshot_of_each_partition(tmp_path:
             ("onboarding.track", "events:7", 4, pickle.dumps((1, 99, NOW))),
         ],
     )
-    assert saved_positions(tmp_path / "state", "events") == {0: SavedPosition(12, NOW + 1), 1: SavedPosition(7, NOW)}
+    assert saved_positions(tmp_path / "state", "events") == {0: SavedPosition(12, NOW + 1), 1: SavedPosition(7, NOW, "log")}
     assert saved_positions(tmp_path / "nothing", "events") == {}
 
 

@@ -22,6 +22,8 @@ from sources.kafka.source import ACCEPT_GAP_SETTING, KafkaSource, _Partition
 from sources.log_time import LAG_MS, MIN_TIME
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, drain
+from tests.support.refusing_kafka import run_refusing_kafka
+from tests.support.scripted_kafka import ScriptedCluster, ScriptedRecord
 from tests.support.tansu import Tansu, run_tansu, tansu_fixture
 from tests.support.waiting import ends_within, join, pause, wait_until
 
@@ -202,6 +204,49 @@ def test_a_position_that_is_not_in_the_topic_is_refused_until_accepted(broker: T
     assert [message.offset for message in messages] == [0, 1, 2]
     assert messages[0].seq == 2_002
     assert messages[0].log_time > START
+
+
+def test_a_topic_that_was_created_again_is_refused_until_accepted_although_it_has_the_position(broker: Tansu) -> None:
+    """The messages before the position are others, and were never read."""
+    topic = broker.new_topic()
+    produce(broker, topic, [b"old"] * 3)
+    _, snapshot = read(source_of(broker, topic), f"{topic}:0")
+    more, snapshot = read(source_of(broker, topic), f"{topic}:0", snapshot)
+    assert not more, "nothing is wrong with the topic as long as it is the same"
+    broker.create_again(topic)
+    produce(broker, topic, [b"%d" % n for n in range(10)])
+    with pytest.raises(OffsetGapError, match=rf"created again, or it is that of another cluster .*{ACCEPT_GAP_SETTING}=true"):
+        read(source_of(broker, topic), f"{topic}:0", snapshot)
+    messages, again = read(source_of(broker, topic, accept_gap=True), f"{topic}:0", snapshot)
+    assert [message.value for message in messages] == [b"%d" % n for n in range(10)]
+    assert messages[0].seq > snapshot[3], "what follows comes after everything before"
+    assert read(source_of(broker, topic), f"{topic}:0", again)[0] == [], "it is accepted once"
+
+
+def test_a_snapshot_without_the_id_of_its_topic_gets_it_and_goes_on(broker: Tansu) -> None:
+    topic = broker.new_topic()
+    produce(broker, topic, [b"x"] * 5)
+    messages, snapshot = read(source_of(broker, topic), f"{topic}:0", (1, 3, START, 8, START))
+    assert [message.offset for message in messages] == [3, 4]
+    broker.create_again(topic)
+    produce(broker, topic, [b"x"] * 10)
+    with pytest.raises(OffsetGapError, match="created again"):
+        read(source_of(broker, topic), f"{topic}:0", snapshot)
+
+
+@pytest.mark.parametrize(("now", "kept"), [("", "cluster:a"), ("cluster:a", "cluster:a"), ("topic:x", "topic:x")])
+def test_a_cluster_that_does_not_tell_the_id_of_a_topic_is_believed(now: str, kept: str) -> None:
+    cluster = ScriptedCluster(records=[ScriptedRecord(0), ScriptedRecord(1)], end=2, id=now)
+    part = KafkaSource(cluster, BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD), now=wall, tail=False).build_part(
+        "input", "events:0", (1, 1, START, 4, START, "cluster:a")
+    )
+    assert part.snapshot() == (1, 1, START, 4, START, kept)
+    part.close()
+
+
+def test_an_old_broker_has_no_ids_of_topics() -> None:
+    with run_refusing_kafka() as kafka:
+        assert Cluster(kafka.brokers, kafka.topic, "g", timeout_s=20).topic_id(lambda: False) == ""
 
 
 def test_an_unknown_topic_is_one_sentence(broker: Tansu, monkeypatch: pytest.MonkeyPatch) -> None:

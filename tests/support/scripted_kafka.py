@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -111,6 +112,7 @@ class ScriptedCluster(Cluster):
 
     Failure knobs. ``unknown``: so many opens find no topic. ``leaderless``: partitions that have no leader in the metadata. ``silent``:
     partitions whose leader does not answer. ``list_errors``: what the next requests for the metadata raise. ``low``: the earliest offset.
+    ``id``: that of the topic, empty for a cluster that does not tell it.
     """
 
     brokers: str = "scripted:9092"
@@ -125,6 +127,11 @@ class ScriptedCluster(Cluster):
     silent: set[int] = field(default_factory=set)
     list_errors: list[Exception] = field(default_factory=list)
     consumers: list[ScriptedConsumer] = field(default_factory=list)
+    id: str = ""
+
+    @override
+    def topic_id(self, stopping: Callable[[], bool]) -> str:
+        return self.id
 
     @override
     def connect(self, errors: ErrorHandler, **more: Any) -> Any:

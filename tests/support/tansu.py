@@ -74,6 +74,13 @@ class Tansu:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
 
+    def create_again(self, topic: str, partitions: int = 1) -> None:
+        """Delete ``topic`` with all that is in it, and create another one of the same name."""
+        admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
+        for future in admin.delete_topics([topic]).values():
+            future.result(timeout=PATIENCE)
+        self.create_topic(topic, partitions)
+
     def new_topic(self, partitions: int = 1) -> str:
         """Create a topic with a name no other test has, and return the name."""
         topic = f"test-{uuid.uuid4().hex}"
