@@ -35,6 +35,7 @@ from local.clickhouse_files import FrozenTables, frozen_tables
 from local.data_dir import DataDir
 from local.file_lock import FileLock
 from local.recovery_copy import FrozenStore, copy_database, frozen_store, keys_by_step, open_to_read
+from local.recovery_fault import check_store
 from local.recovery_positions import saved_positions
 from local.valkey_files import open_append_only_files
 from sinks.clickhouse.spool import Spool, StoredSegment
@@ -138,6 +139,8 @@ def _back_up(settings: Settings, data_dir: DataDir, target: Path, watch: Watch, 
     log = event_log_of(settings)
     if not data_dir.state.exists() and log is None:
         raise BackupError(f"There is nothing to back up in {data_dir.path} yet: no job has run on it.")
+    if settings.processes().keeps:
+        check_store(data_dir)
     about: Manifest = {"onramp": onramp_version(), "takenAt": rfc3339(now())}
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".staging", dir=target.parent))
     try:

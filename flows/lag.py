@@ -12,6 +12,8 @@ from flows.inputs import kafka_cluster
 from flows.open_event_log import retention_of
 from flows.settings import Settings, SettingsError
 from local.data_dir import DataDir, DataDirError
+from local.durable_epoch import part_files
+from local.recovery_fault import check_store
 from local.recovery_positions import saved_positions
 from sources.backlog import Backlog, Thresholds
 from sources.errors import OffsetGapError
@@ -43,15 +45,15 @@ def thresholds_of(settings: Settings) -> Thresholds:
 
 
 def measure_lag(settings: Settings) -> Lag:
-    """Measure all partitions. Positions are those of the newest snapshot, or without a data directory those that the group committed.
+    """Measure all partitions. Positions are those of the newest snapshot, or without a recovery store those that the group committed.
 
     Blocks for some seconds on Kafka. Raises ``SettingsError`` where the settings name no live input, ``SourceError``, ``DataDirError``,
-    also for positions in another log, with which the job would not start.
+    also where the job would not start: for positions in another log, and for a recovery store that is gone or has not all of its files.
     """
     if settings.event_log is not None:
         positions, log = _saved(settings, NAME)
         now = wall_clock()
-        backlogs = measure_once(settings.event_log, retention_of(settings), positions, now)
+        backlogs = measure_once(settings.event_log, retention_of(settings), positions or {}, now)
         if is_another(log, id_of(settings.event_log)):
             raise OffsetGapError(
                 f"The event log {settings.event_log} is not the one that this data directory has read: it was removed and created again, "
@@ -69,10 +71,10 @@ def measure_lag(settings: Settings) -> Lag:
     try:
         if log and is_another(log, present := cluster.topic_id(never)):
             raise another_topic(cluster, log, present, ACCEPT_GAP_SETTING)
-        backlogs = topic.measure(saved or None)
+        backlogs = topic.measure(saved)
     finally:
         topic.close()
-    positions_from = "the newest snapshot" if saved else f"the consumer group {settings.kafka_group}"
+    positions_from = "the newest snapshot" if saved is not None else f"the consumer group {settings.kafka_group}"
     return Lag(f"the topic {settings.kafka_topic}", positions_from, backlogs, wall_clock())
 
 
@@ -103,12 +105,16 @@ def archive_thresholds_of(settings: Settings) -> Thresholds:
     return usual._replace(amber_seconds=usual.amber_seconds + wait, red_seconds=usual.red_seconds + wait)
 
 
-def _saved(settings: Settings, source: str) -> tuple[dict[int, Position], str]:
-    """The saved positions in ``source``, and the id of the log that they are in."""
+def _saved(settings: Settings, source: str) -> tuple[dict[int, Position] | None, str]:
+    """The saved positions in ``source``, and the id of the log that they are in. None where this machine has no recovery store."""
     try:
-        state = DataDir.open(settings.data_dir).state
-    except DataDirError:  # there is none on this machine
-        return {}, ""
-    saved = saved_positions(state, source)
+        data_dir = DataDir.open(settings.data_dir)
+    except DataDirError:
+        return None, ""
+    if settings.processes().keeps:
+        check_store(data_dir)
+    if not part_files(data_dir.state):
+        return None, ""
+    saved = saved_positions(data_dir.state, source)
     positions = {partition: Position(each.offset, each.log_time) for partition, each in saved.items()}
     return positions, next((each.log for each in saved.values() if each.log), "")

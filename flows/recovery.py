@@ -9,6 +9,7 @@ from typing import Final
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from local.data_dir import DataDir, DataDirError
+from local.recovery_fault import check_store
 from sinks.sync_directory import sync_directory
 
 BACKUP_INTERVAL: Final = timedelta(seconds=10**12)
@@ -19,10 +20,14 @@ BACKUP_INTERVAL: Final = timedelta(seconds=10**12)
 def recovery_config(data_dir: DataDir, partitions: int, *, keeps: bool = True) -> RecoveryConfig:
     """Return the recovery store. The first call creates it with ``partitions``; an existing store keeps its number of partitions.
 
+    A directory in which a job has read its input has a store: without it, or without a file of it, this raises.
+
     A process that keeps none of it (``flows/processes.py``) has an empty directory: its snapshots go to the first process.
     Call it while holding the lock of the data directory. Raises ``DataDirError``.
     """
     _check_place(data_dir, keeps=keeps)
+    if keeps:
+        check_store(data_dir)
     if not data_dir.state.exists():
         building = data_dir.path / ".state.tmp"  # a crash leaves this directory, never a partial store
         shutil.rmtree(building, ignore_errors=True)
@@ -54,7 +59,8 @@ def _check_place(data_dir: DataDir, *, keeps: bool) -> None:
     if keeps and not filled:
         raise DataDirError(
             f"The data directory {data_dir.path} has no recovery store, so it belongs to another process of a job: start the first process "
-            "with its own directory, or choose an empty one with ONRAMP_DATA_DIR."
+            "with its own directory, or choose an empty one with ONRAMP_DATA_DIR. If the files of the store were removed, restore all of "
+            "the directory from a backup."
         )
     if filled and not keeps:
         raise DataDirError(

@@ -221,6 +221,11 @@ class DataDir:
             )
 
     @property
+    def was_used(self) -> bool:
+        """Whether a job has begun to read its input here. Raises ``DataDirError`` like ``read_run``."""
+        return bool({"input", "catalog", "catalogs"} & self.read_run().keys())
+
+    @property
     def started(self) -> float:
         """When a job was started here last, in seconds since 1970; 0 if none was."""
         try:

@@ -1,15 +1,48 @@
-"""Says what to do about an error of the recovery store's files."""
+"""Says what to do about an error of the recovery store's files, and about files that are gone."""
 
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from local.data_dir import DataDirError
+from local.data_dir import DataDir, DataDirError
+from local.durable_epoch import part_files
 
 _DISK: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 """SQLite reports the second, too, where it cannot enlarge the shared memory beside a file (``ulimit -f`` shows it)."""
+
+RECOVERY_ADVICE: Final = (
+    "Restore the whole data directory from a backup. Or let the job read its input again from the beginning: move state/, spool/, "
+    "run.json, clickhouse/ and valkey/ of the data directory away, and name an empty database if ClickHouse is a server; in the old one "
+    "the counts by minute (step_metrics) would double."
+)
+"""The position in the input is in the recovery store. The tables, the records and the rows of the spool are what was made before it."""
+
+
+def store_fault(data_dir: DataDir) -> str:
+    """Return what of the recovery store is gone, to follow its name in a sentence; empty where nothing is.
+
+    A directory without files belongs to a process that keeps none of the store. Raises ``DataDirError`` where it cannot be read.
+    """
+    state = data_dir.state
+    if not state.exists():
+        return "is gone, although a job has read its input here" if data_dir.was_used else ""
+    files, wanted = part_files(state), set[int]()
+    try:
+        for file in files:
+            with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=1.0)) as part:
+                wanted |= {count for (count,) in part.execute("SELECT part_count FROM parts")}
+    except sqlite3.Error as error:
+        raise recovery_fault(state, "be read", error, "check the disk and its rights") from error
+    return f"has {len(files)} of its {max(wanted)} files" if wanted and wanted != {len(files)} else ""
+
+
+def check_store(data_dir: DataDir) -> None:
+    """Raise ``DataDirError`` if the recovery store or a file of it is gone: a job would begin anew, beside what it has made before."""
+    if fault := store_fault(data_dir):
+        raise DataDirError(f"The recovery store {data_dir.state} {fault}. {RECOVERY_ADVICE}")
 
 
 def recovery_fault(state: Path, cannot: str, error: Exception, otherwise: str) -> DataDirError:

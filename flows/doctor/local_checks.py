@@ -18,6 +18,8 @@ from flows.doctor.finding import Finding
 from flows.settings import Settings
 from flows.version import onramp_version
 from local.data_dir import DataDir, DataDirError
+from local.durable_epoch import part_files
+from local.recovery_fault import RECOVERY_ADVICE, store_fault
 from local.secret import DEVELOPMENT_SECRET, agrees
 from sinks.clickhouse.spool import Spool
 from state.quantity import count
@@ -25,9 +27,6 @@ from state.quantity import count
 _GIB: Final = 1024**3
 _LEAST_FREE: Final = 1 * _GIB
 _LOW_FREE: Final = 5 * _GIB
-RECOVERY_ADVICE: Final = (
-    "Restore the whole data directory from a backup; or move state/ and spool/ away and let the job read the log again from the beginning."
-)
 
 
 def check_versions() -> list[Finding]:
@@ -57,23 +56,21 @@ def check_data_dir(settings: Settings) -> list[Finding]:
 
 def check_recovery_store(settings: Settings) -> list[Finding]:
     """Whether all files of the store are there and can be read."""
-    name = "recovery store"
-    state = DataDir(settings.data_dir).state
+    name, data_dir = "recovery store", DataDir(settings.data_dir)
+    keeps, state = settings.processes().keeps, data_dir.state
+    if keeps and (fault := store_fault(data_dir)):
+        return [Finding(name, "fail", f"{state} {fault}", RECOVERY_ADVICE)]
     if not state.exists():
         return [Finding(name, "ok", "none yet; the first start of the job creates it")]
-    files = sorted(state.glob("part-*.sqlite3"))
-    if not files and not settings.processes().keeps:
+    files = part_files(state)
+    if not files and not keeps:
         return [Finding(name, "ok", "none here: the first process of the job keeps it")]
-    wanted = set()
-    for file in files:
-        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=1.0)) as part:
-            wanted |= {count for (count,) in part.execute("SELECT part_count FROM parts")}
-            part.execute("SELECT max(snap_epoch) FROM snaps").fetchone()
-    size = sum(each.stat().st_size for each in state.iterdir())
-    if wanted and wanted != {len(files)}:
-        return [Finding(name, "fail", f"{len(files)} of {max(wanted)} files are there", RECOVERY_ADVICE)]
     if not files:
         return [Finding(name, "fail", f"{state} has no files", RECOVERY_ADVICE)]
+    for file in files:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=1.0)) as part:
+            part.execute("SELECT max(snap_epoch) FROM snaps").fetchone()
+    size = sum(each.stat().st_size for each in state.iterdir())
     return [Finding(name, "ok", f"{count(len(files), 'file')}, {size / 1024**2:.0f} MiB")]
 
 

@@ -201,7 +201,7 @@ def test_a_recovery_store_with_a_file_missing_or_damaged_fails(tmp_path: Path) -
     assert local_checks.check_recovery_store(settings)[0].status == "ok"
     (state / "part-1.sqlite3").unlink()
     (found,) = local_checks.check_recovery_store(settings)
-    assert (found.status, found.says) == ("fail", "1 of 2 files are there")
+    assert (found.status, found.says) == ("fail", f"{state} has 1 of its 2 files")
     (state / "part-0.sqlite3").rename(tmp_path / "part-0.sqlite3")
     assert local_checks.check_recovery_store(settings)[0].says == f"{state} has no files"
     of_several = {"process_addresses": "a:1,b:2", "process": "1"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from flows.lag import measure_lag
 from flows.settings import load_settings
@@ -62,3 +62,18 @@ def test_positions_in_an_event_log_that_was_removed_are_no_lag_of_zero(tmp_path:
         log.append([Record(b"u", b"x")] * 9)
     with pytest.raises(OffsetGapError, match="removed and created again"):
         measure_lag(settings)
+
+
+def test_with_a_recovery_store_without_positions_nothing_was_read_whatever_the_group_committed(broker: Tansu, tmp_path: Path) -> None:
+    """The job would begin at the earliest message."""
+    topic = broker.new_topic()
+    settings = load_settings(kafka_brokers=broker.brokers, kafka_topic=topic, kafka_group=topic, data_dir=tmp_path / "data")
+    produce(broker, topic, 3)
+    consumer = Consumer({"bootstrap.servers": broker.brokers, "group.id": topic, "log_level": 0})
+    consumer.commit(offsets=[TopicPartition(topic, 0, 2)], asynchronous=False)
+    consumer.close()
+    found = measure_lag(settings)
+    assert ([each.messages for each in found.backlogs], found.positions) == ([1], f"the consumer group {topic}")
+    saved(tmp_path / "data", {})
+    found = measure_lag(settings)
+    assert ([each.messages for each in found.backlogs], found.positions) == ([3], "the newest snapshot")
