@@ -232,7 +232,7 @@ class KeyStore:
             found = msgspec.json.decode(self._path.read_bytes(), type=_File)
         except FileNotFoundError:
             seen, found = None, _File([])
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, ValueError) as error:  # a DecodeError is a ValueError, and so is a text that is not UTF-8
             raise KeyStoreError(f"{self._path} cannot be read ({error}); restore it from a backup.") from error
         self._ring, self._seen, self._damaged = KeyRing(found.keys, found.quotas), seen, False
 

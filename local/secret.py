@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import re
 import secrets
 from typing import Final
 
@@ -15,6 +16,8 @@ _LOG = logging.getLogger(__name__)
 
 DEVELOPMENT_SECRET: Final = b"onramp development secret, not for production"
 """The key if everything is embedded and ``ONRAMP_SECRET`` is not set, so that the same input gives the same ids on every machine."""
+_DIGEST: Final = re.compile(rb"[0-9a-f]{32}")
+_LEAST_BYTES: Final = 16
 
 
 def secret_for(data_dir: DataDir, *, given: str | None, embedded: bool) -> bytes:
@@ -35,8 +38,24 @@ def secret_for(data_dir: DataDir, *, given: str | None, embedded: bool) -> bytes
 
 
 def _refuse_development_directory(data_dir: DataDir) -> None:
-    if data_dir.secret_check.exists() and data_dir.secret_check.read_text().strip() == _digest(DEVELOPMENT_SECRET):
+    if _known_digest(data_dir) == _digest(DEVELOPMENT_SECRET):
         raise DataDirError(_development_directory_message(data_dir))
+
+
+def _known_digest(data_dir: DataDir) -> str | None:
+    """The digest of the secret that the directory was created with; None where it has had none yet. Raises ``DataDirError``."""
+    try:
+        known = data_dir.secret_check.read_bytes().strip()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataDirError(f"{data_dir.secret_check} cannot be read: {error.strerror or error}.") from error
+    if _DIGEST.fullmatch(known) is None:
+        raise DataDirError(
+            f"{data_dir.secret_check} is damaged: it holds no digest of a secret. Restore it from a backup. If ONRAMP_SECRET surely is the "
+            "one that this directory has always had, remove the file instead, and the next start of the job writes it again."
+        )
+    return known.decode()
 
 
 def _development_directory_message(data_dir: DataDir) -> str:
@@ -51,25 +70,34 @@ def _digest(secret: bytes) -> str:
 
 
 def _stored_or_generated(data_dir: DataDir) -> bytes:
-    try:
-        secret = data_dir.secret_key.read_bytes().strip()
-    except FileNotFoundError:
+    secret = _stored(data_dir)
+    if secret is None:
         secret = secrets.token_hex(32).encode()
         write_private(data_dir.secret_key, secret + b"\n")
         _LOG.warning(
             "ONRAMP_SECRET is not set; generated one and stored it in %s. Set the same secret for every process of this job",
             data_dir.secret_key,
         )
-    if len(secret) < 16:
+    return secret
+
+
+def _stored(data_dir: DataDir) -> bytes | None:
+    """The secret that was generated here; None if none was. Raises ``DataDirError``."""
+    try:
+        secret = data_dir.secret_key.read_bytes().strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise DataDirError(f"{data_dir.secret_key} cannot be read: {error.strerror or error}.") from error
+    if len(secret) < _LEAST_BYTES:
         raise DataDirError(f"{data_dir.secret_key} is damaged; restore it from a backup, or set ONRAMP_SECRET.")
     return secret
 
 
 def _check_secret(secret: bytes, data_dir: DataDir) -> None:
     digest = _digest(secret)
-    try:
-        known = data_dir.secret_check.read_text().strip()
-    except FileNotFoundError:
+    known = _known_digest(data_dir)
+    if known is None:
         write_private(data_dir.secret_check, digest.encode() + b"\n")
         return
     if known == _digest(DEVELOPMENT_SECRET) != digest:
@@ -82,12 +110,12 @@ def _check_secret(secret: bytes, data_dir: DataDir) -> None:
 
 
 def agrees(data_dir: DataDir, secret: bytes) -> bool | None:
-    """Return whether the directory was created with ``secret``; None where it has had none yet. Changes nothing."""
-    try:
-        known = data_dir.secret_check.read_text().strip()
-    except OSError:
-        return None
-    return hmac.compare_digest(known, _digest(secret))
+    """Return whether the directory was created with ``secret``; None where it has had none yet. Changes nothing.
+
+    Raises ``DataDirError`` if the file that tells it cannot be read or is damaged.
+    """
+    known = _known_digest(data_dir)
+    return None if known is None else hmac.compare_digest(known, _digest(secret))
 
 
 def secret_of_job(data_dir: DataDir, *, given: str | None, embedded: bool) -> bytes:
@@ -96,11 +124,8 @@ def secret_of_job(data_dir: DataDir, *, given: str | None, embedded: bool) -> by
         return given.encode()
     if embedded:
         return DEVELOPMENT_SECRET
-    try:
-        secret = data_dir.secret_key.read_bytes().strip()
-    except OSError:
-        secret = b""
-    if len(secret) < 16:
+    secret = _stored(data_dir)
+    if secret is None:
         raise DataDirError(
             "The key of recommendation ids is not known here: start the job of this data directory first, which makes one, or set "
             "ONRAMP_SECRET, or ONRAMP_SIGNING_KEY, to the value that the job has."

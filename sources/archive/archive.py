@@ -137,7 +137,7 @@ class Archive:
             found = msgspec.json.decode(self._store.read(_MARK), type=_Mark)
         except FileNotFoundError as error:
             raise ArchiveError(f"There is no archive in {self.place} ({error.filename} is missing); name the right directory.") from error
-        except msgspec.MsgspecError as error:
+        except ValueError as error:  # a MsgspecError is one, and so is a text that is not UTF-8
             raise ArchiveError(f"{self._store.where(_MARK)} is damaged; restore it from a copy.") from error
         if found.format != FORMAT:
             raise ArchiveError(
@@ -241,7 +241,7 @@ class Archive:
             return msgspec.json.decode(self._store.read(_WAITING), type=list[Forgotten])
         except FileNotFoundError:
             return []
-        except msgspec.MsgspecError as error:
+        except ValueError as error:  # a MsgspecError is one, and so is a text that is not UTF-8
             raise ArchiveError(
                 f"{self._store.where(_WAITING)} is damaged; restore it, or forget the people of the last days again."
             ) from error
