@@ -57,7 +57,7 @@ def is_about(value: bytes, key: bytes | None, subject: Subject) -> bool:
         return False
     try:
         found = _merging.decode(value)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):  # a DecodeError is a ValueError, and so is a text that is not UTF-8
         return False
     return found.event_type == "identity_merged" and found.payload is not None and found.payload.previous_id in subject.ids
 
@@ -66,7 +66,7 @@ def is_deletion(value: bytes) -> bool:
     """Whether an event asks for a deletion. It holds an id and no content, and must stay until every reader has read it."""
     try:
         return _typed.decode(mend_text(value)).event_type == DELETION
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):  # a DecodeError is a ValueError, and so is a text that is not UTF-8
         return False
 
 

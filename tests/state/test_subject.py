@@ -29,6 +29,8 @@ HERS = [
 OF_OTHERS = [
     event(userId="ben"), event(userId="u-170"), BOM + event(userId="ben"), event(tenantId="other"), event(userId="ben", name="u-17"),
     event(tenantId="other")[:-1], event(userId=" ", anonymousId="ben"),
+    event(userId="ben", eventType="é", name="u-17").replace(b"\\u00e9", b"\xff"),
+    MERGE.replace(b"\\u00e9", b"\xff").replace(b"e-1", b"u-17"),
 ]  # fmt: skip
 
 
@@ -60,3 +62,8 @@ def test_a_deletion_is_seen_in_what_the_decoder_mends_and_beside_any_payload() -
         assert isinstance(found, Event)
         assert is_deletion(value)
     assert not is_deletion(event())
+
+
+@pytest.mark.parametrize("value", [b"\xff", b"", b"{", event(eventType="user_deleted\u00e9").replace(b"\\u00e9", b"\xff")])
+def test_what_cannot_be_read_asks_for_no_deletion(value: bytes) -> None:
+    assert not is_deletion(value)
