@@ -119,15 +119,20 @@ def agrees(data_dir: DataDir, secret: bytes) -> bool | None:
 
 
 def secret_of_job(data_dir: DataDir, *, given: str | None, embedded: bool) -> bytes:
-    """Return the key of the job on ``data_dir``, for a process beside it. Takes no lock. Raises ``DataDirError`` if none is known."""
-    if given is not None:
-        return given.encode()
-    if embedded:
-        return DEVELOPMENT_SECRET
-    secret = _stored(data_dir)
+    """Return the key of the job on ``data_dir``, for a process beside it. Takes no lock.
+
+    Raises ``DataDirError`` if none is known, or if the directory was created with another one: hashes of users would be nobody's.
+    """
+    secret = given.encode() if given is not None else DEVELOPMENT_SECRET if embedded else _stored(data_dir)
     if secret is None:
         raise DataDirError(
             "The key of recommendation ids is not known here: start the job of this data directory first, which makes one, or set "
             "ONRAMP_SECRET, or ONRAMP_SIGNING_KEY, to the value that the job has."
+        )
+    if agrees(data_dir, secret) is False:
+        named = "this ONRAMP_SECRET is not it" if given is not None else "ONRAMP_SECRET is not set here"
+        raise DataDirError(
+            f"The data directory {data_dir.path} was created with another secret, and {named}: set ONRAMP_SECRET to the value that the job "
+            "has, or name the right directory with --data-dir."
         )
     return secret

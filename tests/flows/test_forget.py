@@ -19,6 +19,7 @@ from flows.forget import (
     has_taken,
     is_known,
     maintain,
+    open_stores,
     receipt,
     refuse_while_running,
     verify,
@@ -27,7 +28,8 @@ from flows.forget import (
 from flows.places.clickhouse import Traces
 from flows.places.files import Recovery, SentLines, Spool
 from flows.settings import load_settings
-from local.data_dir import DataDir, DataDirInUseError
+from local.data_dir import DataDir, DataDirError, DataDirInUseError
+from local.secret import secret_for
 from sinks.redis.record import Deleted
 from sources.files.sent_file import Sent, append_sent, read_sent
 from sources.wall_clock import wall_clock
@@ -234,3 +236,11 @@ def test_a_damaged_file_of_the_spool_counts_as_held_and_the_receipt_names_it(sto
     line = verify(with_spool, ANN)[0]
     assert (line["store"], line["held"]) == ("spool", 1)
     assert "00001.ready" in line["note"]
+
+
+def test_with_another_secret_than_that_of_the_job_nothing_is_forgotten(tmp_path: Path) -> None:
+    data_dir = DataDir.create(tmp_path / "d")
+    secret_for(data_dir, given="the secret of the job", embedded=False)
+    settings = load_settings(data_dir=data_dir.path, event_log=tmp_path / "log", secret="another secret of somebody")
+    with pytest.raises(DataDirError, match="another secret"), open_stores(settings):
+        pass

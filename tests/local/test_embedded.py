@@ -23,7 +23,7 @@ from local.child_process import start_bound_process
 from local.data_dir import DataDir, DataDirError
 from local.file_lock import FileLock
 from local.redis_access import redis_for_job, redis_for_reader
-from local.secret import DEVELOPMENT_SECRET, secret_for
+from local.secret import DEVELOPMENT_SECRET, secret_for, secret_of_job
 from local.valkey import EmbeddedValkey, EmbeddedValkeyError, is_alive, published_url
 from sinks.redis.client import connect
 from sinks.redis.reader import RecommendationReader
@@ -184,6 +184,26 @@ class TestSecret:
         secret_for(data_dir, given=None, embedded=True)
         with pytest.raises(DataDirError, match="ONRAMP_SECRET"):
             secret_for(data_dir, given="sixteen letters!", embedded=True)
+
+    @pytest.mark.parametrize(
+        ("first", "given", "embedded", "said"),
+        [
+            ("the one of the job", "another one of somebody", False, "this ONRAMP_SECRET is not it"),
+            ("the one of the job", None, True, "ONRAMP_SECRET is not set here"),
+            (None, "another one of somebody", True, "this ONRAMP_SECRET is not it"),
+        ],
+    )
+    def test_a_process_beside_the_job_is_refused_with_another_one(
+        self, data_dir: DataDir, first: str | None, given: str | None, embedded: bool, said: str
+    ) -> None:
+        """Its hashes in receipts and in the audit log would be nobody's."""
+        right = secret_for(data_dir, given=first, embedded=True)
+        with pytest.raises(DataDirError, match=rf"created with another secret, and {said}"):
+            secret_of_job(data_dir, given=given, embedded=embedded)
+        assert secret_of_job(data_dir, given=first, embedded=True) == right
+
+    def test_a_process_on_a_machine_without_the_directory_is_believed(self, tmp_path: Path) -> None:
+        assert secret_of_job(DataDir(tmp_path / "none"), given="sixteen letters!", embedded=False) == b"sixteen letters!"
 
 
 class TestValkey:
