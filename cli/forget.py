@@ -65,9 +65,11 @@ def forget(
         named = f"{user} and {count(len(subject.ids) - 1, 'visitor id')}"
         if maintain:
             job.refuse_while_running(stores)
+        known = job.is_known(stores, subject)
+        job.refuse_unknown_tenant(stores, subject, known=known)
         if not check:
             confirm(f"Forget {named} for good?", yes)
-        asked_at, sent_to, known = rfc3339(wall_clock()), "", job.is_known(stores, subject)
+        asked_at, sent_to = rfc3339(wall_clock()), ""
         what = {"tenant": tenant, "user": stores.keys.stream_key(tenant, user), "visitors": len(subject.ids) - 1}
         with log.of("forget.check", who, **what) if check else log.begun("forget", who, **what) as entry:
             if not check:
@@ -78,7 +80,9 @@ def forget(
             more = job.maintain(stores, subject) if maintain else []
             taken = job.has_taken(stores, subject, known=known)
             lines = [*job.verify(stores, subject), *more]
-            found = entry["receipt"] = job.receipt(stores, subject, lines, by=who, sent_to=sent_to, asked_at=asked_at, taken=taken)
+            found = entry["receipt"] = job.receipt(
+                stores, subject, lines, by=who, sent_to=sent_to, asked_at=asked_at, taken=taken, known=known
+            )
     _print_receipt(found, as_json=as_json)
     if not found["complete"]:
         say("the user is not forgotten everywhere yet; the receipt says where not, and why.")
@@ -115,6 +119,7 @@ def export(
         with audit_log(settings).of("export", who, tenant=tenant, user=hashed):
             subject = Subject(tenant, stores.ids(tenant, user))
             held = job.collect(stores, subject)
+            job.refuse_unknown_tenant(stores, subject, known=any(held.values()))
             found = {
                 "tenantId": tenant,
                 "userId": user,
@@ -155,6 +160,8 @@ def _print_receipt(found: dict[str, Any], *, as_json: bool) -> None:
     console = out()
     state = "is forgotten" if found["complete"] else "is not forgotten everywhere yet"
     lines(console, Text(f"The user with the hash {found['user']} {state}."))
+    if not found["known"] and found["sentTo"]:
+        lines(console, Text("No store held anything about this user; check the id and --tenant, unless this was asked for before."))
     if not found["jobHasTakenIt"] and found["sentTo"]:
         lines(console, Text(f"No job has taken the deletion yet; it waits in {found['sentTo']}."))
     rows = [

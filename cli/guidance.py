@@ -77,11 +77,12 @@ def status(tenant: _TenantOption = "default", as_json: JsonOption = False, data_
     from cli.live_job import settings_of_job
     from cli.options import load
     from cli.stores import open_facts
-    from flows.send_switch import written_for_files
+    from flows.send_switch import require_catalog, written_for_files
     from reports import switches
     from reports.render import lines, out, print_json
 
     settings = settings_of_job(load(data_dir=data_dir))
+    require_catalog(settings, tenant)
     found: dict[str, Any] = switches.NOTHING
     if settings.clickhouse_url is not None or (settings.data_dir / "state").exists():
         with open_facts(settings) as facts:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SAMPLE: Final = "saas"
 BUILT_IN: Final = Path(__file__).resolve().parent.parent / "catalog"
+_LISTED: Final = 8
 _ENDINGS: Final = frozenset({".yaml", ".yml"})
 
 
@@ -86,6 +87,19 @@ def named(catalogs: ByTenant[Catalog], name: str, tenant: str) -> Catalog:
     if found is None:
         raise CatalogFileError(f"No catalog in {name} is for the tenant {tenant}; name it under `tenants` in one of them.")
     return found
+
+
+def without_catalog(name: str, tenant: str) -> str:
+    """Return the beginning of a sentence that says that no catalog of ``name`` is for ``tenant``, and for whom there are; empty if one is.
+
+    Raises as ``load_catalogs``.
+    """
+    catalogs = load_catalogs(name)
+    if catalogs.find(tenant) is not None:
+        return ""
+    tenants = sorted(known for known, _ in catalogs.items() if known is not None)
+    more = f" and {len(tenants) - _LISTED} more" if len(tenants) > _LISTED else ""
+    return f"no catalog in {name} is for the tenant {tenant}, only for {', '.join(tenants[:_LISTED])}{more}"
 
 
 def catalog_files(name: str) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from flows.archive import open_archive
+from flows.catalogs import CatalogFileError, without_catalog
 from flows.clickhouse_store import open_store
 from flows.inputs import registry_of
 from flows.job_input import JobInput
@@ -31,6 +32,7 @@ from sinks.redis.reader import RecommendationReader
 from sinks.redis.record import Deleted
 from sources.files.sent_file import Sent
 from sources.wall_clock import wall_clock
+from state.catalog.parse import CatalogError
 from state.events import decode
 from state.ids import Keys
 from state.messages import Message
@@ -127,6 +129,17 @@ def ask_to_forget(stores: Stores, subject: Subject, *, visitor: bool = False) ->
     job_input = JobInput(stores.settings)
     job_input.send([Sent(value)])
     return job_input.where
+
+
+def refuse_unknown_tenant(stores: Stores, subject: Subject, *, known: bool) -> None:
+    """Raise ``ForgetError`` if no catalog is for the tenant and no store holds anything about the user: then another tenant is meant.
+
+    The job takes a deletion of any tenant, and finds nobody. Where something is held, as in dead letters of a tenant that has no catalog
+    yet, or catalogs cannot be read, nobody has to wait for a catalog.
+    """
+    with suppress(CatalogError, CatalogFileError):
+        if not known and (missing := without_catalog(stores.settings.catalog, subject.tenant)):
+            raise ForgetError(f"{missing}, and no store holds anything about this user there. Name the tenant with --tenant.")
 
 
 def is_known(stores: Stores, subject: Subject) -> bool:
@@ -226,9 +239,9 @@ def verify(stores: Stores, subject: Subject, now: Callable[[], int] = wall_clock
 
 
 def receipt(
-    stores: Stores, subject: Subject, lines: Sequence[dict[str, Any]], *, by: str, sent_to: str, asked_at: str, taken: bool
+    stores: Stores, subject: Subject, lines: Sequence[dict[str, Any]], *, by: str, sent_to: str, asked_at: str, taken: bool, known: bool
 ) -> dict[str, Any]:
-    """Return the receipt: hashes instead of ids.
+    """Return the receipt: hashes instead of ids. ``known``: whether a store held something before.
 
     ``complete``: nothing is held any more, except what a log keeps until its retention ends, and no deletion waits for the job.
     """
@@ -239,6 +252,7 @@ def receipt(
         "by": by,
         "askedAt": asked_at,
         "sentTo": sent_to,
+        "known": known,
         "jobHasTakenIt": taken,
         "complete": (taken or not sent_to) and all(not line["held"] for line in lines),
         "stores": list(lines),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from typing import Any, NamedTuple
 
+from flows.catalogs import CatalogFileError, without_catalog
 from flows.inputs import COMMAND_SECONDS, kafka_cluster
 from flows.settings import Settings
 from local.data_dir import DataDir
@@ -13,11 +15,14 @@ from sources.files.switch_file import append_switch, read_switches
 from sources.kafka.append import append_everywhere
 from sources.local_log.log import EventLog
 from sources.wall_clock import wall_clock
+from state.catalog.parse import CatalogError
 from state.events import Event, decode
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
 from state.times import rfc3339
 from state.vocabulary import SWITCHED
+
+_LOG = logging.getLogger(__name__)
 
 
 class SwitchError(Exception):
@@ -51,6 +56,7 @@ def send_switch(settings: Settings, *, tenant: str, by: str, because: str, actio
     found = _decoded(value, now)
     if isinstance(found, DeadLetter):
         raise SwitchError(f"the job would reject the switch: {found.detail}.")
+    require_catalog(settings, tenant)
     if settings.kafka_brokers is not None:
         append_everywhere(kafka_cluster(settings, timeout_s=COMMAND_SECONDS), value, now)
         return Sent(found, f"the topic {settings.kafka_topic}", live=True)
@@ -61,6 +67,22 @@ def send_switch(settings: Settings, *, tenant: str, by: str, because: str, actio
     switches = DataDir.create(settings.data_dir).switches
     append_switch(switches, value)
     return Sent(found, str(switches), live=False)
+
+
+def require_catalog(settings: Settings, tenant: str) -> None:
+    """Raise ``SwitchError`` if no catalog is for ``tenant``: the job takes no switch of it, and guides nobody there.
+
+    With catalogs that cannot be read a switch is sent all the same, with a warning: the job may run with what they were, and a pause is
+    for emergencies.
+    """
+    try:
+        missing = without_catalog(settings.catalog, tenant)
+    except (CatalogError, CatalogFileError) as error:
+        first, *_ = str(error).splitlines()
+        _LOG.warning("Whether the job has a catalog for the tenant %s is not known: %s", tenant, first)
+        return
+    if missing:
+        raise SwitchError(f"{missing}: the job would reject the switch. Name the tenant with --tenant.")
 
 
 def written_for_files(settings: Settings, tenant: str) -> list[Event]:

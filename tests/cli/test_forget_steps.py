@@ -16,6 +16,7 @@ from flows.settings import Settings
 from local.data_dir import DataDir
 from state.ids import Keys
 from state.records.subject import Subject
+from tests.cli.command import ROOT
 from tests.cli.conftest import Inside
 
 
@@ -90,6 +91,35 @@ def test_what_is_refused_has_changed_nothing(
         result = inside("forget", *arguments, cwd=data_dir.path.parent)
     assert (result.code, said in result.err) == (code, True), result.err
     assert ("ann" in memory.rows, data_dir.sent.exists(), audited(data_dir)) == (True, False, [])
+
+
+ONE_TENANT = (ROOT / "catalog" / "saas.yaml").read_text().replace("\nversion:", "\ntenants: [acme]\nversion:", 1)
+
+
+@pytest.mark.parametrize("arguments", [("forget", "nobody", "--yes"), ("forget", "nobody", "--check"), ("export", "nobody")])
+def test_nobody_in_a_tenant_without_a_catalog_is_another_tenant_that_was_meant(
+    data_dir: DataDir, memory: Memory, inside: Inside, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job takes a deletion of any tenant, so the receipt would call a user forgotten who is still there in the right one."""
+    catalogs = data_dir.path.parent / "catalogs"
+    catalogs.mkdir()
+    (catalogs / "one.yaml").write_text(ONE_TENANT)
+    monkeypatch.setenv("ONRAMP_CATALOG", str(catalogs))
+    refused = inside(*arguments, cwd=data_dir.path.parent)
+    assert (refused.code, refused.out) == (1, "")
+    assert "is for the tenant default, only for acme, and no store holds anything about this user there" in refused.err
+    assert not data_dir.sent.exists()
+    assert inside("forget", "nobody", "--yes", "--tenant", "acme", "--json", cwd=data_dir.path.parent).json["known"] is False
+    held = inside("forget", "ann", "--yes", "--json", cwd=data_dir.path.parent)
+    assert (held.code, held.json["known"]) == (0, True), "its dead letters are erased without a catalog"
+    (catalogs / "one.yaml").write_text("id: [")
+    assert inside("forget", "ben", "--yes", cwd=data_dir.path.parent).code == 0, "nobody has to wait until it is mended"
+
+
+def test_a_user_whom_no_store_knows_is_told_as_such(data_dir: DataDir, memory: Memory, inside: Inside) -> None:
+    said = " ".join(inside("forget", "anne", "--yes", cwd=data_dir.path.parent).out.split())
+    assert "No store held anything about this user; check the id and --tenant" in said
+    assert "No store held" not in inside("forget", "ann", "--yes", cwd=data_dir.path.parent).out
 
 
 def test_nothing_is_erased_where_the_job_would_reject_the_deletion(data_dir: DataDir, memory: Memory, inside: Inside) -> None:

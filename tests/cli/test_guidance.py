@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from reports.switches import sentence
-from tests.cli.command import onramp
+from tests.cli.command import ROOT, onramp
 from tests.cli.conftest import Inside, Ready
+
+ONE_TENANT = (ROOT / "catalog" / "saas.yaml").read_text().replace("\nversion:", "\ntenants: [acme]\nversion:", 1)
 
 
 def signups(path: Path, *users: str) -> None:
@@ -102,3 +104,31 @@ def test_the_demo_is_not_switched(demo: Ready, inside: Inside) -> None:
     result = inside("guidance", "pause", "--data-dir", demo.cwd / ".onramp" / "demo", cwd=demo.cwd)
     assert result.code == 1
     assert "belongs to the demo" in result.err
+
+
+@pytest.mark.parametrize("arguments", [("pause", "--tenant", "acmee"), ("pause",), ("ramp", "0.5"), ("status",)])
+def test_a_tenant_whom_the_job_has_no_catalog_for_is_not_switched(
+    tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "catalogs").mkdir()
+    (tmp_path / "catalogs" / "one.yaml").write_text(ONE_TENANT)
+    monkeypatch.setenv("ONRAMP_CATALOG", "catalogs")
+    refused = inside("guidance", *arguments, cwd=tmp_path)
+    assert (refused.code, refused.out) == (1, "")
+    assert f"no catalog in catalogs is for the tenant {'acmee' if '--tenant' in arguments else 'default'}, only for acme" in refused.err
+    assert "--tenant" in refused.err
+    assert not (tmp_path / ".onramp" / "guidance.jsonl").exists()
+    assert inside("guidance", "pause", "--tenant", "acme", cwd=tmp_path).code == 0
+    assert [each["action"] for each in inside("guidance", "status", "--tenant", "acme", "--json", cwd=tmp_path).json["waiting"]] == [
+        "pause"
+    ]
+
+
+def test_a_pause_does_not_wait_until_a_catalog_is_mended(tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job runs with what it read at its start."""
+    (tmp_path / "mine.yaml").write_text("id: [")
+    monkeypatch.setenv("ONRAMP_CATALOG", "mine.yaml")
+    paused = inside("guidance", "pause", cwd=tmp_path)
+    assert paused.code == 0
+    assert (tmp_path / ".onramp" / "guidance.jsonl").exists()
+    assert "Whether the job has a catalog for the tenant default is not known: mine.yaml:1: not valid YAML" in paused.err

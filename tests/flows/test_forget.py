@@ -87,7 +87,7 @@ def test_a_user_is_known_where_any_store_holds_something(stores: Stores) -> None
 @pytest.mark.parametrize("stores", ["live"], indirect=True)
 @pytest.mark.parametrize(("taken", "sent_to", "complete"), [(False, "the topic", False), (True, "the topic", True), (False, "", True)])
 def test_no_receipt_is_complete_while_a_deletion_waits_for_the_job(stores: Stores, taken: bool, sent_to: str, complete: bool) -> None:
-    assert receipt(stores, ANN, LINES, by="eva", sent_to=sent_to, asked_at="", taken=taken)["complete"] is complete
+    assert receipt(stores, ANN, LINES, by="eva", sent_to=sent_to, asked_at="", taken=taken, known=True)["complete"] is complete
 
 
 @pytest.mark.parametrize("stores", ["files"], indirect=True)
@@ -173,7 +173,7 @@ def test_a_receipt_names_nobody_and_says_what_stays(stores: Stores) -> None:
     subject = Subject("default", ("u-17", "cookie"))
     with_topic = dataclasses.replace(stores, kept={"topic t": "for 7.0 d"})
     lines = verify(with_topic, subject, lambda: 1_767_600_000_000)
-    found = receipt(with_topic, subject, lines, by="eva", sent_to="", asked_at="", taken=True)
+    found = receipt(with_topic, subject, lines, by="eva", sent_to="", asked_at="", taken=True, known=True)
     assert (found["user"], *found["visitors"]) == tuple(subject.hashes(stores.keys))
     assert not {"u-17", "cookie"} & set(json.dumps(found).split('"'))
     at = "2026-01-05T08:00:00.000Z"
@@ -182,7 +182,7 @@ def test_a_receipt_names_nobody_and_says_what_stays(stores: Stores) -> None:
         {"store": "recovery", "held": 0, "verifiedAt": at},
         {"store": "topic t", "held": None, "verifiedAt": None, "note": "kept for 7.0 d"},
     ]
-    held = receipt(stores, ANN, [*lines, {"store": "spool", "held": 1}], by="eva", sent_to="", asked_at="", taken=True)
+    held = receipt(stores, ANN, [*lines, {"store": "spool", "held": 1}], by="eva", sent_to="", asked_at="", taken=True, known=True)
     assert (found["complete"], held["complete"]) == (True, False)
 
 
