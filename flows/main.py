@@ -29,7 +29,7 @@ from flows.run import rows_left, tuned_garbage_collector
 from flows.settings import SettingsError, load_settings
 from flows.stop import StopRequest
 from flows.tracing import tracing
-from local.data_dir import DataDirError
+from local.data_dir import DataDir, DataDirError
 from local.valkey import EmbeddedValkeyError
 from sources.errors import SourceError
 from state.catalog.parse import CatalogError
@@ -51,7 +51,7 @@ def flow() -> Dataflow:
                 "`onramp run --input FILE`."
             )
         processes = settings.processes()
-        check_runner(processes, sys.argv[1:])
+        check_runner(processes, DataDir(settings.data_dir).state, sys.argv[1:])
         workers = workers_of(processes, sys.argv[1:])
         require_named_catalog(settings)
         set_up_logging(settings)

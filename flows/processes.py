@@ -10,9 +10,11 @@ import argparse
 import logging
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple
 
@@ -69,11 +71,13 @@ def parse_number(text: Any) -> Any:
     return int(found[1])
 
 
-def check_runner(processes: Processes, arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> None:
+def check_runner(processes: Processes, state: Path, arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> None:
     """Check that Bytewax's runner was started as the settings say. ``arguments`` are those of the program. Raises ``RunnerError``.
 
-    A runner that knows of other processes than the settings would leave each of them with a recovery store of its own.
+    ``state`` is the recovery store of the data directory: with another one, or none, the job would begin anew beside what it has made
+    before. A runner that knows of other processes than the settings would leave each of them with a store of its own.
     """
+    _check_store(state, arguments, environment)
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("-i", "--process-id", default=environment.get("BYTEWAX_PROCESS_ID"))
     parser.add_argument("-a", "--addresses", default=environment.get("BYTEWAX_ADDRESSES") or environment.get("BYTEWAX_HOSTFILE_PATH"))
@@ -87,6 +91,19 @@ def check_runner(processes: Processes, arguments: Sequence[str], environment: Ma
             "them, or leave out --process-id and --addresses."
         )
     raise RunnerError(f"ONRAMP_PROCESS_ADDRESSES and ONRAMP_PROCESS need a runner that is started with {wanted}.")
+
+
+def _check_store(state: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("-r", "--recovery-directory", default=environment.get("BYTEWAX_RECOVERY_DIRECTORY"))
+    given = parser.parse_known_args(arguments)[0].recovery_directory
+    if given and Path(given).resolve() == state.resolve():
+        return
+    started = f"with the recovery store {given}" if given else "without a recovery store, so that it would begin at the first message"
+    raise RunnerError(
+        f"The runner was started {started}: start it with -r {shlex.quote(str(state))} -s 5 -b 1000000000000, or with "
+        "docker/run-job.sh, which does; ONRAMP_DATA_DIR names the data directory."
+    )
 
 
 def workers_of(processes: Processes, arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:

@@ -158,10 +158,11 @@ def test_a_damaged_log_ends_the_job_with_one_sentence(settings: dict[str, str], 
 
 def test_a_flow_of_the_cluster_runner_tunes_the_garbage_collector_as_onramp_run_does(settings: dict[str, str], tmp_path: Path) -> None:
     script = "import gc; from flows.main import flow; flow(); print(*gc.get_threshold(), gc.get_freeze_count() > 0)"
+    runner = {"BYTEWAX_RECOVERY_DIRECTORY": str(tmp_path / "data" / "state")}
     with EventLog(tmp_path / "log"):
         done = subprocess.run(
-            [sys.executable, "-c", script], cwd=tmp_path, env=environment(**settings), capture_output=True, text=True, check=False,
-            timeout=PATIENCE,
+            [sys.executable, "-c", script], cwd=tmp_path, env=environment(**settings, **runner), capture_output=True, text=True,
+            check=False, timeout=PATIENCE,
         )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, f"{' '.join(map(str, GC_THRESHOLDS))} True\n"), done.stderr
 

@@ -77,20 +77,40 @@ def test_what_does_not_fit_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPa
 
 
 TWO = Processes(1, ("a:1", "b:2"))
+STATE = Path("data/state")
 
 
 @pytest.mark.parametrize(
     ("processes", "arguments", "environment"),
     [
-        (Processes(), [], {}),
-        (Processes(), ["flows.main:flow()", "-w", "2", "-r", "state"], {}),
-        (TWO, ["flows.main:flow()", *TWO.arguments()], {}),
-        (TWO, ["-i", "1", "-a", "a:1;b:2"], {}),
-        (TWO, [], {"BYTEWAX_PROCESS_ID": "1", "BYTEWAX_ADDRESSES": "a:1;b:2"}),
+        (Processes(), ["-r", "data/state"], {}),
+        (Processes(), ["flows.main:flow()", "-w", "2", "--recovery-directory=data/../data/state/"], {}),
+        (Processes(), ["-r", str(Path("data/state").absolute())], {"BYTEWAX_RECOVERY_DIRECTORY": "other"}),
+        (Processes(), [], {"BYTEWAX_RECOVERY_DIRECTORY": "data/state"}),
+        (TWO, ["flows.main:flow()", *TWO.arguments(), "-r", "data/state"], {}),
+        (TWO, ["-i", "1", "-a", "a:1;b:2", "-rdata/state"], {}),
+        (TWO, ["-r", "data/state"], {"BYTEWAX_PROCESS_ID": "1", "BYTEWAX_ADDRESSES": "a:1;b:2"}),
     ],
 )
 def test_a_runner_that_agrees_with_the_settings_may_run(processes: Processes, arguments: list[str], environment: dict[str, str]) -> None:
-    check_runner(processes, arguments, environment)
+    check_runner(processes, STATE, arguments, environment)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (["flows.main:flow()", "-w", "2"], {}, "started without a recovery store"),
+        ([], {"BYTEWAX_RECOVERY_DIRECTORY": ""}, "started without a recovery store"),
+        (["-r", "state"], {}, "started with the recovery store state"),
+        (["-r", "data"], {"BYTEWAX_RECOVERY_DIRECTORY": "data/state"}, "started with the recovery store data:"),
+        ([], {"BYTEWAX_RECOVERY_DIRECTORY": "/other/state"}, "started with the recovery store /other/state"),
+    ],
+)
+def test_a_runner_with_another_recovery_store_or_none_is_refused(arguments: list[str], environment: dict[str, str], said: str) -> None:
+    """It would read the log from the beginning, beside the tables of before."""
+    for processes in (Processes(), TWO):
+        with pytest.raises(RunnerError, match=rf"{said}.* start it with -r data/state "):
+            check_runner(processes, STATE, [*processes.arguments(), *arguments], environment)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +127,7 @@ def test_a_runner_that_knows_of_other_processes_is_refused(
     processes: Processes, arguments: list[str], environment: dict[str, str], said: str
 ) -> None:
     with pytest.raises(RunnerError, match=said):
-        check_runner(processes, arguments, environment)
+        check_runner(processes, STATE, [*arguments, "-r", "data/state"], environment)
 
 
 @pytest.mark.parametrize(
