@@ -60,7 +60,12 @@ RATE_LIMIT_HITS: Final = _counter(
 )
 
 # How far the job has read.
-LAG_MESSAGES: Final = _gauge("onramp_consumer_lag_messages", "messages", "messages of the partition that were not read yet", "partition")
+LAG_MESSAGES: Final = _gauge(
+    "onramp_consumer_lag_messages",
+    "messages",
+    "messages of the partition that were not read yet; like all figures of the log, only while it answers",
+    "partition",
+)
 LAG_SECONDS: Final = _gauge(
     "onramp_consumer_lag_seconds", "seconds", "age of the oldest message that was not read yet; 0 if all were read", "partition"
 )
@@ -118,7 +123,12 @@ SPOOL_SEGMENTS: Final = _gauge(
     "stage",
 )
 SPOOL_AGE: Final = _gauge("onramp_spool_oldest_age_seconds", "seconds", "age of the oldest file of the spool; 0 if it is empty")
-STORE_UP: Final = _gauge("onramp_store_up", "0 or 1", "whether the store answered the last time it was asked", "store")
+STORE_UP: Final = _gauge(
+    "onramp_store_up",
+    "0 or 1",
+    "whether the store answered the last time it was asked: `redis`, `clickhouse`, or `input` (the brokers, or the event log)",
+    "store",
+)
 TABLE_AGE: Final = _gauge(
     "onramp_table_newest_row_age_seconds",
     "seconds",

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from flows.inputs import kafka_cluster
 from flows.metrics.collector import Values, backlog_values, family, registry_of, render
-from flows.metrics.probes import Measured
+from flows.metrics.probes import ANSWER_SECONDS, Measured
 from flows.metrics.readiness import Readiness, backlog_reasons
 from flows.metrics.sampling import Sampler
 from flows.metrics.server import MetricsServer
@@ -50,7 +50,8 @@ class _LogProbe:
             if settings.event_log is not None:
                 self._log = LocalBacklog(settings.event_log, retention_of(settings))
             else:
-                self._log = KafkaBacklog(dataclasses.replace(kafka_cluster(settings), group=settings.archive_group))
+                cluster = kafka_cluster(settings, timeout_s=ANSWER_SECONDS)
+                self._log = KafkaBacklog(dataclasses.replace(cluster, group=settings.archive_group))
         found = self._log.measure(positions) if isinstance(self._log, KafkaBacklog) else self._log.measure(positions, now)
         return Measured(found, now)
 
@@ -83,7 +84,7 @@ class ArchiveCollector(Collector):
         if (counted := self._files.sample.value) is not None:
             yield metrics.ARCHIVE_FILES, {_NONE: float(counted[0])}
             yield metrics.ARCHIVE_BYTES, {_NONE: float(counted[1])}
-        if (measured := self._log.sample.value) is not None:
+        if (measured := self._log.sample.fresh) is not None:
             yield from backlog_values(
                 measured,
                 wall_clock(),

@@ -113,7 +113,7 @@ class JobCollector(Collector):
         yield metrics.SNAPSHOT_PAUSE, {_NONE: clock.pauses}
         at = {str(partition): max(0.0, (now - each.log_time) / 1000) for partition, each in dict(source.positions.of).items()}
         yield metrics.WATERMARK_AGE, _labelled(at)
-        measured = sampler.sample.value
+        measured = sampler.sample.fresh
         if measured is None:
             return
         yield from backlog_values(
@@ -143,14 +143,9 @@ class JobCollector(Collector):
             yield metrics.SPOOL_AGE, {_NONE: files.spool_oldest}
         if not watched.old_snapshots.idle:
             yield metrics.OLD_SNAPSHOTS, {_NONE: float(watched.old_snapshots.removed)}
-        redis, clickhouse = watched.redis.sample, watched.clickhouse.sample
-        yield (
-            metrics.STORE_UP,
-            {
-                ("redis",): float(redis.value is not None and not redis.error),
-                ("clickhouse",): float(clickhouse.value is not None and not clickhouse.error),
-            },
-        )
+        clickhouse = watched.clickhouse.sample
+        up = {"redis": watched.redis.sample.up, "clickhouse": clickhouse.up}
+        yield metrics.STORE_UP, _labelled(up if watched.backlog is None else {**up, "input": watched.backlog.sample.up})
         if clickhouse.value is not None:
             yield metrics.TABLE_AGE, {(table,): age + clickhouse.age for table, age in clickhouse.value.items()}
 

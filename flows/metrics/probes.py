@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
 from collections import deque
@@ -24,6 +25,8 @@ from sources.wall_clock import wall_clock
 from state import counters
 from state.counters import CounterTotals
 
+ANSWER_SECONDS: Final = 5.0
+"""How long to wait for a broker. The job itself waits longer; whoever watches it wants to know soon."""
 _PING_KEY: Final = b"onramp:ping"
 _RATE_SECONDS: Final = 600.0
 _FRESHNESS: Final = "SELECT table_name, lag_seconds FROM freshness WHERE lag_seconds IS NOT NULL"
@@ -49,7 +52,10 @@ class BacklogProbe:
         """Return the backlogs of now. Raises ``SourceError`` if the input does not answer."""
         if self._log is None:
             source = self._source
-            self._log = KafkaBacklog(source.cluster) if isinstance(source, KafkaSource) else LocalBacklog(source.directory, self._retention)
+            if isinstance(source, KafkaSource):
+                self._log = KafkaBacklog(dataclasses.replace(source.cluster, timeout_s=ANSWER_SECONDS))
+            else:
+                self._log = LocalBacklog(source.directory, self._retention)
         positions = dict(self._source.positions.of)
         ours = {*positions, *self._source.lag}  # a partition that nobody reads has a lag and no position
         now = wall_clock()

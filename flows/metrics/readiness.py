@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from flows.metrics.probes import Measured
-from flows.metrics.sampling import Sample
+from flows.metrics.sampling import OLD_SECONDS, Sample
 from state.quantity import count
-
-_OLD: Final = 60.0
-"""Seconds without a successful measurement after which the last one is too old to count."""
 
 _HUNG: Final = 120.0
 """Seconds, beside two epochs, without the end of an epoch after which a process waits for what will not come."""
@@ -66,6 +63,6 @@ def _answers(name: str, sample: Sample[Any]) -> list[str]:
         return [f"{name} does not answer: {sample.error.rstrip('.')}."]
     if sample.value is None:
         return [f"{name} was not asked yet."]
-    if sample.age > _OLD:
+    if sample.age > OLD_SECONDS:
         return [f"{name} has not answered for {sample.age:.0f} seconds."]
     return []

@@ -13,6 +13,10 @@ _LOG = logging.getLogger(__name__)
 _JOIN_SECONDS: Final = 1.0
 _AGAIN_SECONDS: Final = 3.0
 """After a failure: whoever waits until the job is ready does not wait for long."""
+OLD_SECONDS: Final = 60.0
+"""Without a successful measurement for so long, the last one is too old to count."""
+_STALE_SECONDS: Final = 30.0
+"""Longer than between two tries, one of which fails: an alert on a figure must not end for that. Shorter than an alert takes to begin."""
 
 
 class Sample(NamedTuple, Generic[T]):
@@ -24,6 +28,16 @@ class Sample(NamedTuple, Generic[T]):
     value: T | None
     error: str
     age: float
+
+    @property
+    def fresh(self) -> T | None:
+        """The newest result, unless it is old: a figure that stands still would say that all is as it was."""
+        return self.value if self.age <= _STALE_SECONDS else None
+
+    @property
+    def up(self) -> float:
+        """1 if the last try succeeded; 0 if it failed or none has ended yet, or for so long that what is asked hangs."""
+        return float(self.value is not None and not self.error and self.age <= OLD_SECONDS)
 
 
 class Sampler(Generic[T]):

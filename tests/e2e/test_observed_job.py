@@ -110,7 +110,7 @@ def test_a_job_shows_how_it_is_while_it_runs_and_the_commands_know_it_afterwards
         assert found["onramp_messages_rejected"] == 1
         assert found["onramp_decisions"] == summary["decisions"] == found["onramp_arms_chosen"] == found["ai_onboarding_latency_seconds"]
         assert found["onramp_epoch_duration_seconds"] >= 1
-        assert found["onramp_store_up"] == 2
+        assert found["onramp_store_up"] == 3
         assert "user-" not in complained
         spans = [span for _, body in traces for span in body["resourceSpans"][0]["scopeSpans"][0]["spans"]]
         assert {span["traceId"] for span in spans} == {TRACEPARENT.split(b"-")[1].decode()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ from sinks.redis.writer import WriteCounts
 from sources.backlog import Backlog
 from sources.batching import BatchPolicy
 from sources.epoch_clock import EpochClock
+from sources.errors import UnreachableError
+from sources.kafka.client import Cluster
+from sources.kafka.source import KafkaSource
 from sources.local_log.log import EventLog, Record
 from sources.local_log.retention import Retention
 from sources.local_log.source import LocalLogSource
@@ -45,7 +49,8 @@ from state.records.recommendation import Erase, Publish
 from state.times import rfc3339
 from tests.sinks.recommendation_samples import publish
 from tests.support.interleaving import beside, steps_of
-from tests.support.waiting import join
+from tests.support.tansu import run_tansu
+from tests.support.waiting import ends_within, join, wait_until
 from tests.support.watched_job import WatchedJob
 
 NOW = 1_800_000_000_000
@@ -145,6 +150,8 @@ def test_what_fails_is_counted_and_shown_and_old_measurements_get_older(tmp_path
     known = replace(job.watched, clickhouse=clickhouse)
     assert shown(known)["onramp_table_newest_row_age_seconds", (("table", "events"),)] == 23
     assert shown(known)["onramp_store_up", (("store", "clickhouse"),)] == 1
+    now[0] = 61.0
+    assert shown(known)["onramp_store_up", (("store", "clickhouse"),)] == 0, "it hangs"
     redis._value = True  # it answered once
     redis.once()
     clickhouse.once()
@@ -155,6 +162,52 @@ def test_what_fails_is_counted_and_shown_and_old_measurements_get_older(tmp_path
     assert [found["onramp_store_up", (("store", store),)] for store in ("redis", "clickhouse")] == [0, 0]
     assert [found["onramp_sink_errors_total", (("sink", sink),)] for sink in ("redis", "clickhouse")] == [2, 3]
     assert found["onramp_llm_breaker_open", ()] == 1
+
+
+def test_an_input_that_does_not_answer_is_a_store_that_is_down_and_no_lag_of_zero(tmp_path: Path) -> None:
+    """Else no alert fires during an outage of the broker: what it last said was that everything was read."""
+    job, now = WatchedJob(tmp_path), [0.0]
+    job.work()
+    answers = iter([Measured([Backlog(0, 100, 0, 100, None, NOW, 604_800.0)], NOW)])
+    backlog = Sampler("input", 5, lambda: next(answers), clock=lambda: now[0])
+    watched = replace(job.watched, backlog=backlog)
+    up, lag = ("onramp_store_up", (("store", "input"),)), ("onramp_consumer_lag_seconds", (("partition", "0"),))
+    assert shown(watched)[up] == 0, "it was not asked yet"
+    backlog.once()
+    assert (shown(watched)[up], shown(watched)[lag]) == (1, 0)
+    now[0] = 10.0
+    backlog.once()
+    assert (shown(watched)[up], shown(watched)[lag]) == (0, 0), "one failure ends no alert on the lag"
+    now[0] = 31.0
+    backlog.once()
+    found = shown(watched)
+    assert (found[up], found["onramp_ready", ()]) == (0, 0)
+    of_the_log = ("lag", "data_loss", "retention")
+    assert not [name for name, _ in found if any(each in name for each in of_the_log)]
+
+
+def test_a_job_on_a_file_has_no_input_that_could_be_down(tmp_path: Path) -> None:
+    stores = {dict(labels)["store"] for name, labels in shown(replace(WatchedJob(tmp_path).watched, backlog=None)) if "store_up" in name}
+    assert stores == {"redis", "clickhouse"}
+
+
+def test_a_broker_that_hangs_is_known_to_hang_within_some_seconds() -> None:
+    """The job itself tries for a minute, with each of several requests."""
+    with run_tansu() as broker:
+        source = KafkaSource(
+            Cluster(broker.brokers, broker.new_topic(), "g"), BatchPolicy(lambda *_: None, lambda _: SECOND), now=lambda: NOW
+        )
+        probe = BacklogProbe(source, Retention())
+        try:
+            probe.measure()
+            assert broker.process is not None
+            broker.process.send_signal(signal.SIGSTOP)
+            with ends_within(25, "a measurement"), pytest.raises(UnreachableError):
+                probe.measure()
+            broker.process.send_signal(signal.SIGCONT)
+            wait_until(lambda: probe.measure().backlogs == [], "an answer")
+        finally:
+            probe.close()
 
 
 def test_a_process_shows_the_partitions_that_it_reads(tmp_path: Path) -> None:
