@@ -5,9 +5,11 @@ Where the compose plugin is installed, its own parser judges the file too; it ne
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -21,16 +23,19 @@ from xml.etree import ElementTree as ET
 import pytest
 from ruamel.yaml import YAML
 
+from cli.app import _COMMANDS
 from flows.settings import known_variables, load_settings
 from tests.cli.command import onramp, start
 from tests.support.dockerfile import parse
 from tests.support.ports import port_of, reserve
+from tests.support.shown_commands import in_markdown
 from tests.support.tansu import run_tansu
 from tests.support.valkey import run_valkey
 from tests.support.waiting import running, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 ONE_SHOT = frozenset({"kafka-topics"})
 STORES = {name: f"{name}-data" for name in ("kafka", "valkey", "clickhouse", "job", "gateway", "prometheus", "grafana")}
 PROFILES = {"prometheus": ["observability"], "grafana": ["observability"], "archive": ["archive"]}
@@ -165,6 +170,57 @@ def test_the_job_is_pointed_at_the_services_and_given_its_secret(services: dict[
     load_settings(**{name: value for name, value in given.items() if value})
 
 
+def test_every_setting_that_the_runbook_names_reaches_its_container(services: dict[str, dict[str, Any]]) -> None:
+    """A setting in .env alone does nothing: compose passes what a service names."""
+    named = set(re.findall(r"\bONRAMP_[A-Z0-9_]*[A-Z0-9]\b", RUNBOOK))
+    of_other_jobs = {name for name in named if name.startswith("ONRAMP_EVENT_LOG")} | {"ONRAMP_PROCESS_ADDRESSES"}
+    of_the_file = {"ONRAMP_WORKERS", "ONRAMP_JOB_VOLUME"}
+    assert of_the_file <= set(re.findall(r"\$\{(\w+)", COMPOSE.read_text(encoding="utf-8")))
+    passed = {name: set(services[name]["environment"]) for name in ("job", "gateway", "archive")}
+    wanted = named - of_other_jobs - of_the_file
+    of_the_archive = {name for name in wanted if name.startswith("ONRAMP_ARCHIVE_")}
+    assert wanted - of_the_archive <= passed["job"]
+    assert of_the_archive <= passed["archive"]
+    assert {"ONRAMP_CLICKHOUSE_DATABASE"} <= passed["gateway"], "it reads what the job writes"
+    for name, service in passed.items():
+        for setting in service & (wanted - {"ONRAMP_SECRET", "ONRAMP_CATALOG", "ONRAMP_DATA_DIR"}):
+            assert services[name]["environment"][setting] == f"${{{setting}:-}}", setting
+
+
+def test_what_the_runbook_runs_with_compose_fits_the_file(services: dict[str, dict[str, Any]]) -> None:
+    shown = [*in_markdown(RUNBOOK), *re.findall(r"`(docker compose run [^`]+)`", RUNBOOK)]
+    words = [shlex.split(command) for command in shown if "docker compose" in command]
+    runs = [each[each.index("run") + 1 :] for each in words if "run" in each]
+    assert len(runs) >= 5
+    seen = set[str]()
+    for each in runs:
+        given = argparse.ArgumentParser(exit_on_error=False)
+        for flag in ("--rm", "--no-deps"):
+            given.add_argument(flag, action="store_true", required=True)
+        given.add_argument("--entrypoint", required=True)
+        given.add_argument("--volume", action="append", default=[])
+        given.add_argument("service")
+        given.add_argument("arguments", nargs=argparse.REMAINDER)
+        found = given.parse_args(each)
+        assert found.service in services
+        assert found.entrypoint in {"onramp", "sh"}, "not the job itself, which would be a second one"
+        assert all(volume.startswith("/backups:/backups") for volume in found.volume)
+        if found.entrypoint == "onramp" and found.arguments:
+            seen.add(found.arguments[0])
+    assert {"backup", "restore", "doctor"} <= seen
+    assert seen <= set(_COMMANDS)
+    for each in words:
+        assert each[each.index("compose") + 1] in {"run", "up", "stop", "build", "logs", "exec"}
+
+
+def test_a_restored_backup_gets_a_volume_of_its_own(stack: dict[str, Any], services: dict[str, dict[str, Any]]) -> None:
+    """The data directory is the root of the volume, and a restore takes an empty directory only. The old name is the default."""
+    volume = stack["volumes"]["job-data"]["name"]
+    assert volume == "${ONRAMP_JOB_VOLUME:-${COMPOSE_PROJECT_NAME}_job-data}"
+    assert "export ONRAMP_JOB_VOLUME=" in RUNBOOK
+    assert f"--into {services['job']['environment']['ONRAMP_DATA_DIR']}\n" in RUNBOOK
+
+
 def test_the_gateway_has_what_the_job_has(services: dict[str, dict[str, Any]]) -> None:
     job, gateway = services["job"]["environment"], services["gateway"]["environment"]
     shared = {"ONRAMP_KAFKA_BROKERS", "ONRAMP_REDIS_URL", "ONRAMP_CLICKHOUSE_URL", "ONRAMP_SECRET", "ONRAMP_CATALOG", "ONRAMP_DATA_DIR"}
@@ -208,7 +264,8 @@ def test_the_gateway_that_the_file_starts_takes_events(services: dict[str, dict[
             "ONRAMP_CATALOG": "saas",
             "ONRAMP_DATA_DIR": str(tmp_path / "data"),
         }
-        given = {**service["environment"], **there, "ONRAMP_GATEWAY_PORT": str(port)}
+        unset = {name: re.sub(r"\$\{\w+:-\}", "", value) for name, value in service["environment"].items()}
+        given = {**unset, **there, "ONRAMP_GATEWAY_PORT": str(port)}
         given["ONRAMP_CLICKHOUSE_URL"] = "http://127.0.0.1:1"  # nobody: it is asked only while Valkey is away
         program, *arguments = service["entrypoint"]
         assert program == "onramp"
@@ -239,6 +296,7 @@ def test_every_variable_that_is_named_is_a_setting() -> None:
     compose_only = {
         "ONRAMP_CATALOG_DIR",
         "ONRAMP_CLICKHOUSE_PASSWORD",
+        "ONRAMP_JOB_VOLUME",
         "ONRAMP_WORKERS",
     }  # stand in docker-compose.yml, which puts them elsewhere
     assert compose_only <= set(re.findall(r"\$\{(\w+)", COMPOSE.read_text(encoding="utf-8")))
@@ -297,7 +355,7 @@ def test_no_secret_has_a_default_and_each_is_asked_for_in_the_example() -> None:
     text = COMPOSE.read_text(encoding="utf-8")
     wanted = set(re.findall(r"\$\{(\w+):\?", text))
     optional = set(re.findall(r"\$\{(\w+):-", text))
-    assert set(re.findall(r"\$\{(\w+)", text)) == wanted | optional
+    assert set(re.findall(r"\$\{(\w+)", text)) == wanted | optional | {"COMPOSE_PROJECT_NAME"}  # which compose itself sets
     assert wanted == {"ONRAMP_SECRET", "ONRAMP_CLICKHOUSE_PASSWORD", "ONRAMP_CATALOG"}
     example = (ROOT / "docker" / "example.env").read_text(encoding="utf-8").splitlines()
     ours = {name for name in optional if name.startswith("ONRAMP_LLM_")}
