@@ -102,10 +102,7 @@ class Fold:
             out.rows.append(event_fact(event, status, 0))
             if status == "late" and event.type == "preferences_changed" and event.timestamp > person.previous_deletion_at:
                 # Each preference counts by its own time, and a refusal must not be lost behind a device with a wrong clock.
-                person.version += 1
-                self._prefer(person, event, out)
-                done = completed(self._plan, person.path, person.steps)
-                out.rows.append(person_fact(self._plan, person, self._group(person), done))
+                self._take_late_preferences(person, event, out)
         elif event.type == "user_deleted":
             out.count(counters.EVENTS_APPLIED)
             self._delete(person, event, out)
@@ -258,8 +255,9 @@ class Fold:
             self._enter(person, event, out)
             row_changed = True
         elif kind == "preferences_changed":
-            self._prefer(person, event, out)
+            update_preferences(person, event, out)
             row_changed = True
+            self._withdraw_refused(person, out)
         path = plan.path_for(person.traits) if traits_changed or person.path not in plan.paths else person.path
         meaning, moved = self._meanings.of(event), path != person.path
         asked = kind in _ANSWERED and not event.from_visitor
@@ -296,9 +294,15 @@ class Fold:
         if row_changed or newly or person.activated_at != activated:
             out.rows.append(person_fact(self._plan, person, self._group(person), self._completed(person, done)))
 
-    def _prefer(self, person: Person, event: Event, out: Collector) -> None:
-        """Take the preferences of ``event``, and withdraw guidance that the person does not want."""
-        update_preferences(person, event, out)
+    def _take_late_preferences(self, person: Person, event: Event, out: Collector) -> None:
+        if update_preferences(person, event, out):
+            person.version += 1
+            self._withdraw_refused(person, out)
+            done = completed(self._plan, person.path, person.steps)
+            out.rows.append(person_fact(self._plan, person, self._group(person), done))
+
+    def _withdraw_refused(self, person: Person, out: Collector) -> None:
+        """Preferences changed: withdraw guidance that the person does not want."""
         shown = current(person, person.now)
         if shown and (not person.guidance or refuses_surface(self._plan, person, shown.trigger, shown.step, person.now)):
             self._guidance.withdraw(out, person, "opted_out", person.now)

@@ -209,9 +209,10 @@ PARTS = [*b'[],|[[],[],[]],|{"":{}},|"",|1,|1.5,|NaN,|{"a":1},|"\\\\",|"\\ud83d"
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: repr(part[:20]))
 @pytest.mark.parametrize("nested", [False, True])
-def test_a_hostile_array_costs_half_a_second_at_most(part: bytes, nested: bool) -> None:
+def test_a_hostile_array_costs_no_minutes(part: bytes, nested: bool) -> None:
+    """It costs 0.2 s on a quiet machine. Work that grows with the square of the size would take minutes."""
     inner = part * (1_048_000 // len(part)) + b"NaN"
-    with uses_at_most(0.5, "the split"):
+    with uses_at_most(2.0, "the split"):
         assert split_array(b"[[" + inner + b"]]" if nested else b"[" + inner + b"]") is not None
 
 

@@ -18,6 +18,7 @@ from state.person import snapshot
 from state.person.collector import Collector
 from state.person.fold import Fold
 from state.person.person import Person
+from state.person.preferences import update_preferences
 from state.records.facts import DecisionFact
 from state.records.recommendation import Erase, Publish
 from state.vocabulary import REASONS, TRIGGERS
@@ -215,7 +216,7 @@ def _deadlines(person: Person) -> Counter[int]:
 
 
 @given(stories())
-def test_late_events_leave_no_trace_but_a_row_that_says_so(story: list[Event | int]) -> None:
+def test_late_events_leave_no_trace_but_a_row_that_says_so_and_new_preferences(story: list[Event | int]) -> None:
     life = Life()
     for each in story:
         person = life.person
@@ -228,6 +229,10 @@ def test_late_events_leave_no_trace_but_a_row_that_says_so(story: list[Event | i
                 after = Fold(life.plan, KEYS).apply(person, each, out)
                 expected = snapshot.decode(before)
                 expected.now = now
+                if update_preferences(expected, each, Collector("key")):
+                    assert each.type == "preferences_changed"
+                    assert (after.guidance, after.refused, after.version > expected.version) == (expected.guidance, expected.refused, True)
+                    continue
                 assert snapshot.encode(after) == snapshot.encode(expected)
                 assert [getattr(output, "status", getattr(output, "label", None)) for output in flat(out)] == ["late", "late"]
                 continue
