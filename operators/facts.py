@@ -41,14 +41,13 @@ def facts_step(step_id: str, up: Stream[HasRows | tuple[str, HasRows]], partitio
 
     def gather(batch: list[HasRows | tuple[str, HasRows]]) -> list[tuple[str, list[Row]]]:
         rows: list[Row] = [row for outputs in unkeyed(batch) for row in outputs.rows]
-        if not rows:
-            return []
-        split = dict(by_person(with_metrics(rows), _person_of, partitions))
-        # A rejected message may name the person, and is delivered in order with what concerns nobody in particular.
-        nobody = partition_of("", partitions)
-        erasures = [row for row in rows if type(row) is Erase and partition_of(row.user_id, partitions) != nobody]
-        if erasures:
-            split.setdefault(str(nobody), Bundle()).extend(erasures)
+        split = dict(by_person(with_metrics(rows), _person_of, partitions)) if rows else {}
+        if partitions > 1:
+            # A rejected message may name the person, and is delivered in order with what concerns nobody in particular.
+            nobody = partition_of("", partitions)
+            erasures = [row for row in rows if type(row) is Erase and partition_of(row.user_id, partitions) != nobody]
+            if erasures:
+                split.setdefault(str(nobody), Bundle()).extend(erasures)
         return list(split.items())
 
     return op.flat_map_batch(step_id, up, gather)
