@@ -24,7 +24,7 @@ _SIGN: Final = re.compile(r"[ \t\n\r]*([\[{,:}\]]|)[ \t\n\r]*")
 
 
 def split_array(body: bytes) -> list[bytes] | None:
-    """Return the elements of an array as they were sent, or None for what is no array. Blocks for 0.2 s at most, for a hostile MiB.
+    """Return the elements of an array as they were sent, or None for what is no array. Blocks in proportion to their size.
 
     Of an array that the decoder refuses only the first ones are returned, one more than ``MOST_EVENTS``.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hmac
 import json
 import time
@@ -207,12 +208,21 @@ def test_what_nobody_can_tell_the_elements_of_is_no_array(body: bytes) -> None:
 PARTS = [*b'[],|[[],[],[]],|{"":{}},|"",|1,|1.5,|NaN,|{"a":1},|"\\\\",|"\\ud83d",| '.split(b"|"), b"9" * 4_000 + b","]
 
 
+@pytest.fixture
+def frozen() -> Iterator[None]:
+    """The garbage collector passes over what is loaded, as in the gateway (``gateway/serve.py``). A test run has loaded more."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("frozen")
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: repr(part[:20]))
 @pytest.mark.parametrize("nested", [False, True])
-def test_a_hostile_array_costs_no_minutes(part: bytes, nested: bool) -> None:
-    """It costs 0.2 s on a quiet machine. Work that grows with the square of the size would take minutes."""
+def test_a_hostile_array_costs_half_a_second_at_most(part: bytes, nested: bool) -> None:
     inner = part * (1_048_000 // len(part)) + b"NaN"
-    with uses_at_most(2.0, "the split"):
+    with uses_at_most(0.5, "the split"):
         assert split_array(b"[[" + inner + b"]]" if nested else b"[" + inner + b"]") is not None
 
 
