@@ -10,9 +10,7 @@ from typing import Final
 from state.histogram import Histogram
 from state.metrics import LATENCY
 from state.records.recommendation import Effect, Publish
-from state.vocabulary import TRIGGERS
-
-_NOTHING: Final = "none"
+from state.vocabulary import NO_COMPONENT, TRIGGERS
 
 
 class WriteLatency:
@@ -32,7 +30,7 @@ class WriteLatency:
         now = self._now() / 1000
         with self._lock:
             for effect in effects:
-                if isinstance(effect, Publish) and effect.recommendation.ui_component != _NOTHING:
+                if isinstance(effect, Publish) and effect.recommendation.ui_component != NO_COMPONENT:
                     record = effect.recommendation
                     caused = datetime.fromisoformat(record.created_at).timestamp()
                     self.by_trigger[record.trigger].add(max(0.0, now - caused))
