@@ -139,7 +139,7 @@ def read_truth(lines: Iterable[str | bytes]) -> SealedTruth:
             continue
         try:
             record = _decoder.decode(line)
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             raise TruthError(f"line {number} of the truth: {error}") from error
         if isinstance(record, Person):
             people.append(record)

@@ -76,7 +76,7 @@ class _Awaited(NamedTuple):
     def _status(record: Stored) -> dict[str, str]:
         try:
             return {each.id: each.status for each in _steps.decode(record.data).steps}
-        except msgspec.DecodeError:
+        except ValueError:
             return {}
 
 

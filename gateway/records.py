@@ -162,7 +162,7 @@ def _read(data: bytes | None, what: str) -> Stored | None:
         return None
     try:
         head = _head.decode(data)
-    except msgspec.DecodeError:
+    except ValueError:
         _LOG.warning("a %s in Redis cannot be read; it counts as absent until the job replaces it", what)
         return None
     rank = 0 if head.deleted or not head.source else _RANKS.get(head.source, 1)

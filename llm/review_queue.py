@@ -293,7 +293,7 @@ def _readable(found: Iterable[bytes | None]) -> Iterable[ReviewEntry]:
             continue
         try:
             yield msgspec.json.decode(data, type=ReviewEntry)
-        except msgspec.DecodeError:
+        except ValueError:
             continue  # written by another version; it is dropped when it is the oldest
 
 

@@ -74,7 +74,7 @@ def decode(data: bytes) -> list[WordingRequest]:
     """Decode pending requests; an empty list for another version. Their templates stand in Redis anyway."""
     try:
         version, requests = _decoder.decode(data)
-    except msgspec.DecodeError:
+    except ValueError:
         return []
     return requests if version == VERSION else []
 

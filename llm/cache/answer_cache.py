@@ -237,7 +237,7 @@ class AnswerCache:
             return (None,)
         try:
             found = msgspec.json.decode(data, type=CachedText)
-        except msgspec.DecodeError:
+        except ValueError:
             self.counts.unreadable += 1
             await client.unlink(name)  # else ``put`` would never replace it
             return (None,)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
-import msgspec
 from redis.exceptions import RedisError
 
 from sinks.masked_url import mask_url
@@ -40,7 +39,7 @@ class RecommendationReader:
             return None
         try:
             return decode_progress(data)
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             raise CorruptRecordError(f"the stored progress cannot be read: {error}") from error
 
     def read_raw(self, tenant_id: str, user_ids: Sequence[str]) -> list[bytes | None]:

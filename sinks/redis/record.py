@@ -84,10 +84,10 @@ def decode_record(data: bytes) -> Recommendation | Deleted:
     """Decode a value. Raises ``CorruptRecordError``."""
     try:
         return decode(data)
-    except msgspec.DecodeError as not_a_recommendation:
+    except ValueError as not_a_recommendation:
         try:
             tombstone = msgspec.json.decode(data, type=Deleted)
-        except msgspec.DecodeError:
+        except ValueError:
             raise CorruptRecordError(f"the stored recommendation cannot be read: {not_a_recommendation}") from not_a_recommendation
     if not tombstone.deleted:
         raise CorruptRecordError("the stored recommendation cannot be read: a tombstone with deleted = false")

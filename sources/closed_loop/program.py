@@ -126,7 +126,7 @@ class Program:
     def _decode(self, line: bytes) -> _Answer:
         try:
             return self._decoder.decode(line)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise self._error(f"wrote a line that violates the protocol ({error}): {line[:80]!r}") from error
 
     def _line(self) -> bytes:

@@ -53,7 +53,7 @@ class Liveness:
         self._caught_up = self.end = None
         try:
             current = _DECODER.decode(statistics)
-        except msgspec.DecodeError:  # of a version of librdkafka that writes them otherwise: nothing is known then
+        except ValueError:  # of a version of librdkafka that writes them otherwise: nothing is known then
             return
         topic = current.topics.get(self._topic)
         part = None if topic is None else topic.partitions.get(self._partition)

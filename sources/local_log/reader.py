@@ -133,7 +133,7 @@ class LogReader:
                 records = _DECODER.decode(messages)
                 if len(records) == count:
                     return records
-        except (msgspec.MsgspecError, TypeError):
+        except (ValueError, TypeError):
             pass
         raise damaged(self._store.directory, f"the messages of partition {partition} at offset {first} are not what was written")
 

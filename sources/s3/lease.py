@@ -59,7 +59,7 @@ def look(bucket: Bucket, key: str) -> Held | None:
         return None
     try:
         content = msgspec.json.decode(data, type=_Content)
-    except msgspec.MsgspecError:
+    except ValueError:
         content = _Content("?", SECONDS, "")  # of another program; it ends as any other
     date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
     if date is None:

@@ -30,5 +30,5 @@ def decode(data: bytes | None) -> Learner:
     check_version("a learner's snapshot", data, VERSION)
     try:
         return _decoder.decode(memoryview(data)[1:])
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise SnapshotError(f"a learner's snapshot is damaged: {error}") from error

@@ -122,7 +122,7 @@ def decode(data: bytes) -> History:
     check_version("the snapshot of switches", data, VERSION)
     try:
         return _decoder.decode(memoryview(data)[1:])
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise SnapshotError(f"the snapshot of switches is damaged: {error}") from error
 
 

@@ -132,5 +132,5 @@ def decode(data: bytes) -> Chains:
     check_version("the snapshot of a tenant's chains", data, VERSION)
     try:
         return _decoder.decode(memoryview(data)[1:])
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise SnapshotError(f"the snapshot of a tenant's chains is damaged: {error}") from error

@@ -98,5 +98,5 @@ def decode(data: bytes) -> Identity:
     check_version("the snapshot of an identity", data, VERSION)
     try:
         return _decoder.decode(memoryview(data)[1:])
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise SnapshotError(f"the snapshot of an identity is damaged: {error}") from error

@@ -110,5 +110,5 @@ def decode(data: bytes) -> Link:
     check_version("the snapshot of a link", data, VERSION)
     try:
         return _decoder.decode(memoryview(data)[1:])
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise SnapshotError(f"the snapshot of a link is damaged: {error}") from error

@@ -86,7 +86,7 @@ def decode(data: bytes) -> Person:
             return _from_3(data)
         check_version("a user's snapshot", data, VERSION)
         return _decoder.decode(memoryview(data)[_HEAD.size :])
-    except (struct.error, msgspec.MsgspecError, IndexError, TypeError) as error:
+    except (struct.error, ValueError, IndexError, TypeError) as error:
         raise SnapshotError(f"a user's snapshot is damaged: {error}") from error
 
 
@@ -98,7 +98,7 @@ def next_timer(data: bytes) -> NextTimer:
     try:
         check_version("a user's snapshot", data, VERSION)
         (_, due), first = _HEAD.unpack_from(data), _first_decoder.decode(memoryview(data)[_HEAD.size :])
-    except (struct.error, msgspec.MsgspecError) as error:
+    except (struct.error, ValueError) as error:
         raise SnapshotError(f"a user's snapshot is damaged: {error}") from error
     return NextTimer(due, first.tenant, first.user, first.partition)
 

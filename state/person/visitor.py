@@ -92,5 +92,5 @@ def decode(data: bytes) -> Visitor:
     check_version("a visitor's snapshot", data, VERSION)
     try:
         return _decoder.decode(memoryview(data)[1:])
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise SnapshotError(f"a visitor's snapshot is damaged: {error}") from error

@@ -307,7 +307,7 @@ def restore_estimator(plan_of: Callable[[str], Plan], snapshot: bytes) -> Estima
     """The estimator that wrote ``snapshot``. ``plan_of`` returns the catalog of a tenant. Raises ``EstimatorError``."""
     try:
         state = _from_2(snapshot) or _decoder.decode(snapshot)
-    except (msgspec.MsgspecError, IndexError, TypeError) as error:
+    except (ValueError, IndexError, TypeError) as error:
         raise EstimatorError(f"a tenant's step statistics are damaged: {error}") from error
     if state.version != VERSION:
         raise EstimatorError(other_version("the snapshot of a tenant's step statistics", state.version, VERSION))
