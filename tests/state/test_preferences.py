@@ -19,6 +19,8 @@ from tests.state.lives import (
     withdrawals,
 )
 
+NIGHT, NOON = {"start": "22:00", "end": "07:00"}, {"start": "12:00", "end": "13:00"}
+
 
 def test_an_older_opt_out_is_not_lost_behind_newer_quiet_hours() -> None:
     life = Life()
@@ -35,11 +37,27 @@ def test_a_refusal_from_a_device_whose_clock_is_days_behind_is_not_lost() -> Non
     assert counts(told, "events_ignored") == ["late"]
     assert life.person is not None
     assert life.person.guidance is False
-    assert [row.guidance for row in told if isinstance(row, PersonFact)] == [False]
+    more = life.see(event("preferences_changed", HOUR + 1, log=72 * HOUR, guidance=True))
+    first, second = (each for each in (*told, *more) if isinstance(each, PersonFact))
+    assert (first.guidance, second.guidance, second.version > first.version) == (False, True, True), "the newest row of the user counts"
+    life.see(event("preferences_changed", HOUR + 2, log=72 * HOUR, guidance=False))
     before = life.person.version
-    again = life.see(event("preferences_changed", HOUR, log=73 * HOUR, guidance=False))
+    again = life.see(event("preferences_changed", HOUR + 2, log=72 * HOUR, guidance=False))
     assert (life.person.guidance, life.person.version) == (False, before)
     assert not [row for row in again if isinstance(row, PersonFact)], "it changed nothing"
+
+
+@pytest.mark.parametrize("said", [{"quietHours": NIGHT}, {"modelText": False}, {"channels": {"in_app": False}}], ids=str)
+def test_each_preference_counts_though_it_is_late(said: dict[str, Any]) -> None:
+    life, in_time = Life(), Life()
+    life.see(signup(), event("page_view", 72 * HOUR, path="/"))
+    told = life.see(event("preferences_changed", HOUR, log=72 * HOUR, **said))
+    in_time.see(signup(), event("preferences_changed", HOUR, **said))
+    assert life.person is not None
+    assert in_time.person is not None
+    for name in ("quiet_from", "quiet_to", "model_text", "refused"):
+        assert getattr(life.person, name) == getattr(in_time.person, name)
+    assert [each for each in told if isinstance(each, PersonFact)], "with a row"
 
 
 def test_a_late_consent_does_not_undo_a_newer_refusal() -> None:
@@ -71,9 +89,6 @@ def test_of_an_opt_in_and_an_opt_out_at_the_same_instant_the_opt_out_wins(order:
     life.see(*(event("preferences_changed", 5, guidance=each) for each in order))
     assert life.person is not None
     assert life.person.guidance is False
-
-
-NIGHT, NOON = {"start": "22:00", "end": "07:00"}, {"start": "12:00", "end": "13:00"}
 
 
 @pytest.mark.parametrize("order", list(permutations([NIGHT, NOON, None])), ids=str)
