@@ -86,7 +86,8 @@ ALTER TABLE counted_people
     COMMENT COLUMN last_active_at 'newest event, UTC',
     COMMENT COLUMN activated_at 'activation, UTC',
     COMMENT COLUMN version 'orders the rows of one key: the row with the largest version is the newest',
-    COMMENT COLUMN guidance_at_signup 'what held for guidance at the sign-up: on, `guidance_paused` or `outside_ramp`, whatever the group';
+    COMMENT COLUMN guidance_at_signup 'what held for guidance at the sign-up, or without one at the first event: on, `guidance_paused` or `outside_ramp`, whatever the group',
+    COMMENT COLUMN entered_under 'version of the catalog under which the user began, whose shares drew the group; joins `catalogs`. Empty for users from before this column';
 
 ALTER TABLE experiment_groups
     MODIFY COMMENT 'Activation by group and by intention to treat. Left out, in all groups alike: who signed up while guidance was paused or outside of the ramp.',

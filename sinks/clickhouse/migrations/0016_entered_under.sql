@@ -17,9 +17,6 @@ SELECT * REPLACE (
 )
 FROM people FINAL;
 
-CREATE OR REPLACE VIEW counted_people AS
-SELECT * FROM people_final WHERE experiment_group NOT IN ('merged', 'existing');
-
 ALTER TABLE people
     COMMENT COLUMN guidance_at_signup 'what held for guidance at the sign-up, or without one at the first event: on, `guidance_paused` or `outside_ramp`, whatever the group',
     COMMENT COLUMN entered_under 'version of the catalog under which the user began, whose shares drew the group; joins `catalogs`. Empty for users from before this column';
@@ -47,34 +44,7 @@ ALTER TABLE people_final
     COMMENT COLUMN user_id 'id of the user as the app sent it, or of a visitor before they signed in',
     COMMENT COLUMN path_id 'current path of the user',
     COMMENT COLUMN segment 'values of the traits by which the learner tells users apart (`segment_by` in the catalog)',
-    COMMENT COLUMN experiment_group 'holdout (no guidance), rules (first eligible arm, no learning) or adaptive, drawn once and kept; existing while the user does not begin the onboarding, by `starts` of the catalog. A visitor who became a user has merged',
-    COMMENT COLUMN user_persona 'trait persona as the app sent it; empty where unknown',
-    COMMENT COLUMN use_case 'trait useCase as the app sent it; empty where unknown',
-    COMMENT COLUMN company_size 'trait companySize as the app sent it; empty where unknown',
-    COMMENT COLUMN signup_source 'where the user signed up from, as the app sent it; empty where unknown',
-    COMMENT COLUMN tier 'tier of the user at the product; empty where unknown',
-    COMMENT COLUMN locale 'language of the user as the app sent it; empty where unknown',
-    COMMENT COLUMN guidance 'false for a user who opted out of guidance',
-    COMMENT COLUMN steps_completed 'steps of the current path that are completed',
-    COMMENT COLUMN steps_total 'steps of the current path',
-    COMMENT COLUMN session_count 'sessions so far',
-    COMMENT COLUMN avg_session_duration 'mean length of a session in seconds',
-    COMMENT COLUMN engagement_score 'activity of the user, 0 to 100',
-    COMMENT COLUMN first_seen_at 'first event, UTC',
-    COMMENT COLUMN signup_at 'sign-up, UTC',
-    COMMENT COLUMN last_active_at 'newest event, UTC',
-    COMMENT COLUMN activated_at 'activation, UTC',
-    COMMENT COLUMN version 'orders the rows of one key: the row with the largest version is the newest',
-    COMMENT COLUMN guidance_at_signup 'what held for guidance at the sign-up, or without one at the first event: on, `guidance_paused` or `outside_ramp`, whatever the group',
-    COMMENT COLUMN entered_under 'version of the catalog under which the user began, whose shares drew the group; joins `catalogs`. Empty for users from before this column';
-
-ALTER TABLE counted_people
-    MODIFY COMMENT 'All users who begin the onboarding, by `starts` of the catalog. A visitor who signed in counts as that user. Times that have not happened are NULL.',
-    COMMENT COLUMN tenant_id 'tenant: the customer of the app whose data it is; every key begins with it',
-    COMMENT COLUMN user_id 'id of the user as the app sent it, or of a visitor before they signed in',
-    COMMENT COLUMN path_id 'current path of the user',
-    COMMENT COLUMN segment 'values of the traits by which the learner tells users apart (`segment_by` in the catalog)',
-    COMMENT COLUMN experiment_group 'holdout (no guidance), rules (first eligible arm, no learning) or adaptive, drawn once and kept; existing while the user does not begin the onboarding, by `starts` of the catalog. A visitor who became a user has merged',
+    COMMENT COLUMN experiment_group 'holdout (no guidance), rules (first eligible arm, no learning) or adaptive; it never changes. A visitor who became a user has merged',
     COMMENT COLUMN user_persona 'trait persona as the app sent it; empty where unknown',
     COMMENT COLUMN use_case 'trait useCase as the app sent it; empty where unknown',
     COMMENT COLUMN company_size 'trait companySize as the app sent it; empty where unknown',
