@@ -28,7 +28,7 @@ from sources.local_log.log import EventLog, Record
 from sources.local_log.source import NAME
 from state.duration import HOUR
 from tests.cli.command import onramp, start
-from tests.support.job_state import State, differences, read_state
+from tests.support.job_state import State, deliver_rest, differences, read_state, rows
 from tests.support.populations import population
 from tests.support.waiting import PATIENCE, pause, running, wait_until
 
@@ -83,6 +83,7 @@ def left_in(data: Path, summary: dict[str, Any]) -> State:
     data_dir = DataDir.open(data)
     store = open_store(load_settings(data_dir=data), EmbeddedClickHouse(data_dir.clickhouse))
     try:
+        deliver_rest(data_dir.spool, store)
         with redis_for_reader(None, data_dir) as url:
             return read_state(store, url, data_dir.dead_letters, summary)
     finally:
@@ -97,6 +98,7 @@ def test_a_job_on_a_log_is_restored_elsewhere_with_either_log(tmp_path: Path, se
     cut = len(lines) * 2 // 3
     append(tmp_path / "whole" / "log", lines)
     expected = run_to_the_end(tmp_path / "whole" / "log", tmp_path / "whole" / "data", tmp_path)
+    assert rows(expected, "outcomes")
 
     log, data, backup = tmp_path / "log", tmp_path / "data", tmp_path / "b.tar.gz"
     append(log, lines[:cut])

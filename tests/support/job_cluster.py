@@ -20,7 +20,7 @@ from local.supervisor import Part, Supervisor
 from sinks.clickhouse.client import ClickHouse
 from tests.support.clickhouse_http import clickhouse_server
 from tests.support.job_runs import ROOT
-from tests.support.job_state import State, read_lines, read_state, rows
+from tests.support.job_state import State, deliver_rest, read_lines, read_state, rows
 from tests.support.kafka_feed import PATIENCE, Feed
 from tests.support.ports import port_of, reserve
 from tests.support.unchanged_records import UnchangedRecords
@@ -75,6 +75,8 @@ class ClusterJob:
             told = _Told(story(self))
             Supervisor([self._part(number, addresses, url) for number in range(self.processes)], self.say).run(told, on_ready=lambda: None)
             store = ClickHouse(url=url)
+            for number in range(self.processes):
+                deliver_rest(self._data_dir(number).spool, store)
             state = read_state(store, redis.url, None, {})
             state["funnel_by_step"] = read_lines(store, "SELECT * FROM funnel_by_step")
             state["completed_steps"] = read_lines(store, "SELECT * FROM step_progress FINAL WHERE completed_at > 0")

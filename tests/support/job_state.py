@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.drain import Drain
+from sinks.clickhouse.inserter import ClickHouseInserter
+from sinks.clickhouse.spool import Spool
 from sinks.redis.client import connect
 from state.records.facts import FACTS, Fact, StepMetricFact
 
@@ -28,11 +31,20 @@ PLACES: Final = {
 def read_state(store: ClickHouse, redis_url: str, dead_letters: Path | None, summary: Mapping[str, Any]) -> State:
     """Read all stores of a job whose rows are delivered."""
     state = {kind.TABLE: _table(store, kind) for kind in FACTS}
-    state["redis"] = _redis(redis_url)
+    state["redis"] = read_records(redis_url)
     state["summary"] = _lines(_tally(summary))
     if dead_letters is not None:
         state["dead_letter_file"] = sorted(dead_letters.read_text().splitlines()) if dead_letters.exists() else []
     return state
+
+
+def deliver_rest(spool: Path, store: ClickHouse) -> None:
+    """Deliver what a stopped job has left in its spool: it does not wait long for ClickHouse when somebody asks it to stop."""
+    waiting = Spool(spool)
+    while Drain(waiting, ClickHouseInserter(store)).drain_once():
+        pass
+    assert not waiting.segments("ready"), "every epoch of a job that stopped in order is delivered"
+    assert not waiting.segments("pending"), "a job that stopped in order leaves no epoch in doubt"
 
 
 def differences(expected: State, found: State, *, without: Mapping[str, Iterable[str]] | None = None) -> str:
@@ -54,6 +66,16 @@ def rows(state: State, table: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in state[table]]
 
 
+def read_records(url: str) -> list[str]:
+    """The records in Redis, sorted, as JSON, each with its key."""
+    client = connect(url)
+    try:
+        records = {bytes(key).decode(): client.get(key) for key in client.scan_iter(match="onramp:{*}:rec", count=1000)}
+        return sorted(json.dumps({"key": key, **json.loads(value or b"{}")}) for key, value in records.items())
+    finally:
+        client.close()
+
+
 def _table(store: ClickHouse, kind: type[Fact]) -> list[str]:
     what = "*"
     if kind is StepMetricFact:  # partials may be cut anywhere; their sums are the figures
@@ -68,15 +90,6 @@ def read_lines(store: ClickHouse, sql: str) -> list[str]:
     """The rows that a query finds, sorted, as JSON."""
     found = store.client().query(sql)
     return sorted(json.dumps(dict(zip(found.column_names, row, strict=True)), default=str) for row in found.result_rows)
-
-
-def _redis(url: str) -> list[str]:
-    client = connect(url)
-    try:
-        records = {bytes(key).decode(): client.get(key) for key in client.scan_iter(match="onramp:{*}:rec", count=1000)}
-        return sorted(json.dumps({"key": key, **json.loads(value or b"{}")}) for key, value in records.items())
-    finally:
-        client.close()
 
 
 def _tally(summary: Mapping[str, Any]) -> dict[str, Any]:
