@@ -136,12 +136,6 @@ class Plan:
         """Path → its steps in order, each with the steps that it requires."""
         self.places: Final = frozenset((path.id, step) for path in catalog.paths for step in path.steps)
         """Every (path, step) of this catalog. A person's state may contain others, from an earlier catalog."""
-        self.later_steps: Final[dict[tuple[str, str], tuple[str, ...]]] = {
-            (path.id, step): tuple(path.steps[place + 1 :]) if path.order == "free" else ()
-            for path in catalog.paths
-            for place, step in enumerate(path.steps)
-        }
-        """The steps of a path that come after one of them; none where the order matters."""
         self.optional: Final = frozenset(step.id for step in catalog.steps if step.optional)
         self.alternatives: Final[dict[tuple[str, str], tuple[str, ...]]] = {
             (path.id, step): tuple(each for each in group if each != step)
@@ -150,6 +144,14 @@ class Plan:
             for step in group
         }
         """(path, step) → the other steps of its group, one of which is enough."""
+        self.later_steps: Final[dict[tuple[str, str], tuple[str, ...]]] = {
+            (path.id, step): tuple(path.steps[place + 1 :])
+            if path.order == "free" or step in self.optional
+            else self.alternatives.get((path.id, step), ())
+            for path in catalog.paths
+            for place, step in enumerate(path.steps)
+        }
+        """(path, step) → the steps whose completion means that it was left. Where the order matters, only what may be skipped is left."""
         self.needed: Final[dict[str, tuple[frozenset[str], ...]]] = {path.id: _needed(path, self.optional) for path in catalog.paths}
         """Path → sets of steps: it is activated when one step of each set is completed."""
         self.observing: Final = catalog.observing

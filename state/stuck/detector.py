@@ -126,6 +126,7 @@ class Detector:
             return
         parameters = self.parameters(person, at, out)
         if episode is not None:
+            self._leave(person, episode, done, at, out)
             self._end(person, episode, done, at, out)
         person.episode, person.check_due = None, 0
         if not current:
@@ -170,7 +171,7 @@ class Detector:
         episode.censor()
 
     def _end(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, out: Collector) -> None:
-        """End the episode: the step was completed, or the person changed to another path."""
+        """End the episode: the step was completed or left, or the person changed to another path."""
         if episode.step not in done or episode.left:
             self._censor(person, episode, at, out)
         else:
@@ -184,7 +185,7 @@ class Detector:
     def _leave(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, out: Collector) -> None:
         if episode.left or episode.step in done:
             return
-        later = [done[step] for step in self._plan.later_steps[person.path, episode.step] if step in done]
+        later = [done[step] for step in self._plan.later_steps.get((person.path, episode.step), ()) if step in done]
         if later and min(later) >= episode.onset:
             self._observe(out, person, episode, LEFT, at, lasted=min(later) - episode.onset)
             episode.censor()
@@ -249,7 +250,7 @@ class Detector:
             episode.flags |= MATURED
             episode.rows = []
         elif 2 * elapsed <= episode.horizon + 1:
-            self._score(person, episode, due, out, parameters, {})
+            self._score(person, episode, due, out, parameters, None)
         self._schedule(person, episode, due, parameters)
 
     def take_event(self, person: Person, event: Event, rules: tuple[Rule, ...], out: Collector, parameters: Parameters) -> None:
@@ -294,9 +295,12 @@ class Detector:
         at: int,
         out: Collector,
         parameters: Parameters,
-        details: Mapping[str, Any],
+        details: Mapping[str, Any] | None,
     ) -> None:
-        """Score the episode at log time ``at`` and raise the alarm at the threshold. ``details``: of the evidence that led to it."""
+        """Score the episode at log time ``at`` and raise the alarm at the threshold.
+
+        ``details``: of the evidence that led to it; None for a look at one of ``SHARES``, which is written down.
+        """
         bucket, observed = bucket_at(max(at - episode.onset, 0), episode.horizon), episode.observed
         evidence = features(person, episode, at=at, bucket=bucket)
         found = parameters.score.predict(episode.step, bucket, evidence)
@@ -305,7 +309,7 @@ class Detector:
             if observed != OBSERVED_HELD_OUT:
                 evidence.remove(HELD_OUT)
             episode.rows.append(Row(bucket, found.time, found.added, found.score, pack(evidence), in_session))
-        if not details and observed == OBSERVED_HELD_OUT:
+        if details is None and observed == OBSERVED_HELD_OUT:
             out.rows.append(
                 StuckScoreFact(
                     tenant_id=person.tenant,
@@ -327,7 +331,7 @@ class Detector:
         signs = self._signs(episode, person, parameters)
         trigger = self._trigger_of(signs)
         if trigger:
-            self._alarm(person, episode, trigger, found, signs, at, out, parameters, details)
+            self._alarm(person, episode, trigger, found, signs, at, out, parameters, details or {})
 
     def _signs(self, episode: Episode, person: Person, parameters: Parameters) -> dict[str, float]:
         """What each sign of being stuck that the person showed adds to the score, in logits; at least a little."""
