@@ -79,7 +79,8 @@ def balance_by_design(assigned: Sequence[tuple[Sequence[str], Mapping[str, float
 
 def people_balance(evidence: Evidence) -> GroupBalance | None:
     """Check the groups of people against the shares that drew them; None where that is known of nobody."""
-    people = evidence.assigned().filter(pl.col("experiment_group").is_in(GROUPS)).sort("signup_at", "user_id")
+    # The group is drawn at the first event. In any other order, like that of sign-ups, the running maximum means nothing.
+    people = evidence.assigned().filter(pl.col("experiment_group").is_in(GROUPS)).sort("first_seen_at", "user_id")
     drawn = people.filter(pl.col(HOLDOUT) < 1.0)
     found = balance_by_design(
         [

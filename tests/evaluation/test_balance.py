@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -107,6 +108,7 @@ def _entered(sizes: dict[str, dict[str, int]], shares: dict[str, float]) -> Evid
             "experiment_group": group,
             "path_id": "p",
             "segment": "*",
+            "first_seen_at": 1 + 10_000 * number // size,
             "signup_at": 1 + 10_000 * number // size,
             "activated_at": 0,
             "entered_under": version,
@@ -134,6 +136,29 @@ def test_a_wrong_share_is_found_among_those_who_entered_under_it() -> None:
     )
     assert found is not None
     assert not found.ok
+
+
+def test_a_share_that_signs_up_which_differs_between_the_groups_is_no_wrong_size() -> None:
+    """Half of the people are held out, as promised. In the order of their sign-ups all who never sign up would come first."""
+    rng = np.random.default_rng(1)
+    groups = rng.choice(["holdout", "adaptive"], 8_000)
+    signed_up = rng.random(8_000) < np.where(groups == "holdout", 0.4, 0.3)
+    people = [
+        {
+            "user_id": f"u{number}",
+            "experiment_group": str(group),
+            "path_id": "p",
+            "segment": "*",
+            "first_seen_at": 1 + number,
+            "signup_at": (1 + number) * int(signed),
+            "activated_at": 0,
+            "entered_under": "p@1",
+        }
+        for number, (group, signed) in enumerate(zip(groups, signed_up, strict=True))
+    ]
+    found = people_balance(dataclasses.replace(_entered({}, {"p@1": 0.5}), people=Evidence.of(until=0, people=people).people))
+    assert found is not None
+    assert found.ok
 
 
 def test_without_any_known_share_group_sizes_cannot_be_checked() -> None:
