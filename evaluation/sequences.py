@@ -171,11 +171,24 @@ def difference(
     return Path(path.seen, path.estimate, np.maximum(path.lower, -1.0), np.minimum(path.upper, 1.0))
 
 
+def wilson(rate: float, people: int, *, alpha: float = 0.05) -> tuple[float, float]:
+    """Return the interval of a rate among ``people`` (at least 1), for one look chosen in advance.
+
+    It is never a point, also where the rate is 0 or 1 (Wilson 1927, J. Am. Stat. Assoc. 22:209).
+    """
+    z = NormalDist().inv_cdf(1.0 - alpha / 2.0)
+    middle = (rate + z * z / (2 * people)) / (1 + z * z / people)
+    reach = z * math.sqrt(rate * (1 - rate) / people + z * z / (4 * people * people)) / (1 + z * z / people)
+    return min(max(middle - reach, 0.0), rate), max(min(middle + reach, 1.0), rate)
+
+
 def difference_fixed(outcome: ArrayLike, treated: ArrayLike, share: ArrayLike = 0.5, *, alpha: float = 0.05) -> tuple[float, float, float]:
-    """Return estimate, lower and upper of the difference of means by the unpooled normal interval, for one look chosen in advance.
+    """Return estimate, lower and upper of the difference of the rates of an outcome (0 or 1), for one look chosen in advance.
 
     People who were assigned with the same ``share`` are a stratum. With several, it is the mean of their differences, weighted by the
-    people in each (Imbens and Rubin 2015, "Causal Inference", chapter 9). (nan, -1, 1) where every stratum lacks a group.
+    people in each (Imbens and Rubin 2015, "Causal Inference", chapter 9). The interval is made of those of the rates, so that it holds for
+    few people and for rates of 0 and 1 (Newcombe 1998, Stat. Med. 17:873, method 10; for strata Yan and Su 2010, J. Biopharm. Stat.
+    20:507). (nan, -1, 1) where every stratum lacks a group.
     """
     y = np.asarray(outcome, dtype=np.float64)
     a = np.asarray(treated, dtype=np.bool_)
@@ -185,13 +198,16 @@ def difference_fixed(outcome: ArrayLike, treated: ArrayLike, share: ArrayLike = 
     people = sum(ones.size + zeros.size for ones, zeros in both)
     if not people:
         return math.nan, -1.0, 1.0
-    estimate = variance = 0.0
+    estimate = below = above = 0.0
     for ones, zeros in both:
         weight = (ones.size + zeros.size) / people
-        estimate += weight * float(ones.mean() - zeros.mean())
-        variance += weight**2 * (float(ones.var()) / ones.size + float(zeros.var()) / zeros.size)
-    half = NormalDist().inv_cdf(1.0 - alpha / 2.0) * math.sqrt(variance)
-    return estimate, estimate - half, estimate + half
+        one, zero = float(ones.mean()), float(zeros.mean())
+        one_low, one_high = wilson(one, ones.size, alpha=alpha)
+        zero_low, zero_high = wilson(zero, zeros.size, alpha=alpha)
+        estimate += weight * (one - zero)
+        below += weight**2 * ((one - one_low) ** 2 + (zero_high - zero) ** 2)
+        above += weight**2 * ((one_high - one) ** 2 + (zero - zero_low) ** 2)
+    return estimate, estimate - math.sqrt(below), estimate + math.sqrt(above)
 
 
 def every_look(size: int, most: int = 2_000) -> Integers:

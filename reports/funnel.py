@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.text import Text
 
+from evaluation.sequences import wilson
 from reports.render import bar, heading, hours, lines, number, percent, table
 from reports.safe_text import plain
 from state.quantity import count
@@ -55,13 +55,10 @@ def show_activation(console: Console, facts: Facts, tenant: str) -> None:
 
 
 def _interval(successes: int, people: int) -> str:
-    """95 % interval of a rate that was looked at once (Wilson 1927, J. Am. Stat. Assoc. 22:209)."""
     if not people:
         return "–"
-    z, rate = 1.96, successes / people
-    middle = (rate + z * z / (2 * people)) / (1 + z * z / people)
-    reach = z * math.sqrt(rate * (1 - rate) / people + z * z / (4 * people * people)) / (1 + z * z / people)
-    return f"{100 * max(middle - reach, 0):.1f}–{100 * min(middle + reach, 1):.1f} %"
+    low, high = wilson(successes / people, people)
+    return f"{100 * low:.1f}–{100 * high:.1f} %"
 
 
 def show_time_to_activation(console: Console, facts: Facts, tenant: str) -> None:
