@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final
 
+import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
@@ -55,7 +56,8 @@ class Lift:
     ``lift`` is the difference of the rates, within each set of shares where they changed. ``fixed_lower`` to ``fixed_upper`` is its
     fixed-sample interval, valid at one look chosen in advance. ``path`` is the confidence sequence, ``lower`` and ``upper`` its last
     interval. ``claimed``: at some look the whole interval was above 0; ``claimed_after``: the number of people of both groups at the first
-    such look. Nothing is claimed with shares that are not known. ``level``: the confidence of the intervals, like 0.95.
+    such look. Nothing is claimed with shares that are not known. ``level``: the confidence of the intervals, like 0.95. ``people`` of both
+    groups were compared, all who could have been in either, and ``share`` is their mean probability of ``treated``.
     """
 
     treated: str
@@ -68,6 +70,8 @@ class Lift:
     claimed: bool
     claimed_after: int | None
     path: Path
+    people: int
+    share: float
     level: float = 0.95
 
 
@@ -225,6 +229,8 @@ def compared(
         claimed=first is not None,
         claimed_after=first,
         path=path,
+        people=success.size,
+        share=float(np.broadcast_to(share, success.shape).mean()),
         level=1.0 - alpha,
     )
 

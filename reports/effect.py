@@ -151,13 +151,12 @@ def proof(effect: EffectReport) -> str:
         return " ".join(sentences or ["No difference is proven."])
     true = effect.true_lift
     size, what = (lift.lift, "the measured size") if true is None else (true.lift, "the true size")
-    counted = {group.group: group for group in effect.groups}
-    both = counted[ADAPTIVE].people + counted[HOLDOUT].people
-    sentences.append(f"{count(both, 'user is', 'users are')} too few to prove that guidance helps.")
-    rate = true.untreated if true is not None else counted[HOLDOUT].rate
+    sentences.append(f"{count(lift.people, 'user is', 'users are')} too few to prove that guidance helps.")
+    rate = true.untreated if true is not None else next(group.rate for group in effect.groups if group.group == HOLDOUT)
     if size >= _NO_EFFECT and rate is not None:
-        needed = people_needed(size, rate, counted[ADAPTIVE].people / both)
-        sentences.append(f"For an effect of {what} ({points(size)} points) it takes about {number(_two_digits(needed))}.")
+        planned = _two_digits(people_needed(size, rate, lift.share))
+        if planned > lift.people:  # else the size is an accident of few users
+            sentences.append(f"For an effect of {what} ({points(size)} points) it takes about {number(planned)}.")
     return " ".join(sentences)
 
 

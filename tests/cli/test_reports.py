@@ -20,7 +20,7 @@ from reports.safe_text import never_fail_to_print
 from reports.values import json_value, pick
 
 
-def _effect(lift: float, half: float, *, claimed_after: int | None = None, true: float | None = None) -> EffectReport:
+def _effect(lift: float, half: float, *, claimed_after: int | None = None, true: float | None = None, people: int = 2_000) -> EffectReport:
     empty = np.zeros(0)
     found = Lift(
         treated="adaptive",
@@ -33,6 +33,8 @@ def _effect(lift: float, half: float, *, claimed_after: int | None = None, true:
         claimed=claimed_after is not None,
         claimed_after=claimed_after,
         path=Path(seen=np.zeros(0, dtype=np.int64), estimate=empty, lower=empty, upper=empty),
+        people=people,
+        share=0.9,
     )
     groups = (GroupRate("holdout", 200, 80, 0.4), GroupRate("rules", 0, 0, None), GroupRate("adaptive", 1800, 800, 0.4444))
     known = None if true is None else TrueLift(true, 0.4 + true, 0.4, 1800, 0.01)
@@ -51,6 +53,17 @@ def test_too_few_users_are_said_once_with_how_many_it_takes() -> None:
 def test_without_a_truth_the_measured_size_is_the_plan_and_no_plan_is_made_for_no_effect() -> None:
     assert "an effect of the measured size (+3.0 points)" in proof(_effect(0.03, 0.3))
     assert proof(_effect(-0.03, 0.3)) == "2,000 users are too few to prove that guidance helps."
+
+
+def test_only_those_who_were_compared_are_too_few_and_plan() -> None:
+    """Others, who came while nobody was held out, are in the table and in no comparison."""
+    assert proof(_effect(0.03, 0.3, people=300)).startswith("300 users are too few to prove that guidance helps.")
+
+
+def test_no_plan_is_made_for_no_more_users_than_there_are() -> None:
+    needed = people_needed(0.3, 0.4, 0.9)
+    assert proof(_effect(0.3, 0.3, people=2 * needed)) == f"{2 * needed:,} users are too few to prove that guidance helps."
+    assert "it takes about" in proof(_effect(0.3, 0.3, people=needed // 2))
 
 
 def test_what_is_proven_is_said_and_harm_too() -> None:

@@ -208,6 +208,15 @@ def test_who_entered_while_the_catalog_only_observed_counts_in_no_group_also_whe
     assert (report.observing, sum(group.people for group in report.groups), len(report.designs)) == (700, 700, 1)
 
 
+def test_who_is_compared_with_nobody_is_not_among_those_who_were_compared() -> None:
+    """Nobody is held out at first, then a tenth, then two fifths."""
+    evidence, _ = _designs((0.0, 4_000, 0.3, 0.0), (0.1, 300, 0.3, 0.1), (0.4, 100, 0.3, 0.1), seed=1)
+    lift = _always(evidence)
+    assert lift.people == 400
+    assert lift.share == pytest.approx(0.9 * 0.75 + 0.6 * 0.25)
+    assert lift.path.seen[-1] == 400
+
+
 def test_where_only_some_catalogs_are_known_the_people_of_the_others_do_not_count() -> None:
     evidence, _ = _designs((0.5, 300, 0.3, 0.0), (0.2, 300, 0.3, 0.0), seed=1)
     newest = dataclasses.replace(evidence, catalogs=evidence.catalogs[1:])
