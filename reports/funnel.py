@@ -48,6 +48,9 @@ def show_activation(console: Console, facts: Facts, tenant: str) -> None:
             ),
         )
     )
+    if len(groups) > 1 and any(group["experiment_group"] == "observing" for group in groups):
+        said = "observing: came while the catalog only observed, so their group was not drawn at the start."
+        lines(console, Text(f"{said} Do not compare them with the others.", style="dim"))
     outside = "SELECT count() AS n FROM people_final WHERE tenant_id = {tenant:String} AND experiment_group = 'existing'"
     if others := facts.rows(outside, tenant=tenant)[0]["n"]:
         who = count(others, "other user is", "other users are")

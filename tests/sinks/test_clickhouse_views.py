@@ -16,6 +16,7 @@ from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.read_only_query import query
 from state.records.facts import (
+    CatalogFact,
     DeadLetterFact,
     DecisionFact,
     EventFact,
@@ -215,6 +216,32 @@ def test_experiment_groups_leave_out_who_signed_up_without_guidance(filled: Clic
     states = ("on", "guidance_paused", "outside_ramp")
     insert(filled, *(make(PersonFact, user_id=each, experiment_group="adaptive", guidance_at_signup=each) for each in states))
     assert rows(filled, "experiment_groups", "experiment_group, people") == [("adaptive", 1)]
+
+
+def test_who_came_while_the_catalog_only_observed_is_in_no_group_that_is_compared(filled: ClickHouse) -> None:
+    """Of those only who returned has a group that was drawn: the others would make the holdout one of users who never came back."""
+    insert(filled, make(CatalogFact, catalog_version="p@1", holdout=1.0), make(CatalogFact, catalog_version="p@2", holdout=0.5))
+    entered = [("holdout", "p@1", 0)] * 5 + [("adaptive", "p@1", MONDAY)] * 3 + [("adaptive", "p@2", MONDAY), ("holdout", "p@2", 0)]
+    entered += [("holdout", "", MONDAY), ("existing", "p@1", 0), ("merged", "p@1", 0)]
+    insert(
+        filled,
+        *(
+            make(PersonFact, user_id=str(n), experiment_group=group, entered_under=version, activated_at=activated)
+            for n, (group, version, activated) in enumerate(entered)
+        ),
+    )
+    assert rows(filled, "experiment_groups", "experiment_group, people, activated") == [
+        ("adaptive", 1, 1),
+        ("existing", 1, 0),
+        ("holdout", 2, 1),
+        ("observing", 8, 3),
+    ]
+    console = Console(file=io.StringIO(), width=140)
+    show_activation(console, Facts(filled), "t")
+    assert isinstance(console.file, io.StringIO)
+    said = " ".join(console.file.getvalue().split())
+    assert "observing 8 3 37.5 %" in said
+    assert "observing: came while the catalog only observed, so their group was not drawn at the start. Do not compare them" in said
 
 
 def test_the_state_of_guidance_is_that_of_the_newest_switches(filled: ClickHouse) -> None:
