@@ -246,7 +246,8 @@ class Fold:
         if kind in ("signup", "identify"):
             row_changed |= (traits_changed := update_traits(person, event, plan.traits, out))
             if kind == "signup":
-                if signing_up:
+                # Once guidance was considered, when somebody signs up may be an effect of it.
+                if signing_up and (not person.considered or plan.catalog.starts.when == "signup"):
                     self._note_switches(person, event, out)
                 row_changed |= signing_up or at < person.signup_at
                 person.signup_at = min(person.signup_at or at, at)
@@ -415,7 +416,7 @@ class Fold:
         self._note_switches(person, event, out)
 
     def _note_switches(self, person: Person, event: Event, out: Collector) -> None:
-        """Remember whether guidance is on when the person begins: at the sign-up, and before that at the first event."""
+        """Remember whether guidance is on when the person begins: at the sign-up, and until then at the first event."""
         person.at_signup = AT_SIGNUP.index(self._guidance.switched_off(person, event.log_time, out.seq) or "on")
 
     def _as_user(self, person: Person, event: Event, out: Collector) -> Person:

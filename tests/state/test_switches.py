@@ -8,6 +8,8 @@ from itertools import pairwise, permutations
 import msgspec
 import pytest
 
+from state.catalog.model import Starts
+from state.catalog.plan import Plan
 from state.decision import switches as switches_module
 from state.decision.experiment_groups import draw_of, experiment_draw, experiment_group
 from state.decision.messages import DecisionRequest
@@ -202,6 +204,19 @@ def test_without_a_sign_up_the_first_event_says_whether_guidance_was_on_and_a_si
     assert life.of(PersonFact)[-1].guidance_at_signup == "guidance_paused"
     life.see(signup(3 * HOUR))
     assert life.of(PersonFact)[-1].guidance_at_signup == "on"
+
+
+def test_a_sign_up_says_nothing_anew_once_guidance_was_considered_unless_the_onboarding_begins_with_it() -> None:
+    """Who was guided may sign up sooner than who was not: before a pause instead of during it."""
+    for starts, reason in (({}, "on"), ({"when": "signup"}, "guidance_paused")):
+        life = Switched()
+        life.plan = Plan(life.plan.catalog.model_copy(update={"starts": Starts.model_validate(starts)}))
+        life.fold = Fold(life.plan, KEYS, None, life.switches)
+        life.see(event("identify", 0, traits={"persona": "analyst"}), track("connected", MINUTE))
+        assert life.of(DecisionRequest) or declined(life.outputs) == ["existing_person"]
+        life.switch("pause", HOUR)
+        life.see(signup(2 * HOUR))
+        assert life.of(PersonFact)[-1].guidance_at_signup == reason, starts
 
 
 def test_a_pause_takes_back_what_is_shown_and_after_it_guidance_goes_on() -> None:
