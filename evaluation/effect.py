@@ -1,16 +1,20 @@
 """The effect of guidance by intention to treat: every person counts in the assigned group, whether guided or not.
 
-The outcome is activation within ``WINDOW`` of sign-up; of the first event where the app sends no sign-ups at all. Only *matured* people
-count, whose window has closed; newer people had less time and would bias the rates. People are ordered by sign-up, which is the order of
-maturing.
+The outcome is activation within ``WINDOW`` of sign-up; of the first event where the app sends no sign-ups at all. Who may be guided before
+they sign up begins with the first decision about them that may depend on the group, and counts whether they sign up or not: signing up may
+then be an effect of guidance, and to count only who signs up would compare other people in each group. Up to that decision all groups are
+treated alike, so who begins, and when, does not depend on the group. Somebody who neither signs up nor meets a decision does not count.
+
+Only *matured* people count, whose window has closed; newer people had less time and would bias the rates. People are ordered by their
+beginning, which is the order of maturing.
 
 The shares of the groups may change with the catalog. People are compared with the probability by which their own group was drawn
 (``evaluation/sequences.py``): if more people are held out in a slow month than in a busy one, the months differ, and not the groups. Who
 entered while the catalog only observed is left out, because no group was drawn for them.
 
-Guidance may be paused, or ramped to a share of people. Who signed up while it was paused or outside of the share is left out, in all groups
-alike: that says nothing about guidance, and was known before anything became of them, so leaving them out cannot favour a group. Who signed
-up before a pause counts, though guidance ended early for them. Otherwise a pause because of harm would remove those who were harmed.
+Guidance may be paused, or ramped to a share of people. Who began while it was paused or outside of the share is left out, in all groups
+alike: that says nothing about guidance, and was known before anything became of them, so leaving them out cannot favour a group. Who began
+before a pause counts, though guidance ended early for them. Otherwise a pause because of harm would remove those who were harmed.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from evaluation.arrays import ratio
 from evaluation.evidence import ADAPTIVE, GROUPS, HOLDOUT, RULES, Evidence
 from evaluation.sequences import Path, difference, difference_fixed
 from evaluation.truth import SealedTruth
+from state.decision.eligibility import BEFORE_THE_GROUP
 from state.decision.switches import OUTSIDE, PAUSED
 from state.duration import DAY
 
@@ -90,11 +95,11 @@ class TrueLift:
 class EffectReport:
     """One rate per group, one lift per pair of groups with matured people, and the true lift if the sealed truth is given.
 
-    ``left_out``: people who signed up while guidance was paused, or outside of the share that might be guided. ``observing``: those who
+    ``left_out``: people who began while guidance was paused, or outside of the share that might be guided. ``observing``: those who
     entered while the catalog only observed. ``unknown``: those whose catalog is not known, while that of others is. ``without_signup``:
-    those who did not sign up, while others did; ``by_first_event``: nobody did. ``outside``: people who do not begin by the catalog's
-    ``starts``. ``designs``: the promised shares of the people who count, the oldest first; where none is known, the observed ones were
-    used.
+    those who neither signed up, while others did, nor met a decision; ``by_first_event``: nobody signed up. ``before_signup``: those who
+    count from a decision on, before a sign-up or without one. ``outside``: people who do not begin by the catalog's ``starts``.
+    ``designs``: the promised shares of the people who count, the oldest first; where none is known, the observed ones were used.
     """
 
     groups: tuple[GroupRate, ...]
@@ -105,6 +110,7 @@ class EffectReport:
     observing: int = 0
     unknown: int = 0
     without_signup: int = 0
+    before_signup: int = 0
     outside: int = 0
     by_first_event: bool = False
     designs: tuple[Mapping[str, float], ...] = ()
@@ -115,10 +121,21 @@ class EffectReport:
 
 
 def _judged(evidence: Evidence, shares: Mapping[str, float] | None) -> pl.DataFrame:
-    """Everybody in a group: ``began_at``, and ``because``: why they do not count, empty where they do. It does not depend on the group."""
+    """Everybody in a group: ``began_at``, whether ``before_signup``, and ``because``: why they do not count, empty where they do.
+
+    None of it depends on the group.
+    """
     people = evidence.assigned().filter(pl.col("experiment_group").is_in(GROUPS))
-    began = "first_seen_at" if _by_first_event(people) else "signup_at"
-    people = people.with_columns(began_at=pl.col(began).fill_null(0))
+    sign_up = pl.col("first_seen_at" if _by_first_event(people) else "signup_at").fill_null(0)
+    # The clock of a device may put the sign-up after the decision upon it.
+    before = (sign_up == 0) | ((pl.col("first_trigger") != "signup") & (pl.col("first_decided_at") < sign_up))
+    people = people.join(_first_decisions(evidence), on="user_id", how="left", maintain_order="left").with_columns(
+        before_signup=before.fill_null(value=False)
+    )
+    people = people.with_columns(
+        began_at=pl.when("before_signup").then("first_decided_at").otherwise(sign_up).fill_null(0),
+        guidance=pl.when("before_signup").then("first_guidance").otherwise("guidance_at_signup"),
+    )
     if shares is not None:
         people = people.with_columns(pl.col(group).fill_null(shares.get(group, 0.0)) for group in GROUPS)
     some_known = people[HOLDOUT].is_not_null().any()
@@ -126,15 +143,37 @@ def _judged(evidence: Evidence, shares: Mapping[str, float] | None) -> pl.DataFr
         "without_signup": pl.col("began_at") == 0,
         "observing": pl.col(HOLDOUT) >= 1.0,
         "unknown": pl.col(HOLDOUT).is_null() & pl.lit(some_known),
-        "left_out": pl.col("guidance_at_signup").is_in([PAUSED, OUTSIDE]),
+        "left_out": pl.col("guidance").is_in([PAUSED, OUTSIDE]),
         "immature": pl.col("began_at") + WINDOW > evidence.until,
     }
     return people.with_columns(because=pl.coalesce(*(pl.when(holds).then(pl.lit(name)) for name, holds in reasons.items()), pl.lit("")))
 
 
 def _by_first_event(people: pl.DataFrame) -> bool:
-    """Whether the app sends no sign-ups. A visitor of one that does is not counted before they sign up."""
+    """Whether the app sends no sign-ups."""
     return not (people["signup_at"] > 0).any()
+
+
+def _first_decisions(evidence: Evidence) -> pl.DataFrame:
+    """The first decision about each person that may depend on the group: ``user_id first_decided_at first_trigger first_guidance``.
+
+    Nobody is guided before it. One about a visitor who became a user is one about that user. ``first_guidance``: what held for guidance
+    when the visitor, or the user, began.
+    """
+    became = evidence.visitors.join(
+        evidence.people.filter(pl.col("experiment_group") == "merged"), left_on="visitor_id", right_on="user_id", how="semi"
+    ).select("visitor_id", became="user_id")
+    guidance = evidence.people.select(visitor_id="user_id", first_guidance="guidance_at_signup")
+    return (
+        evidence.decisions.filter(pl.col("experiment_group").is_in(GROUPS) & ~pl.col("reason").is_in(BEFORE_THE_GROUP))
+        .select("decision_id", visitor_id="user_id", first_decided_at="decided_at", first_trigger="trigger")
+        .join(became, on="visitor_id", how="left")
+        .join(guidance, on="visitor_id", how="left")
+        .with_columns(user_id=pl.coalesce("became", "visitor_id"))
+        .sort("first_decided_at", "decision_id")
+        .unique("user_id", keep="first", maintain_order=True)
+        .select("user_id", "first_decided_at", "first_trigger", "first_guidance")
+    )
 
 
 def matured(evidence: Evidence, shares: Mapping[str, float] | None = None) -> pl.DataFrame:
@@ -181,6 +220,7 @@ def effect(
         observing=because.get("observing", 0),
         unknown=because.get("unknown", 0),
         without_signup=because.get("without_signup", 0),
+        before_signup=int(people["before_signup"].sum()),
         outside=evidence.people.filter(pl.col("experiment_group") == OUTSIDE_ONBOARDING).height,
         by_first_event=judged.height > 0 and _by_first_event(judged),
         designs=tuple(designs),

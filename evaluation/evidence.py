@@ -34,6 +34,10 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
         "guidance_at_signup": _TEXT,
         "entered_under": _TEXT,
     },
+    "visitors": {
+        "user_id": _TEXT,
+        "visitor_id": _TEXT,
+    },
     "decisions": {
         "decision_id": _TEXT,
         "user_id": _TEXT,
@@ -177,6 +181,7 @@ class Evidence:
     llm_calls: pl.DataFrame = field(default_factory=partial(_nothing, "llm_calls"))
     catalogs: pl.DataFrame = field(default_factory=partial(_nothing, "catalogs"))
     statistics: pl.DataFrame = field(default_factory=partial(_nothing, "statistics"))
+    visitors: pl.DataFrame = field(default_factory=partial(_nothing, "visitors"))
 
     @classmethod
     def of(
@@ -193,6 +198,7 @@ class Evidence:
         llm_calls: Rows = (),
         catalogs: Rows = (),
         statistics: Rows = (),
+        visitors: Rows = (),
     ) -> Evidence:
         """Build evidence from frames or dictionaries and convert the types. Raises ``EvidenceError``."""
         return cls(
@@ -207,6 +213,7 @@ class Evidence:
             llm_calls=conform("llm_calls", llm_calls),
             catalogs=conform("catalogs", catalogs),
             statistics=conform("statistics", statistics),
+            visitors=conform("visitors", visitors),
         )
 
     def assigned(self) -> pl.DataFrame:

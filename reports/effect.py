@@ -30,6 +30,9 @@ def show_effect(console: Console, report: RunReport) -> None:
     heading(console, outcome(effect), f"{count(people, 'user')}; {count(effect.immature, 'is', 'are')} too new to count")
     for out, because in _left_out(effect):
         lines(console, Text(f"{count(out, 'user is', 'users are')} left out: {because}."))
+    if effect.before_signup and not effect.by_first_event:
+        who = count(effect.before_signup, "user counts", "users count")
+        lines(console, Text(f"{who} from the first decision about them, which came before a sign-up or without one."))
     if people:
         console.print(_groups(effect))
     if not effect.lifts:
@@ -49,14 +52,16 @@ def show_effect(console: Console, report: RunReport) -> None:
 
 def outcome(effect: EffectReport) -> str:
     """What is compared."""
-    return f"Activation within 7 days of {'the first event' if effect.by_first_event else 'sign-up'}"
+    if effect.by_first_event:
+        return "Activation within 7 days of the first event"
+    return f"Activation within 7 days of sign-up{' or the first decision' if effect.before_signup else ''}"
 
 
 def _left_out(effect: EffectReport) -> list[tuple[int, str]]:
     """How many users do not count, and why."""
     reasons = [
         (effect.outside, "they do not begin the onboarding, by `starts` of the catalog"),
-        (effect.without_signup, "they have no sign-up event"),
+        (effect.without_signup, "they have no sign-up event, and no guidance was considered for them"),
         (effect.observing, "they came while the catalog only observed, so their group was not drawn at the start"),
         (effect.unknown, "it is not known by which shares their group was drawn"),
         (effect.left_out, f"at {_start(effect)} guidance was paused, or not given to them. That holds for all groups alike"),
@@ -65,11 +70,11 @@ def _left_out(effect: EffectReport) -> list[tuple[int, str]]:
 
 
 def _start(effect: EffectReport) -> str:
-    return "their first event" if effect.by_first_event else "sign-up"
+    return "their first event" if effect.by_first_event else "their beginning" if effect.before_signup else "sign-up"
 
 
 def _why_no_lift(effect: EffectReport) -> str:
-    long_ago = f"{'began' if effect.by_first_event else 'signed up'} 7 days ago or longer"
+    long_ago = f"{'began' if effect.by_first_event or effect.before_signup else 'signed up'} 7 days ago or longer"
     missing = [group.group for group in effect.groups if not group.people and group.group in (HOLDOUT, ADAPTIVE)]
     if len(missing) > 1:
         return f"No {'other ' if _left_out(effect) else ''}user {long_ago}, so there is nothing to compare yet."

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _TABLE = {
     "people": "people_final",
+    "visitors": "merged_visitors",
     "decisions": "decisions_final",
     "outcomes": "outcomes_final",
     "signals": "stuck_signals_final",

@@ -131,6 +131,7 @@ def _effect(report: EffectReport) -> Json:
         "leftOutUnknown": report.unknown,
         "leftOutWithoutSignup": report.without_signup,
         "byFirstEvent": report.by_first_event,
+        "beforeSignup": report.before_signup,
         "designs": json_value(report.designs),
         "lifts": [_lift(each) for each in report.lifts],
     }

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from state.catalog.plan import Plan
+from state.decision.switches import OUTSIDE, PAUSED
 from state.duration import DAY
 from state.person.person import Person
 from state.times import minute_of_day, within_hours
 from state.vocabulary import SURFACE
+
+BEFORE_THE_GROUP: Final = frozenset(
+    {"no_path", "activated", "trigger_disabled", "opted_out", "existing_person", "observing", PAUSED, OUTSIDE}
+)
+"""Reasons that come before the group: they say the same of people of every group, and none of them is guided."""
 
 
 def is_stuck(trigger: str) -> bool:

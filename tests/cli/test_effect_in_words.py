@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -39,7 +40,7 @@ def _people(groups: dict[str, int], under: str = "p@1", **fields: Any) -> list[d
     ]
 
 
-def _said(people: list[dict[str, Any]], holdouts: dict[str, float], *, rules: float = 0.0) -> str:
+def _said(people: list[dict[str, Any]], holdouts: dict[str, float], *, rules: float = 0.0, decisions: Sequence[dict[str, Any]] = ()) -> str:
     catalogs = [
         {
             "catalog_version": version,
@@ -51,7 +52,7 @@ def _said(people: list[dict[str, Any]], holdouts: dict[str, float], *, rules: fl
         }
         for version, share in holdouts.items()
     ]
-    report = build_report(Evidence.of(until=START + 30 * DAY, people=people, catalogs=catalogs), _LEARNED)
+    report = build_report(Evidence.of(until=START + 30 * DAY, people=people, decisions=decisions, catalogs=catalogs), _LEARNED)
     console = Console(file=io.StringIO(), width=200)
     show_effect(console, report)
     show_trust(console, report)
@@ -92,7 +93,7 @@ def test_where_nothing_can_be_compared_the_sentence_says_why(
     ("others", "sentence"),
     [
         (_people({"existing": 3}), "3 users are left out: they do not begin the onboarding, by `starts` of the catalog."),
-        (_people(BOTH, signup_at=0), "40 users are left out: they have no sign-up event."),
+        (_people(BOTH, signup_at=0), "40 users are left out: they have no sign-up event, and no guidance was considered for them."),
         (_people({"holdout": 1}, "p@0"), "1 user is left out: they came while the catalog only observed"),
         (_people({"holdout": 4}, "gone"), "4 users are left out: it is not known by which shares their group was drawn."),
         (_people({"adaptive": 4}, guidance_at_signup="guidance_paused"), "4 users are left out: at sign-up guidance was paused"),
@@ -111,6 +112,33 @@ def test_a_log_without_sign_ups_is_compared_from_the_first_event_on() -> None:
     assert "Activation within 7 days of the first event 40 users" in said
     assert "adaptive − holdout +0.0" in said
     assert "no sign-up event" not in said
+
+
+def test_who_counts_from_a_decision_on_is_said() -> None:
+    visitors = _people({"holdout": 3}, signup_at=0)
+    decisions = [
+        {
+            "decision_id": each["user_id"],
+            "user_id": each["user_id"],
+            "experiment_group": "holdout",
+            "trigger": "stuck:errors",
+            "path_id": "p",
+            "step_id": "s",
+            "segment": "*",
+            "outcome": "declined",
+            "reason": "holdout",
+            "arm": "",
+            "propensity": 0.0,
+            "arms": [],
+            "propensities": [],
+            "decided_at": START + HOUR,
+        }
+        for each in visitors
+    ]
+    said = _said([*_people(BOTH), *visitors], {"p@1": 0.5}, decisions=decisions)
+    assert "Activation within 7 days of sign-up or the first decision 43 users" in said
+    assert "3 users count from the first decision about them, which came before a sign-up or without one." in said
+    assert "first decision" not in _said(_people(BOTH), {"p@1": 0.5})
 
 
 def test_shares_that_changed_are_named() -> None:

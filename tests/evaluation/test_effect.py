@@ -263,6 +263,102 @@ def test_people_from_before_their_catalog_was_recorded_have_that_of_their_first_
     ]
 
 
+def _considered(person: dict[str, Any], at: int, trigger: str = "stuck:errors", user: str = "") -> dict[str, Any]:
+    """The first decision about a person, by group."""
+    group = person["experiment_group"]
+    user = user or person["user_id"]
+    return {
+        "decision_id": f"{user} {at}",
+        "user_id": user,
+        "experiment_group": group,
+        "trigger": trigger,
+        "path_id": "p",
+        "step_id": "s",
+        "segment": "*",
+        "outcome": "declined" if group == "holdout" else "decided",
+        "reason": "holdout" if group == "holdout" else "",
+        "arm": "",
+        "propensity": 0.0,
+        "arms": [],
+        "propensities": [],
+        "decided_at": at,
+        "catalog_version": "p@1",
+    }
+
+
+def _visitors(signing_up: dict[str, float], activating: dict[str, float], seed: int, *, merged: bool = False) -> Evidence:
+    """Half of 8,000 visitors are held out. All get stuck; the most eager ones then sign up, and of these the most eager activate.
+
+    ``merged``: who signs up has another id from then on, so that guidance was considered for the visitor.
+    """
+    rng = np.random.default_rng(seed)
+    people, decisions, visitors = [], [], []
+    for index in range(8_000):
+        group = "holdout" if rng.random() < 0.5 else "adaptive"
+        eager, first = rng.random(), START + 60_000 * index
+        signed_up = eager < signing_up[group]
+        person = _person(
+            f"u{index}", group, signup=(first + HOUR) * signed_up, activated=HOUR if signed_up and eager < activating[group] else None
+        )
+        person |= {"first_seen_at": first, "entered_under": "p@1"}
+        if merged and signed_up:
+            visitors.append({"user_id": person["user_id"], "visitor_id": f"v{index}"})
+            people.append({**person, "user_id": f"v{index}", "experiment_group": "merged", "signup_at": 0, "activated_at": 0})
+            person["first_seen_at"] = person["signup_at"]
+            decisions.append(_considered(person, first + HOUR + 1, "signup"))
+        people.append(person)
+        decisions.append(_considered(person, first + HOUR // 2, user=f"v{index}" if merged and signed_up else ""))
+    return Evidence.of(until=START + 60 * DAY, people=people, decisions=decisions, catalogs=[_catalog("p@1", 0.5)], visitors=visitors)
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_who_is_guided_before_they_sign_up_counts_whether_they_do_or_not(merged: bool) -> None:
+    """The same visitors activate in both groups, and guidance keeps undecided ones from signing up: of those who sign up more activate."""
+    evidence = _visitors({"holdout": 0.4, "adaptive": 0.3}, {"holdout": 0.15, "adaptive": 0.15}, 1, merged=merged)
+    report, lift = effect(evidence), _always(evidence)
+    assert not lift.claimed
+    assert lift.lower < 0 < lift.upper
+    assert lift.lift == pytest.approx(0.0, abs=0.02)
+    assert (lift.people, report.before_signup, report.without_signup, report.by_first_event) == (8_000, 8_000, 0, False)
+    helped = _always(_visitors({"holdout": 0.3, "adaptive": 0.45}, {"holdout": 0.15, "adaptive": 0.2}, 2, merged=merged))
+    assert helped.claimed
+    assert helped.lift == pytest.approx(0.05, abs=0.02)
+
+
+def test_the_window_begins_with_the_sign_up_unless_guidance_was_considered_before() -> None:
+    stuck, late, looking, first, lost = (
+        _person(user, "adaptive", activated=WINDOW) for user in ("stuck", "late", "looking", "first", "lost")
+    )
+    looking["signup_at"] = looking["activated_at"] = 0
+    evidence = Evidence.of(
+        until=START + 2 * WINDOW,
+        people=[stuck, late, looking, first, lost, _person("h", "holdout")],
+        decisions=[
+            _considered(stuck, START - HOUR),
+            _considered(late, START - HOUR, "signup"),  # the clock of the device is fast
+            _considered({**first, "experiment_group": "existing"}, START - HOUR),  # cannot be guided yet
+            _considered(first, START + HOUR),
+            {**_considered(lost, START - HOUR), "outcome": "declined", "reason": "no_path"},  # nor can this one, whatever the group
+        ],
+    )
+    report = effect(evidence)
+    assert {rate.group: (rate.people, rate.activated) for rate in report.groups if rate.people} == {"adaptive": (4, 3), "holdout": (1, 0)}
+    assert (report.before_signup, report.without_signup) == (1, 1)
+
+
+def test_a_pause_that_began_after_guidance_was_considered_leaves_nobody_out() -> None:
+    """The visitor was considered while guidance was on, and signed up as a user during the pause. Who signs up when may be an effect."""
+    visitor = {**_person("v", "merged", signup=0), "guidance_at_signup": "on"}
+    user = {**_person("u", "adaptive", activated=HOUR), "guidance_at_signup": "guidance_paused"}
+    evidence = Evidence.of(
+        until=START + 2 * WINDOW,
+        people=[visitor, user, _person("h", "holdout")],
+        decisions=[_considered(user, START - HOUR, user="v")],
+        visitors=[{"user_id": "u", "visitor_id": "v"}],
+    )
+    assert (effect(evidence).left_out, sum(group.people for group in effect(evidence).groups)) == (0, 2)
+
+
 def test_the_secondary_comparisons_share_the_error_probability_of_one() -> None:
     shares = {"holdout": 0.2, "rules": 0.2, "adaptive": 0.6}
     evidence = _experiment(2_000, dict.fromkeys(shares, 0.45), 3)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import Any
 
 import pytest
 from msgspec import structs
 from rich.console import Console
 
+from reports.evidence import load as load_evidence
 from reports.facts import Facts
 from reports.funnel import show_activation, show_time_to_activation
 from sinks.clickhouse.client import ClickHouse
@@ -242,6 +244,20 @@ def test_who_came_while_the_catalog_only_observed_is_in_no_group_that_is_compare
     said = " ".join(console.file.getvalue().split())
     assert "observing 8 3 37.5 %" in said
     assert "observing: came while the catalog only observed, so their group was not drawn at the start. Do not compare them" in said
+
+
+def test_a_visitor_became_the_first_user_who_named_it(filled: ClickHouse) -> None:
+    named = partial(make, EventFact, event_type="identity_merged", payload='{"previousId": "cookie-1"}', status="applied")
+    insert(
+        filled,
+        named(user_id="second", event_id="2", timestamp=MONDAY + HOUR),
+        named(user_id="first", event_id="1", timestamp=MONDAY),
+        named(user_id="first", event_id="1", timestamp=MONDAY),
+        named(user_id="late", event_id="3", timestamp=MONDAY - HOUR, status="late"),
+        make(EventFact, user_id="x", event_id="4", event_type="track", payload='{"previousId": "cookie-2"}', status="applied"),
+    )
+    assert rows(filled, "merged_visitors", "visitor_id, user_id") == [("cookie-1", "first")]
+    assert load_evidence(Facts(filled).frame, "t", until=0).visitors.rows() == [("first", "cookie-1")]
 
 
 def test_the_state_of_guidance_is_that_of_the_newest_switches(filled: ClickHouse) -> None:

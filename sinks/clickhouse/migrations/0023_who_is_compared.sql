@@ -37,3 +37,21 @@ ALTER TABLE experiment_groups
     COMMENT COLUMN activation_rate 'activated / `people`, 0 to 1',
     COMMENT COLUMN standard_error 'standard error of `activation_rate`',
     COMMENT COLUMN time_to_activation_p50_hours 'median hours from sign-up (else first event) to activation, of activated users; NULL without one';
+
+-- Which user a visitor became. What was decided about the visitor counts for the user in the comparison of the groups (evaluation/effect.py). A
+-- visitor belongs to the first user that names it. Rows of one event that stand twice say the same, so no FINAL.
+CREATE OR REPLACE VIEW merged_visitors AS
+SELECT tenant_id, JSONExtractString(payload, 'previousId') AS visitor_id, argMin(user_id, timestamp) AS user_id
+FROM events
+WHERE event_type = 'identity_merged' AND status = 'applied' AND JSONHas(payload, 'previousId')
+GROUP BY tenant_id, visitor_id;
+
+ALTER TABLE merged_visitors
+    MODIFY COMMENT 'Which user a visitor became: the first that named the visitor. Whether the merge was refused is not known here: the visitor in `people` is then not merged.',
+    COMMENT COLUMN tenant_id 'tenant: the customer of the app whose data it is; every key begins with it',
+    COMMENT COLUMN visitor_id 'id of the visitor before they signed in',
+    COMMENT COLUMN user_id 'id of the user as the app sent it; of a visitor where one visitor named another';
+
+ALTER TABLE people COMMENT COLUMN guidance_at_signup 'what held for guidance when the user began: at the sign-up; at the first event where guidance was considered before it (unless the onboarding begins with the sign-up) or there is none. on, `guidance_paused` or `outside_ramp`, whatever the group';
+ALTER TABLE people_final COMMENT COLUMN guidance_at_signup 'what held for guidance when the user began: at the sign-up; at the first event where guidance was considered before it (unless the onboarding begins with the sign-up) or there is none. on, `guidance_paused` or `outside_ramp`, whatever the group';
+ALTER TABLE counted_people COMMENT COLUMN guidance_at_signup 'what held for guidance when the user began: at the sign-up; at the first event where guidance was considered before it (unless the onboarding begins with the sign-up) or there is none. on, `guidance_paused` or `outside_ramp`, whatever the group';
