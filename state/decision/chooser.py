@@ -122,7 +122,8 @@ class Chooser:
                 step_id=outcome.step,
                 segment=outcome.segment,
                 arm=arm.partition("@")[0],
-                occurred_at=outcome.at,
+                # Where the exposure was reported late, the timer that finds the failure runs after the end of the window.
+                occurred_at=outcome.matures_at if outcome.kind == "failure" else outcome.at,
                 version=outcome.version,
             )
         )

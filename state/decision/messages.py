@@ -53,8 +53,9 @@ class DecisionRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 class DecisionOutcome(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """``track`` reports an outcome of a decision to ``choose``; ``kind`` as in ``OutcomeFact``.
 
-    ``arm`` is empty where the app echoed no id. ``matures_at`` is when the attribution window closes, 0 where none was opened. Successes
-    arrive before failures, and a learner that learned them at once would overestimate recent decisions.
+    ``at`` orders outcomes and requests as the job found them. A failure happens at the end of the window, ``matures_at``, but is found
+    later where the exposure was reported late. ``matures_at`` is 0 where no window was opened. Successes arrive before failures, and a
+    learner that learned them at once would overestimate recent decisions. ``arm`` is empty where the app echoed no id.
     """
 
     seq: int

@@ -29,13 +29,24 @@ class Log:
         self._seq = 0
         self._lines = 0
 
-    def send(self, at: int, user: str, kind: str, *, id: str = "", name: str = "", visitor: bool = False, **payload: Any) -> None:  # noqa: A002
-        """Append one good event, ``at`` in milliseconds since the beginning of the log."""
+    def send(
+        self,
+        at: int,
+        user: str,
+        kind: str,
+        *,
+        id: str = "",  # noqa: A002
+        name: str = "",
+        visitor: bool = False,
+        timestamp: int | None = None,
+        **payload: Any,
+    ) -> None:
+        """Append one good event, ``at`` in milliseconds since the beginning of the log. It happened at ``timestamp``, else then."""
         event = {
             "eventId": id or f"e{self._lines}",
             "anonymousId" if visitor else "userId": user,
             "eventType": kind,
-            "timestamp": rfc3339(MONDAY + at),
+            "timestamp": rfc3339(MONDAY + (at if timestamp is None else timestamp)),
             "payload": payload,
         }
         if name:
