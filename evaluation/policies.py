@@ -6,7 +6,9 @@ among the eligible arms.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import numpy as np
 
@@ -17,10 +19,12 @@ Policy = Callable[[Logged], Floats]
 """Log -> n × k probabilities; rows sum to 1 over the eligible arms."""
 
 GREEDY = "greedy"
+_MOST_NAMED: Final = 20
+"""Segments that a message names at most: traits may have any number of values."""
 
 
 class PolicyError(ValueError):
-    """A policy cannot be parsed, or names an arm that the log does not have. The message is for the user who typed it."""
+    """A policy cannot be parsed, or names an arm or a segment that the log does not have. The message is for the user who typed it."""
 
 
 def uniform(log: Logged) -> Floats:
@@ -40,11 +44,18 @@ def fixed(arm: str) -> Policy:
 def table(arms: Mapping[str, str]) -> Policy:
     """Return the policy that shows each segment its arm; a segment without one gets the uniform choice.
 
-    The value of a table that was derived from the same log is biased upwards. ``greedy`` splits the log to avoid this.
+    The value of a table that was derived from the same log is biased upwards. ``greedy`` splits the log to avoid this. The policy raises
+    ``PolicyError`` where the log has no such segment or arm.
     """
 
     def policy(log: Logged) -> Floats:
-        wanted = np.array([_number(log, arms[segment]) if segment in arms else -1 for _, _, segment in log.contexts], dtype=np.int64)
+        known = sorted({segment for _, _, segment in log.contexts})
+        if unknown := sorted(arms.keys() - set(known)):
+            some = ", ".join(known[:_MOST_NAMED]) + (f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else "")
+            of = "segment" if len(unknown) == 1 else "segments"
+            raise PolicyError(f"no decision of the log is of the {of} {', '.join(unknown)}; its segments are {some}")
+        numbers = {segment: _number(log, arm) for segment, arm in arms.items()}
+        wanted = np.array([numbers.get(segment, -1) for _, _, segment in log.contexts], dtype=np.int64)
         return _named(log, wanted[log.context])
 
     return policy
@@ -86,9 +97,11 @@ def parse(text: str) -> Policy | None:
     if kind == "arm" and rest:
         return fixed(rest)
     if kind == "table" and rest:
-        pairs = [pair.partition("=") for pair in rest.split(",")]
-        if all(sign and segment.strip() and arm.strip() for segment, sign, arm in pairs):
-            return table({segment.strip(): arm.strip() for segment, _, arm in pairs})
+        pairs = [(segment.strip(), arm.strip()) for segment, _, arm in (pair.partition("=") for pair in rest.split(","))]
+        if all(segment and arm for segment, arm in pairs):
+            if twice := [segment for segment, number in Counter(segment for segment, _ in pairs).items() if number > 1]:
+                raise PolicyError(f"the table names {', '.join(twice)} more than once")
+            return table(dict(pairs))
     raise PolicyError(f"a policy is uniform, greedy, arm:ID or table:SEGMENT=ARM,SEGMENT=ARM, not {text!r}")
 
 

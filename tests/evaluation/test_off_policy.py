@@ -144,8 +144,22 @@ def test_policies_are_parsed_from_the_command_line() -> None:
     for wrong in ("", "arm:", "table:a", "best", "uniform:x", "table:a=,b=c"):
         with pytest.raises(PolicyError, match="a policy is uniform"):
             parse(wrong)
+    with pytest.raises(PolicyError, match="the table names analyst more than once"):
+        parse("table:analyst=visual,engineer=visual,analyst=passive")
     with pytest.raises(PolicyError, match="no decision of the log could choose the arm loud"):
         fixed("loud")(log)
+
+
+def test_a_table_with_a_segment_or_an_arm_that_the_log_does_not_have_is_refused() -> None:
+    log, _ = _log(200)
+    known = ", ".join(sorted({segment for _, _, segment in log.contexts}))
+    with pytest.raises(PolicyError, match=f"no decision of the log is of the segments Engineer, analysts; its segments are {known}$"):
+        table({"Engineer": "visual", "analyst": "passive", "analysts": "passive"})(log)
+    with pytest.raises(PolicyError, match="no decision of the log could choose the arm loud"):
+        table({"analyst": "visual", "engineer": "loud"})(log)
+    many = dataclasses.replace(log, contexts=tuple(("signup", "s", f"segment {number:02}") for number in range(25)))
+    with pytest.raises(PolicyError, match=r"of the segment other; its segments are segment 00, .*, segment 19 and 5 more$"):
+        table({"other": "visual"})(many)
 
 
 def test_early_successes_do_not_count_before_their_window_closes() -> None:
