@@ -207,7 +207,7 @@ def _try(
     from reports import what_if as report
 
     frames = decisions_frame(before), decisions_frame(after)
-    cost, worth, unknown = _worth(settings, tenant, frames[1], since, to)
+    cost, worth, unknown = _worth(settings, tenant, *frames, since, to)
     what = report.WhatIf(other, settings.catalog, compare(*frames), cost, worth, unknown)
     if as_json:
         print_json(report.as_json(what, since, to))
@@ -215,7 +215,7 @@ def _try(
         report.show(out(), what)
 
 
-def _worth(settings: Settings, tenant: str, after: Any, since: int | None, to: int | None) -> tuple[Any, Any, str]:
+def _worth(settings: Settings, tenant: str, before: Any, after: Any, since: int | None, to: int | None) -> tuple[Any, Any, str]:
     """What model calls cost, and the value of the other catalog's choices; without logged outcomes a sentence that says so."""
     from cli.stores import open_facts
     from evaluation.what_if import worth
@@ -229,7 +229,7 @@ def _worth(settings: Settings, tenant: str, after: Any, since: int | None, to: i
         evidence = load_evidence(facts.frame, tenant)
     decided = evidence.decisions["outcome"].eq("decided").sum()
     cost = Cost(int(evidence.llm_calls["cost_micros"].sum()), int(decided) if evidence.llm_calls.height else 0)
-    return cost, worth(evidence, after, since=since, until=to), ""
+    return cost, worth(evidence, before, after, since=since, until=to), ""
 
 
 def _keys(settings: Settings) -> Any:

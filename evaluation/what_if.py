@@ -2,7 +2,7 @@
 
 Both runs begin with empty state and read the same events, so what differs comes from the catalog. The events followed from what users
 really saw: what they would have done after other guidance is not in them. Only the logged probabilities can say something about that, and
-only about decisions that both make at the same moment and with arms that the log could show (``off_policy.py``).
+only about decisions that both make at the same moment, and with arms and texts that the log could show (``off_policy.py``).
 """
 
 from __future__ import annotations
@@ -37,10 +37,13 @@ DECISION: Final = pl.Schema(
         "arms": pl.List(pl.String()),
         "propensities": pl.List(pl.Float64()),
         "decided_at": pl.Int64(),
+        "catalog_version": pl.String(),
         "text": pl.String(),
+        "same_text": pl.List(pl.Boolean()),
     }
 )
-"""A decision of a run. ``text`` is what the user would have read, empty for none."""
+"""A decision of a run. ``text`` is what the user would have read, empty for none; ``same_text`` tells for each of ``arms`` whether the
+catalogs of both runs show the same there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +135,8 @@ class Worth:
     """The value of the other catalog's choices on the logged decisions where it can be known.
 
     ``shown``: shown decisions of the log in the range. Of them ``elsewhere`` are those at which the other catalog decides nothing, or not
-    at the same moment, and ``uncovered`` those at which it may show an arm that the log could not. ``logged`` is what the log's own choices
-    earned on the rest, and ``other`` what the other catalog's would have.
+    at the same moment, and ``uncovered`` those at which it may show an arm or a text that the log could not. ``logged`` is what the log's
+    own choices earned on the rest, and ``other`` what the other catalog's would have.
     """
 
     shown: int
@@ -143,19 +146,25 @@ class Worth:
     other: Value | Refused
 
 
-def worth(evidence: Evidence, after: pl.DataFrame, *, since: int | None = None, until: int | None = None) -> Worth:
-    """Estimate it, doubly robust, from the logged decisions of the range."""
+def worth(evidence: Evidence, before: pl.DataFrame, after: pl.DataFrame, *, since: int | None = None, until: int | None = None) -> Worth:
+    """Estimate it, doubly robust, from the logged decisions of the range.
+
+    ``before`` is the run with the catalog in force. What the log showed under another version of it is not known, so those decisions are
+    not covered.
+    """
     frame = logged_frame(evidence)
     frame = frame.filter((pl.col("decided_at") >= (since or 0)) & (pl.col("decided_at") < (until if until is not None else 2**62)))
     other = after.filter(pl.col("outcome") == "decided").unique([*_SITUATION, "decided_at"], keep="first", maintain_order=True)
     both = frame.join(
-        other.select(*_SITUATION, "decided_at", arms_after="arms", propensities_after="propensities"),
+        other.select(*_SITUATION, "decided_at", "same_text", arms_after="arms", propensities_after="propensities"),
         on=[*_SITUATION, "decided_at"],
         how="inner",
         maintain_order="left",
     )
-    covered = [_covers(*row) for row in both.select("arms", "propensities", "arms_after", "propensities_after").iter_rows()]
-    comparable = both.filter(pl.Series(covered, dtype=pl.Boolean()))
+    columns = ("arms", "propensities", "arms_after", "propensities_after", "same_text")
+    covered = pl.Series([_covers(*row) for row in both.select(columns).iter_rows()], dtype=pl.Boolean())
+    known = pl.col("catalog_version").fill_null("").is_in(before["catalog_version"].fill_null("").unique().implode())
+    comparable = both.filter(covered & known)
     log = from_frame(comparable)
     target = _target(log, comparable)
     return Worth(
@@ -167,9 +176,9 @@ def worth(evidence: Evidence, after: pl.DataFrame, *, since: int | None = None, 
     )
 
 
-def _covers(arms: list[str], chances: list[float], arms_after: list[str], chances_after: list[float]) -> bool:
+def _covers(arms: list[str], chances: list[float], arms_after: list[str], chances_after: list[float], same_text: list[bool]) -> bool:
     possible = {arm for arm, chance in zip(arms, chances, strict=True) if chance > 0}
-    return all(arm in possible for arm, chance in zip(arms_after, chances_after, strict=True) if chance > 0)
+    return all(arm in possible and same for arm, chance, same in zip(arms_after, chances_after, same_text, strict=True) if chance > 0)
 
 
 def _target(log: Logged, frame: pl.DataFrame) -> Floats:

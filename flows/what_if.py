@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -12,11 +13,13 @@ from flows.settings import Settings
 from local.data_dir import DataDir
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
+from state.catalog.template import render
 from state.ids import Keys
 from state.records.facts import DecisionFact, RecommendationFact
 
 Decided = list[dict[str, Any]]
-"""Rows of ``decisions``, those without a decision too; each with the ``text`` that the user would have read."""
+"""Rows of ``decisions``, those without a decision too; each with the ``text`` that the user would have read. ``same_text`` says of each of
+its ``arms`` whether both catalogs show the same there."""
 
 
 def decide_twice(
@@ -33,8 +36,32 @@ def decide_twice(
     DataDir(settings.data_dir).check_catalogs(catalogs.map(lambda catalog: catalog.id))
     tried = catalog_of(other, tenant) if is_directory(other) else load_catalog(other)
     plans = [Plan(named(catalogs, settings.catalog, tenant)), Plan(tried)]
-    before, after = (_decide(settings, keys, plan, given, tenant, since, until) for plan in plans)
-    return before, after
+
+    @cache
+    def is_same(trigger: str, step: str, arm: str) -> bool:
+        before, after = (_shown(plan, trigger, step, arm) for plan in plans)
+        return before == after
+
+    def decide(plan: Plan) -> Decided:
+        rows = _decide(settings, keys, plan, given, tenant, since, until)
+        return [{**row, "same_text": [is_same(row["trigger"], row["step_id"], arm) for arm in row["arms"]]} for row in rows]
+
+    return decide(plans[0]), decide(plans[1])
+
+
+def _shown(plan: Plan, trigger: str, step_id: str, arm: str) -> tuple[object, ...] | None:
+    """What users may read where ``arm`` is shown, without their own traits; None where the catalog cannot show it.
+
+    A text of a model, which the job may have used, counts as the same if its prompts and facts are.
+    """
+    catalog = plan.catalog
+    try:
+        template, step, component = plan.template(trigger, step_id, arm), plan.steps[step_id], plan.component[arm]
+    except KeyError:
+        return None
+    slots = {name: slot for name, slot in catalog.slots.items() if f"{{{name}}}" in template}
+    prompts = catalog.wording.prompts if catalog.wording is not None else []
+    return component, render(template, catalog, step.title, {}), step.link, slots, prompts, step.facts if prompts else {}
 
 
 def _decide(settings: Settings, keys: Keys, plan: Plan, given: Input, tenant: str, since: int | None, until: int | None) -> Decided:

@@ -139,7 +139,8 @@ def _show_worth(console: Console, what: WhatIf) -> None:
     left = worth.shown - worth.elsewhere - worth.uncovered
     said = (
         f"Expected reward, from {count(left, 'logged decision')} of {worth.shown:,} shown. Left out: {worth.elsewhere:,} at which the "
-        f"other catalog does not decide at the same moment; {worth.uncovered:,} at which it may show an arm that the log could not."
+        f"other catalog does not decide at the same moment; {worth.uncovered:,} at which it may show an arm or a text that the log could "
+        "not."
     )
     lines(console, Text(said))
     console.print(

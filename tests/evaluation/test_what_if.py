@@ -11,7 +11,7 @@ import pytest
 from evaluation.evidence import Evidence
 from evaluation.logged import logged, logged_frame
 from evaluation.off_policy import Refused, Value
-from evaluation.what_if import CHANGES, NO_TRIGGER, compare, decisions_frame, worth
+from evaluation.what_if import CHANGES, NO_TRIGGER, Worth, compare, decisions_frame, worth
 from reports.render import out
 from reports.what_if import Cost, WhatIf, as_json, show
 from tests.evaluation.cases import ARMS, START, healthy_run
@@ -31,7 +31,9 @@ def decision(
         "arms": [arm] if arm else [],
         "propensities": [1.0] if arm else [],
         "decided_at": at,
+        "catalog_version": "saas@1",
         "text": text if arm else "",
+        "same_text": [True] if arm else [],
     }
 
 
@@ -79,10 +81,15 @@ def test_the_second_time_is_compared_with_the_second_time() -> None:
     assert (nothing.before, nothing.count("added")) == (0, 2)
 
 
-def as_run(evidence: Evidence, **columns: pl.Expr) -> pl.DataFrame:
-    """The other run: it decides where the log did, with what ``columns`` change."""
+def as_run(evidence: Evidence, *, rewritten: tuple[str, ...] = (), **columns: pl.Expr) -> pl.DataFrame:
+    """A run that decides where the log did, with what ``columns`` change. Both catalogs show the same, but for the ``rewritten`` arms."""
     frame = evidence.decisions.with_columns(text=pl.lit(""), **columns)
-    return decisions_frame(frame.to_dicts())
+    return decisions_frame([{**row, "same_text": [arm not in rewritten for arm in row["arms"]]} for row in frame.to_dicts()])
+
+
+def worth_of(evidence: Evidence, after: pl.DataFrame, **span: int) -> Worth:
+    """The value of the run ``after``, with the log's own catalog in force."""
+    return worth(evidence, as_run(evidence), after, **span)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +98,7 @@ def evidence() -> Evidence:
 
 
 def test_the_same_catalog_earns_what_was_logged(evidence: Evidence) -> None:
-    found = worth(evidence, as_run(evidence))
+    found = worth_of(evidence, as_run(evidence))
     assert isinstance(found.other, Value)
     assert (found.elsewhere, found.uncovered) == (0, 0)
     assert found.other == found.logged
@@ -101,7 +108,7 @@ def test_the_same_catalog_earns_what_was_logged(evidence: Evidence) -> None:
 
 def test_another_policy_is_valued_by_its_own_probabilities(evidence: Evidence) -> None:
     always = as_run(evidence, arms=pl.lit([["calm"]]).list.first(), propensities=pl.lit([[1.0]]).list.first())
-    found = worth(evidence, always)
+    found = worth_of(evidence, always)
     assert isinstance(found.other, Value)
     assert isinstance(found.logged, Value)
     assert found.other.effective < found.logged.effective
@@ -112,30 +119,50 @@ def test_another_policy_is_valued_by_its_own_probabilities(evidence: Evidence) -
 
 def test_what_the_log_could_not_show_is_left_out_and_too_little_is_said_to_be(evidence: Evidence) -> None:
     new = as_run(evidence, arms=pl.lit([["new"]]).list.first(), propensities=pl.lit([[1.0]]).list.first())
-    found = worth(evidence, new)
+    found = worth_of(evidence, new)
     assert found.uncovered == found.shown > 0
     assert isinstance(found.other, Refused)
     never = as_run(evidence, arms=pl.lit([["new", *ARMS]]).list.first(), propensities=pl.lit([[0.0, 0.2, 0.3, 0.5]]).list.first())
-    assert isinstance(worth(evidence, never).other, Value), "an arm with probability 0 is not shown"
+    assert isinstance(worth_of(evidence, never).other, Value), "an arm with probability 0 is not shown"
+
+
+def test_texts_that_the_log_did_not_show_are_left_out(evidence: Evidence) -> None:
+    """The arm's name is the same, but nobody has read its new text."""
+    rewritten = as_run(evidence, rewritten=("calm",))
+    found = worth_of(evidence, rewritten)
+    assert found.uncovered == found.shown > 0
+    assert isinstance(found.other, Refused)
+    others = as_run(evidence, rewritten=("calm",), arms=pl.lit([["bold"]]).list.first(), propensities=pl.lit([[1.0]]).list.first())
+    assert worth_of(evidence, others).uncovered == 0, "calm is not possible in the other run, so its text does not matter"
+
+
+def test_what_another_version_of_the_catalog_showed_is_not_known_and_left_out(evidence: Evidence) -> None:
+    middle = int(evidence.decisions["decided_at"].median())  # type: ignore[arg-type]
+    version = pl.when(pl.col("decided_at") < middle).then(pl.lit("saas@1")).otherwise(pl.lit("saas@2"))
+    edited = dataclasses.replace(evidence, decisions=evidence.decisions.with_columns(catalog_version=version))
+    in_force = as_run(evidence, catalog_version=pl.lit("saas@2"))
+    found = worth(edited, in_force, as_run(evidence, catalog_version=pl.lit("saas@3")))
+    assert found.uncovered == logged_frame(evidence).filter(pl.col("decided_at") < middle).height > 0
+    assert found.uncovered < found.shown
 
 
 def test_other_moments_and_other_days_are_left_out(evidence: Evidence) -> None:
     middle = int(evidence.decisions["decided_at"].median())  # type: ignore[arg-type]
     late = as_run(evidence, decided_at=pl.col("decided_at") + (pl.col("decided_at") >= middle).cast(pl.Int64))
-    found = worth(evidence, late)
+    found = worth_of(evidence, late)
     assert found.elsewhere == logged_frame(evidence).filter(pl.col("decided_at") >= middle).height > 0
-    ranged = worth(evidence, as_run(evidence), since=middle)
+    ranged = worth_of(evidence, as_run(evidence), since=middle)
     assert ranged.shown == found.elsewhere
-    assert worth(evidence, as_run(evidence), until=middle).shown == found.shown - ranged.shown
+    assert worth_of(evidence, as_run(evidence), until=middle).shown == found.shown - ranged.shown
     first = dataclasses.replace(evidence, decisions=evidence.decisions.head(0))
-    assert isinstance(worth(first, as_run(evidence)).other, Refused)
+    assert isinstance(worth_of(first, as_run(evidence)).other, Refused)
 
 
 def test_what_is_printed_and_what_is_json_say_the_same(evidence: Evidence, capsys: pytest.CaptureFixture[str]) -> None:
     before = [decision(f"u{number}", START + number, "a") for number in range(30)]
     after = [decision(f"u{number}", START + number, reason="quiet_hours") for number in range(30)]
     compared = compare(decisions_frame(before), decisions_frame(after))
-    what = WhatIf("next", "saas", compared, Cost(5_000_000, 10), worth(evidence, as_run(evidence)))
+    what = WhatIf("next", "saas", compared, Cost(5_000_000, 10), worth_of(evidence, as_run(evidence)))
     show(out(), what)
     said = " ".join(capsys.readouterr().out.split())
     assert "30 users treated differently. Recommendations: 30 before, 0 after" in said
@@ -148,7 +175,7 @@ def test_what_is_printed_and_what_is_json_say_the_same(evidence: Evidence, capsy
     assert (len(found["treated"]), found["modelDollars"]) == (30, {"before": 15.0, "after": 0.0})
     assert (found["from"][:10], found["to"]) == ("2023-11-14", None)
     assert found["value"]["other"]["interval"][0] < found["value"]["other"]["value"] < found["value"]["other"]["interval"][1]
-    nothing = worth(evidence, decisions_frame([]))
+    nothing = worth_of(evidence, decisions_frame([]))
     show(out(), what._replace(worth=nothing, cost=Cost(0, 0)))
     said = " ".join(capsys.readouterr().out.split())
     assert "too little overlap" in said

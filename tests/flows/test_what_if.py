@@ -58,6 +58,7 @@ def test_the_same_catalog_changes_nothing(tmp_path: Path, source: Path) -> None:
     assert found.users() == 0
     assert found.count("same") == found.before > 3
     assert all(row["text"] for row in before if row["outcome"] == "decided")
+    assert {same for row in before for same in row["same_text"]} == {True}
     assert not (tmp_path / "d").exists()
 
 
@@ -67,6 +68,35 @@ def test_without_guidance_everything_is_dropped_and_says_why(tmp_path: Path, sou
     found = compare(decisions_frame(before), decisions_frame(after))
     assert found.count("dropped") > 0
     assert {reason for change, reason, _, _ in found.reasons() if change == "dropped"} == {"holdout"}
+
+
+def arms_with_another_text(rows: list[dict[str, Any]]) -> set[str]:
+    """Arms whose text differs between the two catalogs, chosen or not."""
+    decided = [row for row in rows if row["outcome"] == "decided"]
+    assert decided
+    return {arm for row in decided for arm, same in zip(row["arms"], row["same_text"], strict=True) if not same}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Whenever you like to begin", "Begin when you like"),
+        ("title: look around the sample dashboard", "title: look at the sample dashboard"),
+        ("link: /sample/overview", "link: /sample/start"),
+        ("product: Tideboard", "product: Ebbboard"),
+        ("default: there", "default: you"),
+        ("passive, component: tooltip", "passive, component: modal"),
+        ("version: nudge-1", "version: nudge-2"),
+    ],
+)
+def test_every_arm_that_would_say_something_else_is_known(tmp_path: Path, source: Path, old: str, new: str) -> None:
+    for rows in decide(tmp_path, source, edited(tmp_path, old, new)):
+        assert arms_with_another_text(rows)
+
+
+def test_what_no_user_reads_may_differ(tmp_path: Path, source: Path) -> None:
+    for rows in decide(tmp_path, source, edited(tmp_path, "attribution_window: 24h", "attribution_window: 12h")):
+        assert arms_with_another_text(rows) == set()
 
 
 def test_only_the_range_and_the_tenant_count(tmp_path: Path, source: Path) -> None:
