@@ -54,6 +54,7 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
         "propensities": pl.List(_REAL),
         "decided_at": _MS,
         "catalog_version": _TEXT,
+        "learner_version": pl.Int64(),
     },
     "outcomes": {
         "decision_id": _TEXT,
@@ -126,6 +127,7 @@ _OPTIONAL: Final = {
     ("people", "guidance_at_signup"),
     ("people", "entered_under"),
     ("decisions", "catalog_version"),
+    ("decisions", "learner_version"),
     ("signals", "score"),
     ("signals", "evidence"),
     ("progress", "position"),

@@ -62,7 +62,7 @@ def show_choices(console: Console, report: RunReport) -> None:
     if not shares:
         return
     believed = {(row["trigger"], row["arm"]): row["mean"] for row in report.learned.posteriors.filter(pl.col("context") == "*").to_dicts()}
-    stopped = {(row["trigger"], row["arm"]) for row in report.learned.stops.to_dicts()}
+    stopped = {(row["trigger"], row["arm"]) for row in report.learned.stops.filter("in_force").to_dicts()}
     order = list(shares)
     arms = sorted({*(arm for row in shares.values() for arm in row), *(arm for _, arm in stopped)})
     heading(console, "Arms by trigger", "% of the newest choices, and the believed success rate")
@@ -78,11 +78,16 @@ def show_choices(console: Console, report: RunReport) -> None:
 
 
 def show_stopped_arms(console: Console, report: RunReport) -> None:
-    """Print a sentence for each arm that was stopped because it does harm."""
+    """Print a sentence for each arm that was stopped because it does harm, also where it has another text now and runs again."""
     for row in report.learned.stops.to_dicts():
-        rates = f"it succeeds {percent(row['rate'])} of the time, the others {percent(row['others_rate'])}"
-        why = f"{rates}; {percent(row['confidence'])} sure that it does harm"
-        lines(console, Text(plain(f"{row['arm']} was stopped upon {row['trigger']}: {why}"), style="yellow"))
+        arm, trigger, rate, others = row["arm"], row["trigger"], percent(row["rate"]), percent(row["others_rate"])
+        sure = f"{percent(row['confidence'])} sure that it"
+        if row["in_force"]:
+            said = f"{arm} was stopped upon {trigger}: it succeeds {rate} of the time, the others {others}; {sure} does harm"
+        else:
+            earlier = f"{arm} has another text upon {trigger}; its earlier text was stopped"
+            said = f"{earlier}: it succeeded {rate} of the time, the others {others}; {sure} did harm"
+        lines(console, Text(plain(said), style="yellow" if row["in_force"] else "dim"))
 
 
 def show_arms(console: Console, facts: Facts, tenant: str) -> None:

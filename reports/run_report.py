@@ -6,7 +6,7 @@ Most of it comes from ClickHouse alone, as on a live system. ``truth`` adds what
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -22,6 +22,7 @@ from evaluation.model_value import ModelValue, model_value
 from evaluation.observed import Observed, is_observing, observed
 from evaluation.prior import prior_for
 from evaluation.reference import Reference, reference
+from evaluation.stopped_arms import with_in_force
 from evaluation.stuck import StuckScore, holdout_signals, label_by_holdout, label_by_truth, recovered_alone, score
 from evaluation.stuck_bounds import Bounds, Rule, bounds, timeouts_table
 from evaluation.survival import Survival, kaplan_meier
@@ -46,6 +47,7 @@ class Learned:
 
     posteriors: pl.DataFrame
     stops: pl.DataFrame
+    """In order of time; in a ``RunReport`` with ``in_force``."""
     steps: pl.DataFrame
     alarms: pl.DataFrame
     """One row of the view ``stuck_scorecard``, or none."""
@@ -135,10 +137,10 @@ def read_learned(query: Query, tenant: str) -> Learned:
             "trigger, context, arm",
         ),
         stops=rows(
-            "toString(trigger) AS trigger, toString(arm) AS arm, confidence, margin, rate, others_rate, outcomes,"
-            " toUnixTimestamp64Milli(stopped_at) AS stopped_at",
+            "toString(trigger) AS trigger, toString(arm) AS arm, toString(arm_version) AS arm_version, confidence, margin, rate,"
+            " others_rate, outcomes, toUnixTimestamp64Milli(stopped_at) AS stopped_at, version",
             "arm_stops_final",
-            "stopped_at, trigger, arm",
+            "stopped_at, version, trigger, arm",
         ),
         steps=rows(
             "toString(step_id) AS step_id, parameters_version, horizon_ms, median_ms, completion_share, episodes, curve_ms, survival",
@@ -166,7 +168,7 @@ def build_report(evidence: Evidence, learned: Learned, truth: SealedTruth | None
     known = truth.world.horizons if truth is not None else dict(learned.steps.select("step_id", "horizon_ms").iter_rows())
     return RunReport(
         evidence=evidence,
-        learned=learned,
+        learned=replace(learned, stops=with_in_force(learned.stops, evidence)),
         effect=effect(evidence, truth),
         groups=people_balance(evidence),
         shown=shown_balance(evidence),

@@ -41,7 +41,7 @@ def draw(report: RunReport) -> Figure | None:
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     room(figure, left=1.65, top=1.15, bottom=1.1, apart=0.12)
     figure.subplots_adjust(hspace=0.3)
-    stopped = {(row["trigger"], row["arm"]): row["confidence"] for row in report.learned.stops.to_dicts()}
+    stopped = {(row["trigger"], row["arm"]): row["confidence"] for row in report.learned.stops.filter("in_force").to_dicts()}
     for axes, trigger in zip(panels.flat, triggers, strict=False):
         _panel(axes, whole.filter(pl.col("trigger") == trigger), by_segment.filter(pl.col("trigger") == trigger), arms, colours)
         for (where, arm), confidence in stopped.items():
@@ -59,7 +59,7 @@ def draw(report: RunReport) -> Figure | None:
 
 def title(report: RunReport) -> str:
     """The finding in a sentence."""
-    stops = report.learned.stops
+    stops = report.learned.stops.filter("in_force")
     if stops.height:
         named = ", ".join(dict.fromkeys(stops["arm"].to_list()))
         return f"Stopped for doing harm: {named}"
