@@ -31,7 +31,7 @@ _CURRENT = """
 SELECT user_id FROM (
     SELECT user_id, ui_component, created_at, expires_at FROM recommendations_final
     WHERE tenant_id = {tenant:String} ORDER BY version DESC LIMIT 1 BY user_id
-) WHERE ui_component != 'none' AND expires_at > (SELECT max(log_time) FROM events)
+) WHERE ui_component != 'none' AND expires_at > (SELECT max(log_time) FROM events WHERE tenant_id = {tenant:String})
 ORDER BY created_at DESC, user_id LIMIT 1
 """
 _MODEL_TEXT = """

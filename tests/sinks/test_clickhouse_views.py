@@ -410,6 +410,22 @@ def test_features_have_their_agreed_names(filled: ClickHouse) -> None:
     }  # fmt: skip
 
 
+def test_time_since_signup_ends_at_the_newest_log_time_of_the_tenant(filled: ClickHouse) -> None:
+    insert(
+        filled,
+        make(PersonFact, signup_at=MONDAY),
+        make(PersonFact, user_id="before sign-up"),
+        make(PersonFact, user_id="clock ahead", signup_at=MONDAY + 6 * HOUR),
+        make(PersonFact, tenant_id="later", signup_at=MONDAY),
+        make(PersonFact, tenant_id="silent", signup_at=MONDAY),
+        make(EventFact, event_id="e", timestamp=MONDAY, log_time=MONDAY + 5 * HOUR),
+        make(EventFact, tenant_id="later", event_id="e", timestamp=MONDAY, log_time=MONDAY + 50 * HOUR),
+    )
+    assert sorted(rows(filled, "features", "tenant_id, user_id, time_since_signup")) == [
+        ("later", "u", 50.0), ("silent", "u", None), ("t", "before sign-up", None), ("t", "clock ahead", 0.0), ("t", "u", 5.0),
+    ]  # fmt: skip
+
+
 def test_the_timeline_of_a_person_is_in_order_and_holds_every_kind(filled: ClickHouse) -> None:
     insert(
         filled,
