@@ -10,6 +10,8 @@ from state.time_zones import read_zone
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MINUTES_A_DAY: Final = 1440
+_MONDAY: Final = 3
+"""Days from a Monday to 1970-01-01."""
 EARLIEST: Final = -62_135_596_800_000
 LATEST: Final = 253_402_300_799_999
 """The calendar is that of the years 1 to 9999, UTC."""
@@ -51,6 +53,15 @@ def minute_in(milliseconds: int, zone: tzinfo) -> int:
         return milliseconds // 60_000 % MINUTES_A_DAY
     moment = datetime.fromtimestamp(milliseconds / 1000, zone)
     return moment.hour * 60 + moment.minute
+
+
+def weekday_and_minute(milliseconds: int, zone: tzinfo) -> tuple[int, int]:
+    """The weekday in ``zone``, 0 for a Monday, and minutes since midnight there."""
+    if zone is UTC:
+        minutes = milliseconds // 60_000
+        return (minutes // MINUTES_A_DAY + _MONDAY) % 7, minutes % MINUTES_A_DAY
+    moment = datetime.fromtimestamp(milliseconds / 1000, zone)
+    return moment.weekday(), moment.hour * 60 + moment.minute
 
 
 def within_hours(minute: int, start: int, end: int) -> bool:

@@ -13,14 +13,12 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Final
 
-from state.duration import DAY, MINUTE, SECOND
+from state.duration import MINUTE, SECOND
 from state.person.person import Episode, Person
 from state.time_zones import read_zone
-from state.times import minute_in
+from state.times import minute_in, weekday_and_minute
 
 _NOT_EVIDENCE: Final = frozenset({"firstName", "timezone"})
-_MONDAY: Final = 3
-"""Days from a Monday to 1970-01-01."""
 
 
 class Kind(IntEnum):
@@ -28,6 +26,9 @@ class Kind(IntEnum):
 
     4, 17, 20 and 27 were the step, the number of sessions, the age of the user at the onset, and the step with each trait: without them
     fewer weights are learned, and those better (docs/measurements.md).
+
+    ``WEEKDAY`` is of users in UTC, or whose zone is not known; all others have ``LOCAL_WEEKDAY``. They had the weekday in UTC as
+    ``WEEKDAY`` once: what was learned of it is not read as something about their own.
     """
 
     ANY = 1
@@ -56,6 +57,7 @@ class Kind(IntEnum):
     SILENT_SHARE_BUCKET = 28
     ACTIVE_TIME_LAST_TYPE = 29
     LAST_HOUR = 30
+    LOCAL_WEEKDAY = 31
 
 
 def feature(kind: Kind, level: int) -> int:
@@ -96,6 +98,7 @@ _HOUR: Final = _levels(Kind.HOUR, 12)
 _LAST_HOUR: Final = _levels(Kind.LAST_HOUR, 8)
 _HORIZON_HOUR: Final = _levels(Kind.HORIZON_HOUR, 8)
 _WEEKDAY: Final = _levels(Kind.WEEKDAY, 7)
+_LOCAL_WEEKDAY: Final = _levels(Kind.LOCAL_WEEKDAY, 7)
 _HORIZON: Final = _levels(Kind.HORIZON, _BITS)
 
 
@@ -145,7 +148,8 @@ def features(person: Person, episode: Episode, *, at: int, bucket: int) -> list[
     silent = min(max(at - newest, 0), elapsed)
     named = person.traits.get("timezone")
     zone = UTC if named is None else read_zone(str(named)) or UTC
-    hour, ends = minute_in(at, zone) // 60, minute_in(onset + horizon, zone) // 60
+    weekday, minute = weekday_and_minute(at, zone)
+    hour, ends = minute // 60, minute_in(onset + horizon, zone) // 60
     active = (max(person.active, 0) // (MINUTE // 2)).bit_length()
     found = {
         *_of_step(step, bucket),
@@ -160,7 +164,7 @@ def features(person: Person, episode: Episode, *, at: int, bucket: int) -> list[
         _LAST_HOUR[minute_in(newest, zone) // 180],
         _of_hour(step, hour // 3),
         _HORIZON_HOUR[ends // 3],
-        _WEEKDAY[(at // DAY + _MONDAY) % 7],
+        (_WEEKDAY if zone is UTC else _LOCAL_WEEKDAY)[weekday],
         _HORIZON[(horizon // SECOND).bit_length()],
     }
     # What has not happened has no feature: its weight would be learned beside that of ``Kind.ANY``, which says the same.
