@@ -7,11 +7,12 @@ not begin the onboarding left out. Nobody is guided.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from evaluation.person_timers import PersonTimers
 from state.catalog.evidence_weights import render as render_weights
@@ -39,13 +40,12 @@ User = tuple[str, str]
 _in_time = attrgetter("at")
 
 KEPT: Final = 1_000
-"""Completions from which times are measured. The last 200, from which the job learns, can be slow or quick ones by chance."""
-_LOOKED_AT: Final = 5 * KEPT
-"""Completions among which those are looked for."""
+"""Completions from which times are measured, or more where some began at the same time. The last 200, from which the job learns, can be
+slow or quick ones by chance."""
 _FOLLOWED: Final = 3.0
 """For how many usual times people must have been followed, so that nearly all who complete a step have done so."""
 _EPISODES: Final = 5_000
-"""Episodes of a step from which the shares of stuck users are measured."""
+"""Episodes of a step from which the shares of stuck users are measured: the last that began and could have lasted for the usual time."""
 _ENOUGH_ALARMED: Final = 200
 """Episodes from which thresholds are measured."""
 _LEAST_WEIGHT: Final = 0.02
@@ -64,6 +64,10 @@ class _Completion(NamedTuple):
     since: int
     took: int
     active: int
+
+
+Began = TypeVar("Began", bound=tuple[int, ...])
+"""An episode: first when it began."""
 
 
 class FittedStep(NamedTuple):
@@ -105,9 +109,11 @@ class CatalogFit:
         self._visitors: Final[dict[User, Visitor]] = {}
         self._timers: Final = PersonTimers()
         self._user_of: Final[dict[str, User]] = {}
-        self._times: Final[defaultdict[str, deque[_Completion]]] = defaultdict(lambda: deque(maxlen=_LOOKED_AT))
-        self._totals: Final[defaultdict[str, int]] = defaultdict(int)
-        self._ended: Final[defaultdict[str, deque[tuple[int, int]]]] = defaultdict(lambda: deque(maxlen=_EPISODES))
+        # All are kept, as plain numbers: those that ended last are not those that began last, and who began last is known only at the end.
+        self._times: Final[defaultdict[str, array[int]]] = defaultdict(lambda: array("q"))
+        """Step → since, took and active of its completions, in order of their ends."""
+        self._ended: Final[defaultdict[str, array[int]]] = defaultdict(lambda: array("q"))
+        """Step → since and lasted of its ended episodes."""
         self._now = 0
 
     def add(self, event: Event) -> None:
@@ -164,9 +170,11 @@ class CatalogFit:
         return changes
 
     def _fitted(self, step: Step, still: Iterable[int]) -> FittedStep:
-        times = self._completions(step.id)
+        flat = self._times[step.id]
+        completions = [_Completion(*each) for each in zip(flat[::3], flat[1::3], flat[2::3], strict=True)]
+        times = self._to_measure(completions)
         if len(times) < ENOUGH:
-            return FittedStep(step.id, self._totals[step.id], len(times), {})
+            return FittedStep(step.id, len(completions), len(times), {})
         usual = quantile(sorted(each.took for each in times), HORIZON_QUANTILE)
         typical = quantile(sorted(each.active for each in times), 0.5)
         measured = {"typical": (step.typical, render_rounded(typical)), "usual": (step.usual, render_rounded(usual))}
@@ -176,28 +184,31 @@ class CatalogFit:
             changes["waiting"] = f"[{', '.join(f'{share:g}' for share in waiting)}]"
         if len(times) != step.measured:
             changes["measured"] = str(len(times))
-        return FittedStep(step.id, self._totals[step.id], len(times), changes)
+        return FittedStep(step.id, len(completions), len(times), changes)
 
-    def _completions(self, step: str) -> list[_Completion]:
+    def _to_measure(self, times: list[_Completion]) -> list[_Completion]:
         """The completions to measure: all, or ``KEPT``, those of users who began last, of those who were followed for long enough.
 
         The last ones of all would be slow ones where fewer and fewer begin, as at the end of a log of those who signed up in one month.
         They are taken where too few were followed for so long, as in a short log of a product with many users.
         """
-        times = self._times[step]
-        last = list(times)[-KEPT:]
+        last = times[-KEPT:]
         if len(times) <= KEPT:
             return last
         usual = quantile(sorted(each.took for each in last), HORIZON_QUANTILE)
-        followed = sorted(each for each in times if each.since + _FOLLOWED * usual <= self._now)
-        return followed[-KEPT:] if 2 * len(followed) >= len(last) else last
+        followed = [each for each in times if each.since + _FOLLOWED * usual <= self._now]
+        return _begun_last(followed, KEPT) if 2 * len(followed) >= len(last) else last
 
     def _waiting(self, step: str, still: Iterable[int], usual: int) -> list[float]:
-        """The shares of people who did not end the step within ``usual``, of all and of those who waited; all could have waited so long."""
-        episodes = [lasted for since, lasted in self._ended[step] if since + usual < self._now]
-        episodes += [usual + 1 for since in still if since + usual < self._now]
-        stuck = sum(lasted > usual for lasted in episodes)
-        waited = [sum(lasted >= share * usual for lasted in episodes) for share in (0.0, *SHARES)]
+        """The shares of people who did not end the step within ``usual``, of all and of those who waited; all could have waited so long.
+
+        They are those who began last, whether they ended the step or still wait. Chosen by their end, they would lack those who wait.
+        """
+        flat = self._ended[step]
+        episodes = [*zip(flat[::2], flat[1::2], strict=True), *((since, usual + 1) for since in still)]
+        followed = _begun_last([each for each in episodes if each[0] + usual < self._now], _EPISODES)
+        stuck = sum(lasted > usual for _, lasted in followed)
+        waited = [sum(lasted >= share * usual for _, lasted in followed) for share in (0.0, *SHARES)]
         return [round((stuck + 0.5) / (count + 1.0), 2) for count in waited]
 
     def _run_timers(self, now: int) -> None:
@@ -223,10 +234,9 @@ class CatalogFit:
             active += person.session_to - session_to if person.sessions == sessions else 0
             for each in out.observations:
                 if each.end in _ENDS:
-                    self._ended[each.step].append((each.since, each.lasted))
+                    self._ended[each.step].extend((each.since, each.lasted))
                 if each.end == COMPLETED:
-                    self._times[each.step].append(_Completion(each.since, each.lasted, active))
-                    self._totals[each.step] += 1
+                    self._times[each.step].extend((each.since, each.lasted, active))
             self._learn(out)
 
     def _learn(self, out: Collector) -> None:
@@ -256,6 +266,14 @@ class CatalogFit:
             self._people[user] = after
         for each in self._stitcher.merge(self._visitors.setdefault(user, Visitor()), merged):
             self._apply(into, each)
+
+
+def _begun_last(episodes: list[Began], most: int) -> list[Began]:
+    """The last ``most`` of ``episodes`` by their beginning; all that began as the first of them did, so none is left out for its length."""
+    if len(episodes) <= most:
+        return episodes
+    first = sorted(each[0] for each in episodes)[-most]
+    return [each for each in episodes if each[0] >= first]
 
 
 def fit_to_history(catalog: Catalog, history: Iterable[tuple[int, bytes]]) -> Catalog:

@@ -69,6 +69,38 @@ def test_without_enough_people_who_were_followed_the_last_completions_are_measur
     assert parse_duration(one.changes["usual"]) > 17 * HOUR
 
 
+def test_a_long_log_says_the_same_of_who_is_stuck_as_a_short_one(fitted: Catalog) -> None:
+    """Those who still wait and those who do not are counted of the same people: the last who began and could have waited so long."""
+    found = CatalogFit(parse(CATALOG, ""))
+    for each in log(7_500):
+        if each.type == "signup" or int(each.user[1:]) >= 1_500:  # those who began first never complete the step
+            found.add(each)
+    one = with_measured(parse(CATALOG, ""), {step.id: step.changes for step in found.steps()}, {}).steps[0]
+    assert one.waiting is not None
+    assert one.waiting == pytest.approx(fitted.steps[0].waiting, abs=0.03)
+
+
+def test_times_are_those_of_the_last_who_were_followed_however_many_complete_the_step() -> None:
+    """In the time for which users must be followed more complete the step than are measured."""
+    found = CatalogFit(parse(CATALOG, ""))
+    for each in (*log(8_000, every=15 * SECOND), signup(62 * HOUR, user="later")):
+        found.add(each)
+    one = found.steps()[0]
+    assert one.completions == 6_400
+    assert one.used == pytest.approx(KEPT, rel=0.1)
+    assert parse_duration(one.changes["usual"]) == pytest.approx(16 * HOUR, rel=0.05)
+
+
+def test_who_began_at_the_same_time_is_measured_together() -> None:
+    """As in a log that knows only days. To take some of them, by how long they took, would be to choose the slow ones."""
+    found = CatalogFit(parse(CATALOG, ""))
+    for each in (*log(2_000, every=0), signup(9 * DAY, user="later")):
+        found.add(each)
+    one = found.steps()[0]
+    assert (one.completions, one.used) == (1_600, 1_600)
+    assert parse_duration(one.changes["usual"]) == pytest.approx(16 * HOUR, rel=0.05)
+
+
 def test_alarms_get_the_thresholds_that_past_ones_had(fit: CatalogFit) -> None:
     found = fit.alarm_at()
     assert found is not None
