@@ -123,7 +123,8 @@ def _of_scores(report: RunReport) -> list[str]:
     said = [against_time_alone(found)]
     if found.precision is not None and found.recall is not None:
         right, seen = percent(found.precision), percent(found.recall)
-        said.append(f"{count(found.alarms, 'alarm')} would have been raised: {right} right, finding {seen} of the {found.stuck:,} stuck.")
+        stuck = f"the {count(found.stuck, 'time')} that a user was stuck"
+        said.append(f"{count(found.alarms, 'alarm')} would have been raised: {right} right, finding {seen} of {stuck}.")
     return said + out_of_reach(report.learned)
 
 

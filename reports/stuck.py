@@ -58,23 +58,26 @@ def against_time_alone(found: Frontier) -> str:
         said = "Too few users without guidance to compare scores with time alone"
         return f"{said}: those who were stuck, or those who were not, are {few:,} at one look; it takes {LEAST_STUCK}."
     first = found.looks[0]
-    people = f"{count(first.people, 'user')} without guidance who still waited at {first.share:g} H, {first.stuck:,} of them stuck"
+    waited = f"the {count(first.people, 'time')} that a user without guidance still waited at a step at {first.share:g} H"
+    judges = f"{waited}; {count(first.stuck, 'time')} the user was stuck"
     pairs = [(look, look.engine.average, look.time_alone.average) for look in found.looks if look.engine and look.time_alone]
     if not found.below:
         least, most = (f"{extreme(mine - plain for _, mine, plain in pairs):+.3f}" for extreme in (min, max))
-        return f"Scores are nowhere below time alone: average precision {least} to {most}, by {people}."
+        return f"Scores are nowhere below time alone: average precision {least} to {most}, by {judges}."
     below = {look.share for look in found.below}
     where = ", ".join(f"{look.share:g} H ({mine:.3f}, time {plain:.3f})" for look, mine, plain in pairs if look.share in below)
-    return f"Scores are below time alone at {where} in average precision, by {people}."
+    return f"Scores are below time alone at {where} in average precision, by {judges}."
 
 
 def in_session(score: StuckScore) -> str:
-    """Say how many of the stuck were noticed while they were still there, and how many of these alarms were right."""
+    """Say how often a stuck user was noticed while they were still there, and how many of these alarms were right."""
     there = score.in_session
+    stuck = f"the {count(score.positives, 'time')} that a user was stuck"
+    seen = "noticed while they were still there, in the session"
     if not there.alarms:
-        return f"None of the {score.positives:,} stuck users was noticed while still there, in the session."
-    noticed = f"{there.matched:,} of the {score.positives:,} stuck users were noticed while still there, in the session"
-    return f"{noticed}; {percent(there.precision)} of these {count(there.alarms, 'alarm')} are right."
+        return f"None of {stuck} was {seen}."
+    right = f"{percent(there.precision)} of these {count(there.alarms, 'alarm')} are right"
+    return f"Of {stuck}, {count(there.matched, 'was', 'were')} {seen}; {right}."
 
 
 def out_of_reach(learned: Learned) -> list[str]:
@@ -92,13 +95,13 @@ def out_of_reach(learned: Learned) -> list[str]:
 
 def _footnotes(stuck: StuckReport, *, truth: bool) -> list[str]:
     timeout = "* Chosen afterwards: the one timeout that fits these users best"
-    notes = [f"{timeout}; and alarms that know the hidden cause." if truth else f"{timeout}."]
+    notes = [f"{timeout}; and alarms that know the hidden cause." if truth else f"{timeout}.", "A user counts once for each step."]
     if stuck.score.lead is not None:
         notes.append(f"Half of the right alarms come {hours(stuck.score.lead / HOUR)} or more before the user counts as lost.")
     if stuck.calibration is not None:
         notes.append(f"The scores are off by {100 * stuck.calibration.error:.1f} points.")
     if stuck.recovered_alone is not None:
-        notes.append(f"{percent(stuck.recovered_alone)} of the users with an alarm would have recovered without help.")
+        notes.append(f"After {percent(stuck.recovered_alone)} of the alarms the user recovered without help.")
     return notes
 
 
@@ -118,7 +121,7 @@ def show_stuck_by_step(console: Console, facts: Facts, tenant: str, most: int = 
     """Print at which steps users get stuck most, over all paths."""
     rows = facts.rows(
         """
-        SELECT step_id, trigger, sum(signals) AS signals, sum(people) AS people FROM stuck_signals_by_step
+        SELECT step_id, trigger, count() AS signals, uniqExact(user_id) AS people FROM stuck_signals_final
         WHERE tenant_id = {tenant:String} GROUP BY step_id, trigger ORDER BY signals DESC, step_id, trigger
         """,
         tenant=tenant,

@@ -28,10 +28,10 @@ def draw(report: RunReport) -> Figure | None:
     if not found.looks:
         return None
     note = (
-        f"{count(found.episodes, 'user')} without guidance at a step, {found.stuck:,} of them stuck: the step was neither completed nor "
-        "left within H, the time within which nine of ten complete it. Blue: the engine's scores of those still there at a share of H. "
-        "Grey: time alone, the share of stuck people among those who waited as long before. Orange: the alarms, right if the user is "
-        "stuck and half of H is not over."
+        f"{count(found.episodes, 'time')} a user without guidance was at a step, {count(found.stuck, 'time')} stuck there: the step was "
+        "neither completed nor left within H, the time within which nine of ten complete it. Blue: the engine's scores of those still "
+        "there at a share of H. Grey: time alone, the share of stuck people among those who waited as long before. Orange: the alarms, "
+        "right if the user is stuck and half of H is not over."
     )
     figure = canvas(title(found), note, width=11.5, height=7.0)
     room(figure, top=1.5, left=0.7, right=0.25)
@@ -54,7 +54,7 @@ def draw(report: RunReport) -> Figure | None:
 def title(found: Frontier) -> str:
     """The finding in a sentence."""
     if not found.comparable:
-        return f"Too few users without guidance to compare scores with time alone: {count(found.stuck, 'was', 'were')} stuck"
+        return f"Too few users without guidance to compare scores with time alone: they were stuck {count(found.stuck, 'time')}"
     if not found.below:
         return "At no share of the horizon are the engine's scores below time alone"
     where = ", ".join(f"{look.share:g}" for look in found.below)

@@ -12,10 +12,11 @@ from rich.console import Console
 from evaluation.frontier import frontier
 from evaluation.observed import Observed, observed
 from reports.observing import show_observed, summary
-from reports.plots.stuck import title
+from reports.plots.stuck import draw, title
 from reports.run_report import Learned, build_report
-from reports.stuck import against_time_alone
+from reports.stuck import against_time_alone, in_session, show_stuck
 from state.duration import HOUR
+from state.quantity import count
 from tests.evaluation.cases import START
 from tests.evaluation.test_frontier import H, crowd, evidence, progress, said, statistic
 from tests.evaluation.test_observed import request
@@ -25,8 +26,8 @@ _NONE: Final = pl.DataFrame()
 
 def test_where_scores_are_nowhere_below_time_alone_it_says_by_how_much_and_how_many_people() -> None:
     found = frontier(evidence(*crowd()))
-    people = "100 users without guidance who still waited at 0.1 H, 50 of them stuck"
-    assert against_time_alone(found) == f"Scores are nowhere below time alone: average precision +0.500 to +0.500, by {people}."
+    times = "the 100 times that a user without guidance still waited at a step at 0.1 H; 50 times the user was stuck"
+    assert against_time_alone(found) == f"Scores are nowhere below time alone: average precision +0.500 to +0.500, by {times}."
     assert title(found) == "At no share of the horizon are the engine's scores below time alone"
 
 
@@ -35,7 +36,7 @@ def test_where_they_are_below_it_names_the_looks() -> None:
     turned = [row | {"score": 0.5, "time_alone": row["score"]} if row["share"] == 0.5 else row for row in scores]
     found = frontier(evidence(rows, turned))
     assert against_time_alone(found).startswith(
-        "Scores are below time alone at 0.5 H (0.500, time 1.000) in average precision, by 100 users"
+        "Scores are below time alone at 0.5 H (0.500, time 1.000) in average precision, by the 100 times that a user"
     )
     assert title(found) == "The engine's scores are below time alone at 0.5 of the horizon"
 
@@ -54,7 +55,36 @@ def test_a_difference_that_is_not_printed_is_none() -> None:
 def test_of_few_people_it_says_how_many_it_takes(people: int) -> None:
     found = frontier(evidence(*crowd(people)))
     assert against_time_alone(found).endswith(f"are {people // 2} at one look; it takes 20.")
-    assert title(found).endswith(f": {people // 2} were stuck")
+    assert title(found).endswith(f": they were stuck {count(people // 2, 'time')}")
+
+
+def test_a_user_who_was_stuck_at_two_steps_is_no_two_users() -> None:
+    rows, scores = crowd()
+    for user in [row["user_id"] for row in rows if not row["completed_at"]]:
+        rows += [progress(user, "invite", 2, 2 * H, None)]
+        scores += [said(user, share, 0.9, step="invite", since=2 * H) for share in (0.1, 0.5)]
+    rows = [row | {"completed_at": row["completed_at"] or START + 2 * H} for row in rows if row["step_id"] == "connect"] + [
+        row for row in rows if row["step_id"] == "invite"
+    ]
+    seen = evidence(rows, scores, statistics=[statistic(H), statistic(H, step="invite")])
+    report = build_report(seen, _learned("connect", "invite"))
+    assert (len({row["user_id"] for row in rows}), report.frontier.episodes, report.stuck.score.positives) == (100, 150, 100)
+    times = "by the 150 times that a user without guidance still waited at a step at 0.1 H; 100 times the user was stuck."
+    assert against_time_alone(report.frontier).endswith(times)
+    assert in_session(report.stuck.score).startswith("None of the 100 times that a user was stuck was noticed")
+    console = Console(file=io.StringIO(), width=200)
+    show_stuck(console, report)
+    assert isinstance(console.file, io.StringIO)
+    assert "A user counts once for each step." in console.file.getvalue()
+    figure = draw(report)
+    assert figure is not None
+    note = " ".join(figure.texts[1].get_text().split())
+    assert note.startswith("150 times a user without guidance was at a step, 100 times stuck there: ")
+
+
+def _learned(*steps: str) -> Learned:
+    known = {"step_id": steps, "horizon_ms": [float(H)] * len(steps), "curve_ms": [[]] * len(steps), "survival": [[]] * len(steps)}
+    return Learned(_NONE, _NONE, pl.DataFrame(known), _NONE)
 
 
 def _observed(rows: list[dict[str, Any]], scores: list[dict[str, Any]], until: int = START + 9 * H) -> Observed:
@@ -72,7 +102,7 @@ def test_the_summary_names_the_step_the_look_and_the_bound_with_the_people_behin
 def test_all_figures_are_whole_where_the_names_of_steps_are_not() -> None:
     step = "a_step_with_" + 5 * "a_very_long_" + "name"
     rows, scores = ([row | {"step_id": step} for row in each] for each in crowd())
-    learned = Learned(_NONE, _NONE, pl.DataFrame({"step_id": [step], "horizon_ms": [float(H)]}), _NONE)
+    learned = _learned(step)
     seen = evidence(rows, scores, decisions=[request(1, "observing")], statistics=[statistic(H, step=step)])
     report = build_report(seen, learned)
     console = Console(file=io.StringIO(), width=100)

@@ -54,11 +54,11 @@ def test_alarms_in_the_session_are_counted_by_themselves() -> None:
     result = _score(*alarms, people=[episode(), episode(untreated=2 * HOUR, done=2 * HOUR), episode(), episode()])
     assert (result.alarms, result.true_positives) == (4, 3)
     assert (result.in_session.alarms, result.in_session.matched, result.in_session.precision) == (2, 1, 0.5)
-    said = "1 of the 3 stuck users were noticed while still there, in the session; 50.0 % of these 2 alarms are right."
-    assert in_session(result) == said
+    said = "Of the 3 times that a user was stuck, 1 was noticed while they were still there, in the session"
+    assert in_session(result) == f"{said}; 50.0 % of these 2 alarms are right."
     nobody = _score(people=[episode()])
     assert nobody.in_session.precision is None
-    assert in_session(nobody) == "None of the 1 stuck users was noticed while still there, in the session."
+    assert in_session(nobody) == "None of the 1 time that a user was stuck was noticed while they were still there, in the session."
 
 
 def test_an_alarm_without_an_episode_is_false() -> None:

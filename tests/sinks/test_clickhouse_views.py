@@ -13,6 +13,7 @@ from rich.console import Console
 from reports.evidence import load as load_evidence
 from reports.facts import Facts
 from reports.funnel import show_activation, show_time_to_activation
+from reports.stuck import show_stuck_by_step
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
@@ -364,6 +365,15 @@ def test_the_latest_posterior_of_each_arm_and_context(filled: ClickHouse) -> Non
         ("*", "a", 0.75, 4.0, 12),
         ("one|dev", "a", 0.2, 5.0, 9),
     ]
+
+
+def test_a_user_who_got_stuck_at_a_step_of_two_paths_is_one_user_of_the_report(filled: ClickHouse) -> None:
+    where = {"trigger": "stuck:errors", "step_id": "one"}
+    insert(filled, *(make(SignalFact, signal_id=path, path_id=path, **where) for path in ("p", "q")))
+    console = Console(file=io.StringIO(), width=100)
+    show_stuck_by_step(console, Facts(filled), "t")
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines()[-1].split() == ["one", "stuck:errors", "2", "1"]
 
 
 def test_signals_metrics_and_dead_letters_are_summed(filled: ClickHouse) -> None:
