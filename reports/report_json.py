@@ -83,9 +83,13 @@ def model_json(value: ModelValue) -> Json:
 
 
 def frontier_json(found: Frontier) -> Json:
-    """Scores of held-out people beside time alone: average precisions at each share of the horizon, and the alarms."""
+    """Scores of held-out people beside time alone: average precisions at each share of the horizon, and the alarms.
+
+    ``calibration`` is that of all scores, ``calibrationError`` its error. That of the alarms alone stands beside the other figures of them.
+    """
     return {
         **pick(found, "episodes", "stuck", "alarms", "right", "precision", "recall"),
+        "calibration": found.calibration and {"scores": found.calibration.alarms, "error": found.calibration.error},
         "calibrationError": None if found.calibration is None else found.calibration.error,
         "looks": [
             {

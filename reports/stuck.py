@@ -99,7 +99,8 @@ def _footnotes(stuck: StuckReport, *, truth: bool) -> list[str]:
     if stuck.score.lead is not None:
         notes.append(f"Half of the right alarms come {hours(stuck.score.lead / HOUR)} or more before the user counts as lost.")
     if stuck.calibration is not None:
-        notes.append(f"The scores are off by {100 * stuck.calibration.error:.1f} points.")
+        off = f"off by {100 * stuck.calibration.error:.1f} points"
+        notes.append(f"The scores of the {count(stuck.calibration.alarms, 'alarm')} are {off}.")
     if stuck.recovered_alone is not None:
         notes.append(f"After {percent(stuck.recovered_alone)} of the alarms the user recovered without help.")
     return notes

@@ -112,7 +112,7 @@ def _calibration(axes: Axes, found: Calibration | None) -> None:
     if found is None:
         panel_title(axes, "Calibration: there is no score")
         return
-    panel_title(axes, f"Calibration: off by {100 * found.error:.1f} points")
+    panel_title(axes, f"Calibration of all scores: off by {100 * found.error:.1f} points")
     most = max(found.table["alarms"].to_list())
     for row in found.table.to_dicts():
         reach = 1.96 * math.sqrt(max(row["happened"] * (1 - row["happened"]), 0.01) / row["alarms"])

@@ -13,11 +13,12 @@ from evaluation.frontier import frontier
 from evaluation.observed import Observed, observed
 from reports.observing import show_observed, summary
 from reports.plots.stuck import draw, title
+from reports.report_json import report_json
 from reports.run_report import Learned, build_report
 from reports.stuck import against_time_alone, in_session, show_stuck
 from state.duration import HOUR
 from state.quantity import count
-from tests.evaluation.cases import START
+from tests.evaluation.cases import START, alarm
 from tests.evaluation.test_frontier import H, crowd, evidence, progress, said, statistic
 from tests.evaluation.test_observed import request
 
@@ -85,6 +86,24 @@ def test_a_user_who_was_stuck_at_two_steps_is_no_two_users() -> None:
 def _learned(*steps: str) -> Learned:
     known = {"step_id": steps, "horizon_ms": [float(H)] * len(steps), "curve_ms": [[]] * len(steps), "survival": [[]] * len(steps)}
     return Learned(_NONE, _NONE, pl.DataFrame(known), _NONE)
+
+
+def test_the_errors_of_alarms_and_of_all_scores_are_told_apart() -> None:
+    rows, scores = crowd()
+    alarms = [alarm(f"u{n}", HOUR, score=0.6) for n in range(1, 41, 2)]
+    report = build_report(evidence(rows, scores, alarms, statistics=[statistic(H)]), _learned("connect"))
+    console = Console(file=io.StringIO(), width=200)
+    show_stuck(console, report)
+    assert isinstance(console.file, io.StringIO)
+    assert "The scores of the 20 alarms are off by 40.0 points." in console.file.getvalue()
+    figure = draw(report)
+    assert figure is not None
+    assert "Calibration of all scores: off by 10.0 points" in [axes.get_title(loc="left") for axes in figure.axes]
+    verdict = report_json(report)
+    assert verdict["holdoutStuck"]["calibration"]["alarms"] == 20
+    assert verdict["holdoutStuck"]["calibration"]["error"] == pytest.approx(0.4)
+    assert verdict["frontier"]["calibration"] == {"scores": 200, "error": verdict["frontier"]["calibrationError"]}
+    assert verdict["frontier"]["calibrationError"] == pytest.approx(0.1)
 
 
 def _observed(rows: list[dict[str, Any]], scores: list[dict[str, Any]], until: int = START + 9 * H) -> Observed:
