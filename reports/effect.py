@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _NO_EFFECT: Final = 0.002
 """A lift below a fifth of a point is not worth planning an experiment for."""
+AROUND: Final = "An interval surrounds a running estimate, not the measured difference; while little is known the two differ."
+"""Why an interval has not the measured difference in its middle."""
 
 
 def show_effect(console: Console, report: RunReport) -> None:
@@ -47,7 +49,7 @@ def show_effect(console: Console, report: RunReport) -> None:
         )
     console.print()
     console.print(_lifts(effect))
-    lines(console, Text(proof(effect)), Text(validity(effect), style="dim"))
+    lines(console, Text(proof(effect)), Text(validity(effect), style="dim"), Text(AROUND, style="dim"))
 
 
 def outcome(effect: EffectReport) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from reports.effect import AROUND
 from reports.reasons import why_template
 from reports.render import dollars, heading, lines, number, percent, points, table
 from reports.report_json import model_json
@@ -138,7 +139,7 @@ def _show_value(console: Console, value: ModelValue) -> None:
         else []
     )
     if value.lift is not None:
-        sentences.append(Text(_difference(value.lift)))
+        sentences.append(Text(difference_in_words(value.lift)))
     if not value.compared:
         sentences.append(Text(f"{value.why_not[0].upper()}{value.why_not[1:]}: there is nothing to compare.", style="dim"))
     elif value.per_success is not None and value.per_success_at_most is not None:
@@ -155,10 +156,11 @@ def _show_value(console: Console, value: ModelValue) -> None:
     lines(console, *sentences)
 
 
-def _difference(lift: Lift) -> str:
+def difference_in_words(lift: Lift) -> str:
+    """Say how often model texts succeed more than templates, with the interval, or that too little is known."""
     if lift.upper - lift.lower > 2 * _WIDEST:
         return f"Too few decisions to say what a model's text changes ({count(int(lift.path.seen[-1]), 'decision')} so far)."
     proof = "harm is proven" if lift.upper < 0 else "not proven"
     if lift.claimed_after is not None:
         proof = f"proven after {count(lift.claimed_after, 'decision')}"
-    return f"Model − template: {points(lift.lift)} points, 95 % interval {points(lift.lower)} to {points(lift.upper)}; {proof}."
+    return f"Model − template: {points(lift.lift)} points, 95 % interval {points(lift.lower)} to {points(lift.upper)}; {proof}. {AROUND}"

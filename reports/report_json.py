@@ -144,6 +144,7 @@ def _effect(report: EffectReport) -> Json:
 def _lift(lift: Lift) -> Json:
     return {
         **pick(lift, "treated", "control", "lift", "level", "claimed", "claimed_after"),
+        "runningEstimate": float(lift.path.estimate[-1]),
         "interval": [lift.lower, lift.upper],
         "fixedInterval": [lift.fixed_lower, lift.fixed_upper],
     }

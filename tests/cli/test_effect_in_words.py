@@ -11,18 +11,19 @@ import pytest
 from rich.console import Console
 
 from evaluation.evidence import Evidence
-from reports.effect import show_effect
+from reports.effect import AROUND, show_effect
 from reports.run_report import Learned, build_report
 from reports.trust import show_trust
 from state.duration import DAY, HOUR
 from tests.evaluation.cases import START
 
-_LEARNED = Learned(
-    pl.DataFrame(), pl.DataFrame(), pl.DataFrame(schema={"step_id": pl.String(), "horizon_ms": pl.Float64()}), pl.DataFrame()
-)
+_LISTS = pl.List(pl.Float64())
+_STEPS = {"step_id": pl.String(), "horizon_ms": pl.Float64(), "curve_ms": _LISTS, "survival": _LISTS}
+LEARNED = Learned(pl.DataFrame(schema={"context": pl.String()}), pl.DataFrame(), pl.DataFrame(schema=_STEPS), pl.DataFrame())
 
 
-def _people(groups: dict[str, int], under: str = "p@1", **fields: Any) -> list[dict[str, Any]]:
+def people(groups: dict[str, int], under: str = "p@1", **fields: Any) -> list[dict[str, Any]]:
+    """Return users who entered by the shares of the catalog ``under``; every other one of a group activated."""
     return [
         {
             "user_id": f"{under}-{group}-{number}-{sorted(fields)}",
@@ -40,19 +41,21 @@ def _people(groups: dict[str, int], under: str = "p@1", **fields: Any) -> list[d
     ]
 
 
-def _said(people: list[dict[str, Any]], holdouts: dict[str, float], *, rules: float = 0.0, decisions: Sequence[dict[str, Any]] = ()) -> str:
-    catalogs = [
-        {
-            "catalog_version": version,
-            "holdout": share,
-            "rules": rules,
-            "exploration_floor": 0.0,
-            "attribution_window_ms": DAY,
-            "template_share": -1.0,
-        }
-        for version, share in holdouts.items()
-    ]
-    report = build_report(Evidence.of(until=START + 30 * DAY, people=people, decisions=decisions, catalogs=catalogs), _LEARNED)
+def catalog(version: str, *, holdout: float, rules: float) -> dict[str, Any]:
+    """Return what a version of the catalog promised."""
+    return {
+        "catalog_version": version,
+        "holdout": holdout,
+        "rules": rules,
+        "exploration_floor": 0.0,
+        "attribution_window_ms": DAY,
+        "template_share": -1.0,
+    }
+
+
+def _said(of: list[dict[str, Any]], holdouts: dict[str, float], *, rules: float = 0.0, decisions: Sequence[dict[str, Any]] = ()) -> str:
+    catalogs = [catalog(version, holdout=share, rules=rules) for version, share in holdouts.items()]
+    report = build_report(Evidence.of(until=START + 30 * DAY, people=of, decisions=decisions, catalogs=catalogs), LEARNED)
     console = Console(file=io.StringIO(), width=200)
     show_effect(console, report)
     show_trust(console, report)
@@ -64,58 +67,56 @@ BOTH = {"holdout": 20, "adaptive": 20}
 
 
 @pytest.mark.parametrize(
-    ("people", "holdouts", "sentence"),
+    ("of", "holdouts", "sentence"),
     [
         ([], {}, "No user signed up 7 days ago or longer, so there is nothing to compare yet."),
-        (_people({"existing": 3}), {}, "No other user signed up 7 days ago or longer, so there is nothing to compare yet."),
-        (_people({"adaptive": 9}), {"p@1": 0.0}, "The catalog holds nobody out (`holdout: 0`), so there is nobody to compare with."),
-        (_people({"adaptive": 9}), {"p@1": 0.1}, "compared yet: holdout has no user who signed up 7 days ago or longer."),
+        (people({"existing": 3}), {}, "No other user signed up 7 days ago or longer, so there is nothing to compare yet."),
+        (people({"adaptive": 9}), {"p@1": 0.0}, "The catalog holds nobody out (`holdout: 0`), so there is nobody to compare with."),
+        (people({"adaptive": 9}), {"p@1": 0.1}, "compared yet: holdout has no user who signed up 7 days ago or longer."),
         (
-            _people({"adaptive": 9}, signup_at=0),
+            people({"adaptive": 9}, signup_at=0),
             {"p@1": 0.1},
             "compared yet: holdout has no user who began 7 days ago or longer.",
         ),
-        (_people({"holdout": 9}), {"p@1": 0.1}, "compared yet: adaptive has no user who signed up 7 days ago or longer."),
+        (people({"holdout": 9}), {"p@1": 0.1}, "compared yet: adaptive has no user who signed up 7 days ago or longer."),
         (
-            [*_people({"holdout": 9}), *_people({"adaptive": 9}, "p@2")],
+            [*people({"holdout": 9}), *people({"adaptive": 9}, "p@2")],
             {"p@1": 0.5, "p@2": 0.1},
             "compared yet: no two users of different groups were drawn by the same shares.",
         ),
     ],
 )
-def test_where_nothing_can_be_compared_the_sentence_says_why(
-    people: list[dict[str, Any]], holdouts: dict[str, float], sentence: str
-) -> None:
-    assert sentence in _said(people, holdouts)
+def test_where_nothing_can_be_compared_the_sentence_says_why(of: list[dict[str, Any]], holdouts: dict[str, float], sentence: str) -> None:
+    assert sentence in _said(of, holdouts)
 
 
 @pytest.mark.parametrize(
     ("others", "sentence"),
     [
-        (_people({"existing": 3}), "3 users are left out: they do not begin the onboarding, by `starts` of the catalog."),
-        (_people(BOTH, signup_at=0), "40 users are left out: they have no sign-up event, and no guidance was considered for them."),
-        (_people({"holdout": 1}, "p@0"), "1 user is left out: they came while the catalog only observed"),
-        (_people({"holdout": 4}, "gone"), "4 users are left out: it is not known by which shares their group was drawn."),
-        (_people({"adaptive": 4}, guidance_at_signup="guidance_paused"), "4 users are left out: at sign-up guidance was paused"),
+        (people({"existing": 3}), "3 users are left out: they do not begin the onboarding, by `starts` of the catalog."),
+        (people(BOTH, signup_at=0), "40 users are left out: they have no sign-up event, and no guidance was considered for them."),
+        (people({"holdout": 1}, "p@0"), "1 user is left out: they came while the catalog only observed"),
+        (people({"holdout": 4}, "gone"), "4 users are left out: it is not known by which shares their group was drawn."),
+        (people({"adaptive": 4}, guidance_at_signup="guidance_paused"), "4 users are left out: at sign-up guidance was paused"),
     ],
 )
 def test_who_is_left_out_is_said_with_the_reason(others: list[dict[str, Any]], sentence: str) -> None:
     holdouts = {"p@0": 1.0, "p@1": 0.5}
-    said = _said([*_people(BOTH), *others], holdouts)
+    said = _said([*people(BOTH), *others], holdouts)
     assert sentence in said
     assert "40 users; 0 are too new to count" in said
-    assert "left out" not in _said(_people(BOTH), holdouts)
+    assert "left out" not in _said(people(BOTH), holdouts)
 
 
 def test_a_log_without_sign_ups_is_compared_from_the_first_event_on() -> None:
-    said = _said(_people(BOTH, signup_at=0), {"p@1": 0.5})
+    said = _said(people(BOTH, signup_at=0), {"p@1": 0.5})
     assert "Activation within 7 days of the first event 40 users" in said
     assert "adaptive − holdout +0.0" in said
     assert "no sign-up event" not in said
 
 
 def test_who_counts_from_a_decision_on_is_said() -> None:
-    visitors = _people({"holdout": 3}, signup_at=0)
+    visitors = people({"holdout": 3}, signup_at=0)
     decisions = [
         {
             "decision_id": each["user_id"],
@@ -135,32 +136,36 @@ def test_who_counts_from_a_decision_on_is_said() -> None:
         }
         for each in visitors
     ]
-    said = _said([*_people(BOTH), *visitors], {"p@1": 0.5}, decisions=decisions)
+    said = _said([*people(BOTH), *visitors], {"p@1": 0.5}, decisions=decisions)
     assert "Activation within 7 days of sign-up or the first decision 43 users" in said
     assert "3 users count from the first decision about them, which came before a sign-up or without one." in said
-    assert "first decision" not in _said(_people(BOTH), {"p@1": 0.5})
+    assert "first decision" not in _said(people(BOTH), {"p@1": 0.5})
 
 
 def test_shares_that_changed_are_named() -> None:
-    said = _said([*_people(BOTH), *_people({"holdout": 5, "adaptive": 45}, "p@2")], {"p@1": 0.5, "p@2": 0.1})
+    said = _said([*people(BOTH), *people({"holdout": 5, "adaptive": 45}, "p@2")], {"p@1": 0.5, "p@2": 0.1})
     assert "The shares of the groups changed: 50 % held out, then 10 % held out." in said
     assert "a lift is not the difference of the rates above" in said
-    assert "The shares of the groups changed" not in _said(_people(BOTH), {"p@1": 0.5})
+    assert "The shares of the groups changed" not in _said(people(BOTH), {"p@1": 0.5})
 
 
 def test_the_confidence_of_each_comparison_is_named() -> None:
-    assert "The intervals (95 %) stay valid" in _said(_people(BOTH), {"p@1": 0.5})
-    with_rules = _said(_people({**BOTH, "rules": 20}), {"p@1": 0.3}, rules=0.3)
+    assert "The intervals (95 %) stay valid" in _said(people(BOTH), {"p@1": 0.5})
+    with_rules = _said(people({**BOTH, "rules": 20}), {"p@1": 0.3}, rules=0.3)
     each = "95 % for adaptive − holdout, 97.5 % for rules − holdout and adaptive − rules"
     assert f"The intervals ({each}) stay valid however often you look." in with_rules
 
 
+def test_it_says_that_an_interval_is_not_around_the_measured_lift() -> None:
+    assert AROUND in _said(people(BOTH), {"p@1": 0.5})
+
+
 def test_with_unknown_shares_it_says_that_nothing_is_proven_and_that_sizes_cannot_be_checked() -> None:
-    said = _said(_people({"holdout": 400, "adaptive": 400}), {})
+    said = _said(people({"holdout": 400, "adaptive": 400}), {})
     assert "group sizes cannot be checked: it is not known by which shares the groups were drawn" in said
     assert "Nothing is proven: it is not known by which shares the groups were drawn." in said
     assert "stay valid" not in said
-    assert "group sizes" not in _said(_people({"existing": 3}), {})
-    known = _said(_people({"holdout": 400, "adaptive": 400}), {"p@1": 0.5})
+    assert "group sizes" not in _said(people({"existing": 3}), {})
+    known = _said(people({"holdout": 400, "adaptive": 400}), {"p@1": 0.5})
     assert "group sizes as promised" in known
     assert "stay valid however often you look" in known

@@ -11,6 +11,8 @@ import pytest
 
 from evaluation.evidence import Evidence
 from evaluation.model_value import ModelValue, Wording, model_value
+from reports.effect import AROUND
+from reports.llm import difference_in_words
 from state.duration import DAY, HOUR
 from tests.evaluation.cases import START
 
@@ -206,3 +208,11 @@ def _decision(decision: str, version: str) -> dict[str, Any]:
         "segment": "", "outcome": "decided", "reason": "", "arm": "a", "propensity": 1.0, "arms": ["a"], "propensities": [1.0],
         "decided_at": START, "catalog_version": version,
     }  # fmt: skip
+
+
+def test_the_words_say_that_the_interval_is_not_around_the_measured_difference() -> None:
+    found = model_value(_run(8_000, {"model": 0.5, "template": 0.3}))
+    assert found.lift is not None
+    said = difference_in_words(found.lift)
+    assert said.startswith("Model − template: +")
+    assert said.endswith(f"; not proven. {AROUND}"), "it is not known how many were to keep the template"
