@@ -43,29 +43,29 @@ def show_observed(console: Console, report: RunReport) -> None:
 
 def summary(found: Observed) -> list[tuple[str, str]]:
     """Where, how soon and how much, a sentence each."""
-    worst = found.steps[0]
-    return [("Where", _where(worst)), ("How soon", _how_soon(worst)), ("Worth at most", _worth(found))]
+    first = found.steps[0]
+    return [("Where", _where(first)), ("How soon", _how_soon(first)), ("Worth at most", _worth(found))]
 
 
-def _where(worst: StepLoss) -> str:
-    if not worst.lost:
+def _where(first: StepLoss) -> str:
+    if not first.lost:
         return "nobody is lost at a step so far."
-    judged = worst.began - worst.too_early
+    judged = first.began - first.too_early
     return (
-        f"the worst step is {worst.step}: {worst.lost:,} of {judged:,} who began it ({percent(worst.lost_share)}) neither "
+        f"the most users are lost at {first.step}: {first.lost:,} of {judged:,} who began it ({percent(first.lost_share)}) neither "
         "completed it nor went past it."
     )
 
 
-def _how_soon(worst: StepLoss) -> str:
-    look = worst.known
+def _how_soon(first: StepLoss) -> str:
+    look = first.known
     if look is not None:
-        after = "" if worst.horizon is None else f" ({hours(look.share * worst.horizon / HOUR)} at present)"
+        after = "" if first.horizon is None else f" ({hours(look.share * first.horizon / HOUR)} at present)"
         return (
             f"after {look.share:g} H there{after} {percent(look.precision)} of the {look.called:,} called stuck are; "
-            f"they are {percent(look.found)} of the {worst.stuck:,} stuck."
+            f"they are {percent(look.found)} of the {first.stuck:,} stuck."
         )
-    most = max((each.called for each in worst.looks), default=0)
+    most = max((each.called for each in first.looks), default=0)
     if most < LEAST_STUCK:
         return f"too few were called stuck there to say: {most:,}, it takes {LEAST_STUCK}."
     return f"not within half of H there: at no look are {100 * SURE:.0f} % of those called stuck right."
@@ -95,6 +95,7 @@ def _show_losses(console: Console, found: Observed) -> None:
         for step in found.steps[:MOST]
     )
     console.print(table(["~step", ">began", ">completed", ">after H", ">past", ">lost", ">", ">open"], rows))
+    lines(console, Text("began leaves out who had done the step before it was next; `drop_off_rate_by_step` counts them.", style="dim"))
     if len(found.steps) > MOST:
         lines(console, Text(f"and {count(len(found.steps) - MOST, 'step')} where fewer are lost; --json has all", style="dim"))
 

@@ -112,7 +112,7 @@ def _observed(rows: list[dict[str, Any]], scores: list[dict[str, Any]], until: i
 
 def test_the_summary_names_the_step_the_look_and_the_bound_with_the_people_behind_them() -> None:
     where, soon, worth = (words for _, words in summary(_observed(*crowd())))
-    assert where == "the worst step is connect: 50 of 100 who began it (50.0 %) neither completed it nor went past it."
+    assert where == "the most users are lost at connect: 50 of 100 who began it (50.0 %) neither completed it nor went past it."
     assert soon == "after 0.1 H there (1.0 h at present) 100.0 % of the 50 called stuck are; they are 100.0 % of the 50 stuck."
     more = "at most 100 more would if guidance brought everybody through"
     assert worth == f"0 of 100 have activated; {more}, and at most 0 completions after H would come sooner."
@@ -127,6 +127,7 @@ def test_all_figures_are_whole_where_the_names_of_steps_are_not() -> None:
     console = Console(file=io.StringIO(), width=100)
     show_observed(console, report)
     assert isinstance(console.file, io.StringIO)
+    assert "began leaves out who had done the step before it was next; `drop_off_rate_by_step` counts them." in console.file.getvalue()
     shown = [line.split() for line in console.file.getvalue().splitlines() if line.startswith("  a_step")]
     assert all(line[0].endswith("…") for line in shown[-2:])
     losses, looks = (" ".join(line[1:]) for line in shown[-2:])
@@ -137,7 +138,7 @@ def test_all_figures_are_whole_where_the_names_of_steps_are_not() -> None:
 def test_the_summary_says_where_nothing_is_known_and_who_is_too_new() -> None:
     few = [progress("a", "connect", 1, 0, None), progress("b", "connect", 1, HOUR, None)]
     (_, where), (_, soon), (_, worth) = summary(_observed(few, [said("a", 0.1, 0.9)], until=START + H))
-    assert where.startswith("the worst step is connect: 1 of 1 who began it")
+    assert where.startswith("the most users are lost at connect: 1 of 1 who began it")
     assert soon == "too few were called stuck there to say: 1, it takes 20."
     assert worth.endswith("1 is too new to count.")
     rows, scores = crowd()
