@@ -76,6 +76,11 @@ def canvas(title: str, note: str, *, width: float = 8.4, height: float = 4.7) ->
     return figure
 
 
+def title_of(figure: Figure) -> str:
+    """Return the finding on top of a figure that ``canvas`` made."""
+    return figure.texts[0].get_text()
+
+
 def room(figure: Figure, *, left: float = 0.75, right: float = 0.3, bottom: float = 0.6, top: float = 1.0, apart: float = 0.3) -> None:
     """Leave margins (inches) around the axes; ``apart`` is the gap between panels, as a share of their size."""
     width, height = figure.get_size_inches()
