@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,15 +23,19 @@ _WIDTH = 60
 _PREVIEWED = 20
 
 
-def moment_of(text: str | None) -> int | None:
-    """Read a time, or how long ago it was, to milliseconds."""
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def moment_of(text: str | None, *, end: Callable[[], int] = _now) -> int | None:
+    """Read a time, or a duration before ``end`` (ms), which is asked only for a duration. Returns milliseconds."""
     from state.duration import parse
     from state.times import EARLIEST, LATEST, milliseconds_of
 
     if text is None:
         return None
     try:
-        found = time.time_ns() // 1_000_000 - parse(text)
+        before = parse(text)
     except ValueError:
         try:
             found = milliseconds_of(text)
@@ -39,6 +43,8 @@ def moment_of(text: str | None) -> int | None:
             raise typer.BadParameter(
                 f"{text[:100]!r} is neither a time with a zone, like 2026-03-02T09:00:00Z, nor a duration, like 24h."
             ) from None
+    else:
+        found = end() - before
     if not EARLIEST <= found <= LATEST:
         raise typer.BadParameter(f"{text[:100]!r} is not within the years 1 to 9999; name a nearer time.")
     return found

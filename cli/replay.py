@@ -39,16 +39,29 @@ _AgainstOption = Annotated[
 _UserOption = Annotated[str | None, typer.Option("--user", help="Rebuild this user, and compare.", show_default=False)]
 _FromOption = Annotated[
     str | None,
-    typer.Option("--from", metavar="T", help="Log time, or a duration ago, like 24h. [default: the beginning]", show_default=False),
+    typer.Option(
+        "--from",
+        metavar="T",
+        help="Log time, or a duration back, like 24h: from now, with --input from the file's end. [default: the beginning]",
+        show_default=False,
+    ),
 ]
-_ToOption = Annotated[
-    str | None, typer.Option("--to", metavar="T", help="Log time, or a duration ago, exclusive. [default: the end]", show_default=False)
-]
+_ToOption = Annotated[str | None, typer.Option("--to", metavar="T", help="Like --from, exclusive. [default: the end]", show_default=False)]
 _IntoOption = Annotated[Path | None, typer.Option("--into", metavar="DIR", help="A new directory for the results.", show_default=False)]
+
+
+def _file(path: Path | None) -> Path | None:
+    """Refuse, as wrong usage, an input that is not a file: a replay reads it more than once."""
+    found = readable(path)
+    if found is not None and not found.is_file():
+        raise typer.BadParameter("a replay reads its input more than once; save it to a file, and name that.")
+    return found
+
+
 _InputOption = Annotated[
     Path | None,
     typer.Option(
-        "--input", metavar="FILE", help="The file that a run on files read, as it keeps no log.", callback=readable, show_default=False
+        "--input", metavar="FILE", help="The file that a run on files read, as it keeps no log.", callback=_file, show_default=False
     ),
 ]
 
@@ -86,6 +99,7 @@ def replay(
 
     Nothing here changes anything that apps or analysts read. With --user the arm that was drawn is not compared, as it depends on all
     users, and the exit code is 1 if the user differs. With a range every user starts with empty state, and the audit log records the run.
+    A range without a message is an error.
 
     \b
     Example:  onramp replay --user u-17
@@ -112,10 +126,31 @@ def replay(
     given = Input(input_path, None if archive is None else stored_at(archive, "'--archive'") or Path(archive))
     if user is not None:
         _rebuild(settings, tenant, user, given, as_json=as_json)
-    elif into is not None:
-        _rerun(settings, moment_of(since), moment_of(to), into, given, by, as_json=as_json)
+        return
+    first, end = _range(settings, given, since, to)
+    if into is not None:
+        _rerun(settings, first, end, into, given, by, as_json=as_json)
     elif other is not None:
-        _try(settings, other, tenant, moment_of(since), moment_of(to), given, by, as_json=as_json)
+        _try(settings, other, tenant, first, end, given, by, as_json=as_json)
+
+
+def _range(settings: Settings, given: Input, since: str | None, to: str | None) -> tuple[int | None, int | None]:
+    """Return both ends of the range (ms). Durations count back from now, with a file from its last message: files are often old."""
+    from functools import cache
+
+    from flows.replay import ReplayError, log_span
+
+    if given.file is None:
+        return moment_of(since), moment_of(to)
+
+    @cache
+    def end() -> int:
+        span = log_span(settings, given)
+        if span is None:
+            raise ReplayError("the log is empty.")
+        return span[1]
+
+    return moment_of(since, end=end), moment_of(to, end=end)
 
 
 def _rebuild(settings: Settings, tenant: str, user: str, given: Input, *, as_json: bool) -> None:

@@ -41,6 +41,7 @@ from state.records.dead_letter import DeadLetter, encode_line
 from state.records.facts import Fact, PersonFact, ProgressFact
 from state.records.progress import PublishProgress, encode_progress
 from state.records.recommendation import Erase, Publish
+from state.times import YEAR_2000, rfc3339
 
 LogSource = JsonlSource | KafkaSource | LocalLogSource | ArchiveSource
 _PART: Final = ".jsonl.part"
@@ -98,6 +99,21 @@ def _live_log(settings: Settings, policy: BatchPolicy) -> KafkaSource | LocalLog
         alone = dataclasses.replace(cluster, group=f"{cluster.group}-replay-{uuid.uuid4().hex[:8]}")  # the job's own position stays
         return KafkaSource(alone, policy, now=wall_clock, tail=False, registry=registry_of(settings))
     raise ReplayError("a run on files keeps no log; name the file that it read with --input.")
+
+
+def log_span(settings: Settings, given: Input) -> tuple[int, int] | None:
+    """Return the log times (ms) of the first and the last message of the log; None if it has none. Reads it once, and blocks meanwhile.
+
+    Messages of a file before its first event have no time and do not count. Raises ``ReplayError`` and ``SourceError``.
+    """
+    source = log_source(settings, given, load_plans(settings.catalog), SideChannels())
+    first = last = None
+    for message in _messages(source):
+        if message.log_time > YEAR_2000:
+            first = message.log_time if first is None else min(first, message.log_time)
+            last = message.log_time if last is None else max(last, message.log_time)
+    _raise_error_of(source)
+    return None if first is None or last is None else (first, last)
 
 
 def ids_connected_with(tenant: str, user: str, source: LogSource) -> frozenset[str]:
@@ -170,8 +186,8 @@ def differences(found: Rebuilt, live: dict[str, Any] | None) -> list[Change]:
 def rerun(settings: Settings, keys: Keys, since: int | None, until: int | None, into: Path, given: Input) -> dict[str, int]:
     """Run the messages of a range of log time through the graph, and write what comes out to files in the new directory ``into``.
 
-    Times are in milliseconds, ``until`` exclusive. Every user starts with empty state. Returns file → lines. Raises ``ReplayError`` and
-    ``SourceError``.
+    Times are in milliseconds, ``until`` exclusive. Every user starts with empty state. Returns file → lines. Raises ``SourceError``, and
+    ``ReplayError`` for an ``into`` that has files and for a range without a message.
     """
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise ReplayError(f"{into} exists already; name a new directory with --into.")
@@ -228,12 +244,43 @@ class Taking(NamedTuple):
     letter: Callable[[DeadLetter], object]
 
 
-def run_range(settings: Settings, keys: Keys, plans: Plans, given: Input, taking: Taking, since: int | None, until: int | None) -> None:
+def run_range(
+    settings: Settings,
+    keys: Keys,
+    plans: Plans,
+    given: Input,
+    taking: Taking,
+    since: int | None,
+    until: int | None,
+    *,
+    tenant: str | None = None,
+) -> None:
     """Run the messages of a range of log time (ms, ``until`` exclusive) through the graph with ``plans``.
 
-    Every user starts with empty state. Raises ``ReplayError`` and ``SourceError``.
+    Every user starts with empty state. Raises ``SourceError``, and ``ReplayError`` if the range has no message (of ``tenant``, if given).
     """
-    _run(settings, keys, plans, given, taking, lambda message: since is None or message.log_time >= since, since, until)
+    empty = True
+
+    def wanted(message: Message) -> bool:
+        nonlocal empty
+        inside = since is None or message.log_time >= since
+        if empty and inside:
+            empty = tenant is not None and (peek_person(message.value) or ("",))[0] != tenant
+        return inside
+
+    _run(settings, keys, plans, given, taking, wanted, since, until)
+    if empty:
+        raise ReplayError(_nothing_in_range(settings, given, since, until, tenant))
+
+
+def _nothing_in_range(settings: Settings, given: Input, since: int | None, until: int | None, tenant: str | None) -> str:
+    """The sentence for a range without a message: which range it was, and from when to when the log goes."""
+    span = log_span(settings, given)
+    if span is None:
+        return "the log is empty."
+    asked = "".join(f" {word} {rfc3339(at)}" for word, at in (("from", since), ("to", until)) if at is not None)
+    whose = "" if tenant is None else f" of the tenant {tenant}"
+    return f"the log has no message{whose}{asked}; it goes from {rfc3339(span[0])} to {rfc3339(span[1])}."
 
 
 def _run(

@@ -77,5 +77,5 @@ def _decide(settings: Settings, keys: Keys, plan: Plan, given: Input, tenant: st
     def ignore(_result: Any) -> None:
         """Effects and rejected messages: apps and operators got them when the job ran."""
 
-    run_range(settings, keys, ByTenant(plan), given, Taking(ignore, take_row, ignore), since, until)
+    run_range(settings, keys, ByTenant(plan), given, Taking(ignore, take_row, ignore), since, until, tenant=tenant)
     return [{**msgspec.structs.asdict(row), "text": texts.get(row.decision_id, "")} for row in decided]

@@ -19,7 +19,7 @@ from flows.catalogs import load_catalog
 from flows.onboarding import FlowParts, SideChannels, build
 from flows.places.archive import ArchiveFiles
 from flows.places.event_log import EventLogMessages
-from flows.replay import Input, Rebuilt, ReplayError, differences, ids_connected_with, log_source, rebuild, rerun
+from flows.replay import Input, Rebuilt, ReplayError, differences, ids_connected_with, log_source, log_span, rebuild, rerun
 from flows.settings import load_settings
 from local.data_dir import DataDir, DataDirError
 from sources.archive.archive import Archive
@@ -272,3 +272,29 @@ def test_a_range_that_cannot_be_read_to_its_end_leaves_no_results(tmp_path: Path
         rerun(settings, KEYS, None, None, tmp_path / "again", Input(archive=Path(archive.place)))
     assert isinstance(error.value.__cause__, ArchiveError)
     assert not list((tmp_path / "again").iterdir())
+
+
+def test_a_range_without_a_message_is_an_error_that_says_where_the_log_lies(tmp_path: Path) -> None:
+    log = Log()
+    log.send(0, "ann", "signup")
+    log.send(3 * HOUR, "ben", "signup")
+    settings, given = load_settings(data_dir=tmp_path / "d"), Input(written(log, tmp_path / "events.jsonl"))
+    says = "from 2026-01-05T01:00:00.000Z to 2026-01-05T02:00:00.000Z.*from 2026-01-05T00:00:00.000Z to 2026-01-05T03:00:00.000Z"
+    with pytest.raises(ReplayError, match=says):
+        rerun(settings, KEYS, MONDAY + HOUR, MONDAY + 2 * HOUR, tmp_path / "out", given)
+    for since, until in ((MONDAY + 4 * HOUR, None), (None, MONDAY)):
+        with pytest.raises(ReplayError, match="no message"):
+            rerun(settings, KEYS, since, until, tmp_path / "out", given)
+    assert rerun(settings, KEYS, MONDAY + 3 * HOUR, None, tmp_path / "out", given)["events"] == 1
+    (tmp_path / "empty.jsonl").write_text("\n")
+    with pytest.raises(ReplayError, match="the log is empty"):
+        rerun(settings, KEYS, None, None, tmp_path / "nothing", Input(tmp_path / "empty.jsonl"))
+
+
+def test_a_log_goes_from_its_first_event_to_its_last(tmp_path: Path) -> None:
+    log = Log()
+    log.raw(b"no event")
+    log.send(HOUR, "ann", "signup")
+    log.send(2 * HOUR, "ann", "page_view")
+    given = Input(written(log, tmp_path / "events.jsonl"))
+    assert log_span(load_settings(data_dir=tmp_path / "d"), given) == (MONDAY + HOUR, MONDAY + 2 * HOUR)

@@ -12,7 +12,7 @@ import typer
 from cli.replay import replay
 from evaluation.what_if import compare, decisions_frame
 from flows.catalogs import load_catalog
-from flows.replay import Input
+from flows.replay import Input, ReplayError
 from flows.settings import load_settings
 from flows.what_if import decide_twice
 from local.audit_log import AuditLog
@@ -102,7 +102,8 @@ def test_what_no_user_reads_may_differ(tmp_path: Path, source: Path) -> None:
 def test_only_the_range_and_the_tenant_count(tmp_path: Path, source: Path) -> None:
     before, _ = decide(tmp_path, source, str(SAAS), since=MONDAY + 3 * HOUR, until=MONDAY + 6 * HOUR)
     assert {row["user_id"] for row in before} == {"user-3", "user-4", "user-5"}
-    assert decide(tmp_path, source, str(SAAS), tenant="other") == ([], [])
+    with pytest.raises(ReplayError, match="no message of the tenant other"):
+        decide(tmp_path, source, str(SAAS), tenant="other")
 
 
 def test_each_tenant_is_decided_with_its_own_catalog_and_tried_with_any(tmp_path: Path, source: Path) -> None:
