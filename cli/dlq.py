@@ -372,12 +372,12 @@ def _planned_as_json(each: Planned) -> dict[str, Any]:
 
 def _settings(data_dir: Path | None) -> Settings:
     from cli.demo_dir import for_reading
-    from cli.live_job import settings_of_job
+    from cli.live_job import settings_of_job, with_catalog_of_job
     from cli.options import load
 
     settings = load(data_dir=data_dir)
     found = settings_of_job(settings)
-    return for_reading(found) if found is settings else found
+    return with_catalog_of_job(for_reading(found) if found is settings else found)
 
 
 def _read(settings: Settings, reason: str | None, since: str | None) -> Iterator[DeadLetter]:

@@ -23,7 +23,7 @@ def doctor(as_json: JsonOption = False, catalog: CatalogsOption = None, data_dir
     from rich.text import Text
 
     from cli.failures import say
-    from cli.live_job import settings_of_job
+    from cli.live_job import settings_of_job, with_catalog_of_job
     from cli.options import load
     from flows.doctor.checks import checks_of
     from flows.doctor.finding import run_checks
@@ -31,7 +31,10 @@ def doctor(as_json: JsonOption = False, catalog: CatalogsOption = None, data_dir
     from reports.safe_text import plain
     from state.quantity import count
 
-    settings = settings_of_job(load(data_dir=data_dir, catalog=catalog))
+    loaded = load(data_dir=data_dir, catalog=catalog)
+    settings = settings_of_job(loaded)
+    if not loaded.live:  # a live job needs ONRAMP_CATALOG at every start, so that its settings must have it
+        settings = with_catalog_of_job(settings)
     found = run_checks(checks_of(settings))
     failed = sum(each.status == "fail" for each in found)
     if as_json:

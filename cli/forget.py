@@ -141,10 +141,10 @@ def export(
 
 def _settings(data_dir: Path | None) -> Settings:
     from cli.demo_dir import refuse_demo
-    from cli.live_job import settings_of_job
+    from cli.live_job import settings_of_job, with_catalog_of_job
     from cli.options import load
 
-    settings = settings_of_job(load(data_dir=data_dir))
+    settings = with_catalog_of_job(settings_of_job(load(data_dir=data_dir)))
     refuse_demo(settings)
     return settings
 

@@ -74,14 +74,14 @@ def status(tenant: _TenantOption = "default", as_json: JsonOption = False, data_
 
     from rich.text import Text
 
-    from cli.live_job import settings_of_job
+    from cli.live_job import settings_of_job, with_catalog_of_job
     from cli.options import load
     from cli.stores import open_facts
     from flows.send_switch import require_catalog, written_for_files
     from reports import switches
     from reports.render import lines, out, print_json
 
-    settings = settings_of_job(load(data_dir=data_dir))
+    settings = with_catalog_of_job(settings_of_job(load(data_dir=data_dir)))
     require_catalog(settings, tenant)
     found: dict[str, Any] = switches.NOTHING
     if settings.clickhouse_url is not None or (settings.data_dir / "state").exists():
@@ -117,14 +117,14 @@ def _switch(action: str, share: float | None, tenant: str, by: str | None, becau
 
     from cli.audited import audit_log, login_name
     from cli.demo_dir import refuse_demo
-    from cli.live_job import settings_of_job
+    from cli.live_job import settings_of_job, with_catalog_of_job
     from cli.options import load
     from flows.send_switch import send_switch
     from reports.render import lines, out, print_json
     from reports.safe_text import plain
     from state.times import rfc3339
 
-    settings = settings_of_job(load(data_dir=data_dir))
+    settings = with_catalog_of_job(settings_of_job(load(data_dir=data_dir)))
     refuse_demo(settings)
     who = login_name(by)
     with audit_log(settings).of(f"guidance.{action}", who, tenant=tenant, because=because, share=share) as entry:

@@ -1,4 +1,4 @@
-"""Finds the job of ``onramp up`` for a command that is run without the settings of a job."""
+"""Finds the job of ``onramp up``, and the catalog of a job, for a command that is run without the settings of that job."""
 
 from __future__ import annotations
 
@@ -35,4 +35,20 @@ def settings_of_job(settings: Settings) -> Settings:
         return settings.model_copy(update={"event_log": own.event_log})
     if (live := live_dir(settings)) is not None:
         return settings.model_copy(update={"event_log": live.event_log, "data_dir": live.path})
+    return settings
+
+
+def with_catalog_of_job(settings: Settings) -> Settings:
+    """Return the settings with the catalog that the last job of their data directory read, if none was named and it is still there."""
+    from contextlib import suppress
+    from pathlib import Path
+
+    from flows.catalogs import built_in
+    from local.data_dir import DataDir, DataDirError
+
+    if settings.origin("catalog") == "default":
+        with suppress(DataDirError):  # a directory whose notes are damaged says none; a pause of guidance must not fail by that
+            name = DataDir(settings.data_dir).catalog_name
+            if name is not None and (name in built_in() or Path(name).exists()):
+                return settings.model_copy(update={"catalog": name})
     return settings

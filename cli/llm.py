@@ -51,6 +51,7 @@ def attempt(
               onramp llm try --user u000042 --prompt nudge-2 --json
     """
     from cli.demo_dir import demo_catalog, for_reading
+    from cli.live_job import with_catalog_of_job
     from cli.local_model import chosen_model
     from cli.options import load
     from cli.past_request import UnknownUserError, find_request
@@ -62,6 +63,7 @@ def attempt(
         raise ModelTryError("no model is set: name a server with --llm URL or ONRAMP_LLM_URL, or use --llm local.")
     if catalog is None and (of_demo := demo_catalog(settings.data_dir)) is not None:
         settings = settings.model_copy(update={"catalog": of_demo})
+    settings = with_catalog_of_job(settings)
     plan = _plan(settings, tenant, prompt)
     with open_facts(settings) as facts:
         try:

@@ -31,7 +31,7 @@ _AgainstOption = Annotated[
     typer.Option(
         "--against",
         metavar="FILE|DIR",
-        help="The catalog to compare with. [default: ONRAMP_CATALOG]",
+        help="The catalog to compare with. [default: ONRAMP_CATALOG, or that of the job in the data directory]",
         callback=require_catalogs,
         show_default=False,
     ),
@@ -107,7 +107,7 @@ def replay(
               onramp replay --catalog next.yaml --from 2026-03-02T00:00:00Z --to 2026-03-09T00:00:00Z
     """
     from cli.demo_dir import for_reading
-    from cli.live_job import settings_of_job
+    from cli.live_job import settings_of_job, with_catalog_of_job
     from cli.options import load
     from flows.replay import Input
 
@@ -122,7 +122,7 @@ def replay(
         raise typer.BadParameter("a run on files has no archive; leave one of them out.", param_hint="'--archive'")
     loaded = load(data_dir=data_dir, catalog=catalog if other is None else against)
     settings = settings_of_job(loaded)
-    settings = for_reading(settings) if settings is loaded else settings
+    settings = with_catalog_of_job(for_reading(settings) if settings is loaded else settings)
     given = Input(input_path, None if archive is None else stored_at(archive, "'--archive'") or Path(archive))
     if user is not None:
         _rebuild(settings, tenant, user, given, as_json=as_json)

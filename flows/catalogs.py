@@ -120,6 +120,11 @@ def is_directory(name: str) -> bool:
     return name not in built_in() and Path(name).is_dir()
 
 
+def lasting_name(name: str) -> str:
+    """The catalog ``name`` as it is found from any working directory."""
+    return name if name in built_in() else str(Path(name).absolute())
+
+
 def prompt_directories(name: str) -> list[Path]:
     """Where the prompts of the catalog or of the directory ``name`` are looked for, in order: beside the files, then built in."""
     return [(Path(name) if is_directory(name) else Path(name).parent) / "prompts", BUILT_IN / "prompts"]

@@ -15,7 +15,7 @@ from typing import Final
 
 from bytewax.dataflow import Dataflow
 
-from flows.catalogs import CatalogFileError, load_plans, require_named_catalog
+from flows.catalogs import CatalogFileError, lasting_name, load_plans, require_named_catalog
 from flows.engines import Engines, open_engines
 from flows.inputs import input_name, live_source
 from flows.logs import set_up_logging
@@ -75,7 +75,7 @@ def flow() -> Dataflow:
         side = SideChannels()
         source = live_source(settings, plans, side, stop)
         source.list_parts()  # a directory is bound to the catalogs only where the topic can be read
-        engines.data_dir.bind_catalogs(ids)
+        engines.data_dir.bind_catalogs(ids, name=lasting_name(settings.catalog))
         engines.data_dir.bind_input(input_name(settings, None))
         tracer = stack.enter_context(tracing(settings))
         parts = make_parts(settings, engines, source, plans, side, workers=workers, stop=stop, model=model, tracer=tracer)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bytewax.run import cli_main
 
-from flows.catalogs import load_plans
+from flows.catalogs import lasting_name, load_plans
 from flows.engines import Engines, open_engines
 from flows.inputs import ClosedLoop, LiveSource, file_source, input_name, live_source, population_source
 from flows.metrics.serving import serving_metrics
@@ -110,7 +110,7 @@ def run(
         engines.clickhouse.start(stop.set)
         if isinstance(source, LiveSource):
             source.list_parts()  # raises our error for an unreachable broker; inside the engine it would end in a panic
-        engines.data_dir.bind_catalogs(ids)
+        engines.data_dir.bind_catalogs(ids, name=None if loop is not None else lasting_name(settings.catalog))
         if loop is None:
             engines.data_dir.bind_input(input_name(settings, input_path))
         serving.enter_context(engines.old_snapshots)

@@ -33,7 +33,7 @@ def decide_twice(
     directory belongs to another catalog than that of the settings, ``ReplayError``, ``SourceError`` and the errors of the catalogs.
     """
     catalogs = load_catalogs(settings.catalog)
-    DataDir(settings.data_dir).check_catalogs(catalogs.map(lambda catalog: catalog.id))
+    DataDir(settings.data_dir).check_catalogs(catalogs.map(lambda catalog: catalog.id), option="--against")
     tried = catalog_of(other, tenant) if is_directory(other) else load_catalog(other)
     plans = [Plan(named(catalogs, settings.catalog, tenant)), Plan(tried)]
 

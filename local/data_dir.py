@@ -164,11 +164,11 @@ class DataDir:
         pid, _, owner = self._lock.note().partition(" ")
         return f"The data directory {self.path} is in use by process {pid or '(just starting)'}{f' ({owner})' if owner else ''}"
 
-    def bind_catalogs(self, ids: ByTenant[str]) -> None:
+    def bind_catalogs(self, ids: ByTenant[str], *, name: str | None = None) -> None:
         """Bind the directory to a catalog, or to one for each tenant, permanently: tenants can be added, none can be left out.
 
-        ``ids``: the id of the catalog of each tenant. Call it while holding the lock, when the input can be read. Raises ``DataDirError``
-        like ``check_catalogs``.
+        ``ids``: the id of the catalog of each tenant. ``name``: what they were read from, for ``catalog_name``. Call it while holding the
+        lock, when the input can be read. Raises ``DataDirError`` like ``check_catalogs``.
         """
         self.check_catalogs(ids)
         run = self.read_run()
@@ -178,12 +178,21 @@ class DataDir:
                 run["catalog"] = catalog_id
         if known := run.get("catalogs", {}) | named:
             run["catalogs"] = known
+        if name is not None:
+            run["catalogFrom"] = name
         self.write_run(run)
 
-    def check_catalogs(self, ids: ByTenant[str]) -> None:
+    @property
+    def catalog_name(self) -> str | None:
+        """What the catalogs of the last job were read from; None if that is not known. Raises ``DataDirError`` like ``read_run``."""
+        name = self.read_run().get("catalogFrom")
+        return name if isinstance(name, str) else None
+
+    def check_catalogs(self, ids: ByTenant[str], *, option: str = "--catalog") -> None:
         """Raise ``DataDirError`` if the directory is bound to another catalog for any tenant: the state of its users would not fit.
 
         Tenants that nobody named may have users in a directory that was bound to a catalog for all others, so there must stay one.
+        ``option`` is the one of the command that names the catalog of the job.
         """
         run = self.read_run()
         others = next((catalog_id for tenant, catalog_id in ids.items() if tenant is None), None)
@@ -196,7 +205,7 @@ class DataDir:
         if bound != others:
             raise DataDirError(
                 f"The data directory {self.path} belongs to the catalog {bound}, this run uses {others}: name the right one with "
-                "--catalog, or choose another directory with --data-dir."
+                f"{option}, or choose another directory with --data-dir."
             )
         for tenant, known in run.get("catalogs", {}).items():
             if (now := ids.find(tenant)) != known:
