@@ -28,7 +28,10 @@ _Read = tuple[int, Mapping[str, Any] | None, str, str]
 
 
 def csv_rows(lines: ByteLines, options: FileOptions, wanted: Sequence[str], *, default_separator: str) -> Iterator[_Read]:
-    """Yield every row but empty ones. Raises ``InputError`` if the header lacks one of ``wanted``, or has it twice."""
+    """Yield every row but empty ones. Raises ``InputError`` if the header lacks one of ``wanted``, or has it twice.
+
+    ``wanted``: columns, dotted for what is inside of the JSON text of one.
+    """
     for _ in range(options.skip):
         next(lines, None)
     separator = options.separator
@@ -99,18 +102,24 @@ def _header(text: str, separator: str | None, wanted: Sequence[str], default: st
             continue
     if not read:
         raise InputError("The header cannot be read: a quote is opened and never closed.")
-    best = max(read, key=lambda each: len(set(wanted) & set(read[each])))
+    best = max(read, key=lambda each: sum(_in_header(column, read[each]) in read[each] for column in wanted))
     return best, read[best]
+
+
+def _in_header(column: str, names: Sequence[str]) -> str:
+    """The name that must be in the header for ``column``: its own, or the beginning of a dotted one, whose cells hold JSON."""
+    return column if column in names else column.partition(".")[0]
 
 
 def _check_names(names: Sequence[str], wanted: Sequence[str]) -> None:
     counted = Counter(names)
     for column in wanted:
-        if counted[column] > 1:
+        name = _in_header(column, names)
+        if counted[name] > 1:
             raise InputError(
-                f"The header has the column {column} {counted[column]} times; name all columns with file.header, and set file.skip to 1."
+                f"The header has the column {name} {counted[name]} times; name all columns with file.header, and set file.skip to 1."
             )
-        if column not in counted:
+        if name not in counted:
             listed = ", ".join(name[:_LONGEST_SHOWN] for name in names[:_SHOWN]) + ("…" if len(names) > _SHOWN else "")
             raise InputError(f"The header has no column {column}; there are {listed}. Correct the mapping, or its file.separator.")
 

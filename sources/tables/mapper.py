@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from sources.tables.mapping import EventRule, Payload, Take
 from sources.tables.mapping import Mapping as TableMapping
 from sources.tables.moments import MomentReader
-from sources.tables.values import as_id, as_text, digestible, encode, parse_json, plain, shown, typed
+from sources.tables.values import as_id, as_object, as_text, digestible, encode, plain, shown, typed
 from state.catalog.model import Condition
 from state.catalog.plan import compile_test, find
 from state.events import Event, decode
@@ -19,7 +19,6 @@ from state.vocabulary import EVENT_TYPES
 
 Row = Mapping[str, Any]
 """Column → value."""
-_MISSING: Final = object()
 _DIGEST_BYTES: Final = 16
 
 
@@ -46,6 +45,47 @@ class _RowError(Exception):
         super().__init__(detail)
 
 
+class Cells:
+    """The cells of ``row``, by column: one of that very name, or a dotted path into nested ones. Text on such a path is read as JSON."""
+
+    __slots__ = ("_objects", "row")
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self._objects: dict[str, dict[str, Any] | _RowError | None] = {}
+
+    def __call__(self, column: str) -> Any:
+        """Return the value; None where there is none. Raises ``_RowError`` for text that is not the JSON of an object."""
+        if column in self.row:
+            return self.row[column]
+        first, *inside = column.split(".")
+        if not inside or first not in self.row:
+            return None
+        value = self.row[first]
+        if isinstance(value, str | bytes):
+            value = self.object(first)
+        return find(value, tuple(inside)) if isinstance(value, dict) else None
+
+    def has(self, column: str) -> bool:
+        """Whether the row has the column; whether there is a value in it, for a dotted path."""
+        try:
+            return column in self.row or self(column) is not None
+        except _RowError:
+            return False
+
+    def object(self, column: str) -> dict[str, Any] | None:
+        """Return the object in ``column``, or that of its JSON text, which is read once. Raises ``_RowError`` for anything else."""
+        if column not in self._objects:
+            try:
+                self._objects[column] = _read(column, as_object, self(column))
+            except _RowError as error:
+                self._objects[column] = error
+        found = self._objects[column]
+        if isinstance(found, _RowError):
+            raise found
+        return found
+
+
 class Mapper:
     """Maps rows as ``mapping`` says. ``now`` (ms) bounds times in the future. ``unseen``: columns that no row had so far."""
 
@@ -58,32 +98,33 @@ class Mapper:
 
     def __call__(self, row: Row) -> Mapped | Rejected | None:
         """Return the event of a row; None for a row that the mapping leaves out."""
+        cells = Cells(row)
         if self.unseen:
-            self.unseen -= {column for column in self.unseen if cell(row, column, _MISSING) is not _MISSING}
+            self.unseen -= {column for column in self.unseen if cells.has(column)}
         try:
-            return self._map(row)
+            return self._map(cells)
         except _RowError as error:
             return error.rejected
 
-    def _map(self, row: Row) -> Mapped | Rejected | None:
-        if not all(test(_read(column, reading, cell(row, column))) for column, reading, test in self._tests):
+    def _map(self, cells: Cells) -> Mapped | Rejected | None:
+        if not all(test(_read(column, reading, cells(column))) for column, reading, test in self._tests):
             return None
-        meant = self._meaning(row)
+        meant = self._meaning(cells)
         if meant is None:
             return None
         kind, name, own_payload = meant
         mapping = self._mapping
-        moment = _read(mapping.timestamp.column, self._read_moment, cell(row, mapping.timestamp.column))
+        moment = _read(mapping.timestamp.column, self._read_moment, cells(mapping.timestamp.column))
         if moment is None:
             return Rejected("missing_timestamp", f"the column {mapping.timestamp.column} is empty")
         try:
             timestamp = rfc3339(moment)
         except OverflowError:
             return Rejected("timestamp_out_of_range", f"the column {mapping.timestamp.column} is a time beyond all calendars")
-        fields: dict[str, Any] = {"eventId": self._event_id(row, kind, name, moment)}
+        fields: dict[str, Any] = {"eventId": self._event_id(cells, kind, name, moment)}
         for field in ("tenantId", "userId", "anonymousId", "sessionId"):
             take: Take | None = getattr(mapping, field)
-            if take is not None and (found := _taken(row, take, as_id)) is not None:
+            if take is not None and (found := _taken(cells, take, as_id)) is not None:
                 fields[field] = found
         if "userId" not in fields and "anonymousId" not in fields:
             takes = (mapping.userId, mapping.anonymousId)
@@ -91,20 +132,20 @@ class Mapper:
         fields |= (
             {"eventType": kind, "name": name, "timestamp": timestamp} if name is not None else {"eventType": kind, "timestamp": timestamp}
         )
-        fields["payload"] = self._payload(row, own_payload)
+        fields["payload"] = self._payload(cells, own_payload)
         line = encode(fields)
         event = decode(Message(line, None, "", 0, 0, self._now, self._now, 0))
         if not isinstance(event, Event):
             return Rejected(event.reason, event.detail)
         return Mapped(event.timestamp, line, f"{kind} {name}" if name else kind, (event.tenant, event.user, event.id))
 
-    def _meaning(self, row: Row) -> tuple[str, str | None, Payload] | None:
+    def _meaning(self, cells: Cells) -> tuple[str, str | None, Payload] | None:
         """Type, name and payload of the row's event; None to leave the row out."""
         rule: EventRule = self._mapping.event
-        name = _read(rule.name_column, as_text, cell(row, rule.name_column)) if rule.name_column is not None else rule.name
+        name = _read(rule.name_column, as_text, cells(rule.name_column)) if rule.name_column is not None else rule.name
         if rule.column is None:
             return str(rule.type), name, {}
-        value = _read(rule.column, as_text, cell(row, rule.column))
+        value = _read(rule.column, as_text, cells(rule.column))
         if rule.values is None and value in EVENT_TYPES:
             return str(value), name if value == "track" else None, {}
         meaning = rule.otherwise if rule.values is None or value is None else rule.values.get(value, rule.otherwise)
@@ -116,13 +157,13 @@ class Mapper:
             raise _RowError("unknown_value", detail, rule.column)
         return meaning.type, (meaning.name or name or value) if meaning.type == "track" else None, meaning.payload
 
-    def _event_id(self, row: Row, kind: str, name: str | None, moment: int) -> str | None:
+    def _event_id(self, cells: Cells, kind: str, name: str | None, moment: int) -> str | None:
         """One column as it is; several, or the whole row, as a digest. A table may be imported for two kinds of events: both count."""
         takes = self._mapping.eventId
         if takes is None:
-            content: list[Any] = [kind, name, moment, digestible(dict(row))]
+            content: list[Any] = [kind, name, moment, digestible(dict(cells.row))]
         else:
-            content = [_taken(row, take, as_id) for take in takes]
+            content = [_taken(cells, take, as_id) for take in takes]
             if any(each is None for each in content):
                 empty = ", ".join(str(take.column) for take, each in zip(takes, content, strict=True) if each is None)
                 raise _RowError("missing_event_id", f"the column {empty} is empty")
@@ -130,28 +171,17 @@ class Mapper:
                 return str(content[0])
         return f"row-{blake2b(encode(content, sort=True), digest_size=_DIGEST_BYTES).hexdigest()}"
 
-    def _payload(self, row: Row, own: Payload) -> dict[str, Any]:
+    def _payload(self, cells: Cells, own: Payload) -> dict[str, Any]:
         found: dict[str, Any] = {}
         column = self._mapping.payload_from
         if column is not None:
-            whole = _read(column, _object, cell(row, column))
-            found = whole if whole is not None else {}
+            whole = cells.object(column)
+            found = _read(column, plain, whole) if whole is not None else {}
         for fields in (self._mapping.payload, own):
             for field, take in fields.items():
-                if (value := _payload_value(row, take)) is not None:
+                if (value := _payload_value(cells, take)) is not None:
                     _put(found, field, value)
         return found
-
-
-def cell(row: Row, column: str, default: Any = None) -> Any:
-    """Return the value of a column: one of that very name, or else a dotted path into nested ones."""
-    if column in row:
-        return row[column]
-    first, _, rest = column.partition(".")
-    if rest and first in row:
-        inside = find(dict(row), tuple(column.split(".")))
-        return default if inside is None else inside
-    return default
 
 
 def _read(column: str | None, reader: Callable[[Any], Any], value: Any) -> Any:
@@ -161,30 +191,16 @@ def _read(column: str | None, reader: Callable[[Any], Any], value: Any) -> Any:
         raise _RowError("bad_value", f"the column {column} {error}" if column else f"the row {error}", column or "") from None
 
 
-def _taken(row: Row, take: Take, reader: Callable[[Any], Any]) -> Any:
+def _taken(cells: Cells, take: Take, reader: Callable[[Any], Any]) -> Any:
     if take.column is None:
         return as_text(take.value)
-    return _read(take.column, reader, cell(row, take.column))
+    return _read(take.column, reader, cells(take.column))
 
 
-def _payload_value(row: Row, take: Take) -> Any:
+def _payload_value(cells: Cells, take: Take) -> Any:
     if take.column is None:
         return take.value
-    return _read(take.column, lambda given: typed(given, take.type), cell(row, take.column))
-
-
-def _object(value: object) -> dict[str, Any] | None:
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    if isinstance(value, str | bytes):
-        value = parse_json(value)
-    if value is None:
-        return None
-    if not isinstance(value, dict):
-        raise ValueError(f"is {shown(value)}, not an object")  # noqa: TRY004 - the value of a cell, not an argument
-    found = plain(value)
-    assert isinstance(found, dict)
-    return found
+    return _read(take.column, lambda given: typed(given, take.type), cells(take.column))
 
 
 def _put(payload: dict[str, Any], field: str, value: Any) -> None:

@@ -149,6 +149,15 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError(f"is not JSON ({error})") from None
 
 
+def as_object(value: object) -> dict[str, Any] | None:
+    """Return the object, or that of JSON text; None for nothing, blanks and ``null``."""
+    if isinstance(value, str | bytes):
+        value = _parsed(value) if value.strip() else None
+    if value is not None and not isinstance(value, dict):
+        raise ValueError(f"is {shown(value)}, not an object")
+    return value
+
+
 def _parsed(text: str | bytes) -> Any:
     try:
         return parse_json(text)

@@ -122,3 +122,21 @@ def test_wrong_usage_changes_nothing(more: list[str], here: Path, inside: Inside
     assert (result.code, result.out, len(result.err.splitlines())) == (2, "", 1)
     assert (here / "t.csv").read_text() == CSV
     assert {path.name for path in here.iterdir()} == {"t.csv", "m.yaml"}
+
+
+def test_a_posthog_export_with_its_properties_as_json_text(here: Path, inside: Inside) -> None:
+    """Each line: what PostHog's events look like in CSV."""
+    (here / "t.csv").write_text(
+        "uuid,event,properties,timestamp,distinct_id\n"
+        '1,$pageview,"{""$pathname"":""/welcome""}",2026-03-02 09:00:05.123000+00:00,ana\n'
+        '2,signed up,"{""plan"":""free""}",2026-03-02 09:00:10.123000+00:00,ana\n'
+        "3,$pageview,{broken,2026-03-02 09:00:11.123000+00:00,ana\n"
+    )
+    (here / "m.yaml").write_text(
+        "eventId: uuid\nuserId: distinct_id\ntimestamp: timestamp\nevent:\n  column: event\n  values:\n"
+        "    $pageview: {type: page_view, payload: {path: properties.$pathname}}\n"
+        "    signed up: {type: signup, payload: {traits.tier: properties.plan}}\n"
+    )
+    found = inside(*LOOK, "--json", cwd=here).json
+    assert [each["payload"] for each in found["preview"]] == [{"path": "/welcome"}, {"traits": {"tier": "free"}}]
+    assert found["rejected"] == {"bad_value": 1}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sources.tables.mapper import Mapped, Mapper, Rejected, cell
+from sources.tables.mapper import Cells, Mapped, Mapper, Rejected
 from sources.tables.mapping import MappingError, parse_mapping
 from state.events import Event, decode
 from state.messages import Message
@@ -138,6 +138,74 @@ def test_an_object_becomes_the_payload_and_single_fields_lie_over_it() -> None:
     assert event(text, p='{"a": 1, "b": 2}', n={"deep": {"x": 3}})["payload"] == {"a": 1, "b": 3, "k": 7}
     assert event(text, p={"a": 1}, n=None)["payload"] == {"a": 1, "k": 7}
     assert rejected(text, p="[1]", n=None).column == "p"
+
+
+NESTED = """
+userId: u
+timestamp: t
+event: {column: e, otherwise: track, values: {view: {type: page_view, payload: {path: properties.$pathname}}, none: skip}}
+payload: {traits.tier: properties.plan, total: {column: properties.order.total, type: number}}
+"""
+
+
+def test_a_dotted_name_leads_into_json_text_too() -> None:
+    text = '{"$pathname": "/welcome", "plan": "free", "order": {"total": "12.5"}}'
+    found = event(NESTED, e="view", properties=text)
+    assert found["payload"] == {"path": "/welcome", "traits": {"tier": "free"}, "total": 12.5}
+    assert event(NESTED, e="view", properties=json.loads(text))["payload"] == found["payload"]
+    for nothing in ("", "  ", None, "null", "{}"):
+        assert event(NESTED, e="x", properties=nothing)["payload"] == {}
+    whole = event(f"{NESTED}payload_from: properties\n", e="x", properties=text)["payload"]
+    assert whole == {"$pathname": "/welcome", "plan": "free", "order": {"total": "12.5"}, "traits": {"tier": "free"}, "total": 12.5}
+    assert event(NESTED, e="x", properties=text.encode())["payload"]["total"] == 12.5
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("what", "is 'what', which is not JSON"),
+        ('{"plan": ', "which is not JSON"),
+        ("[1]", "is [1], not an object"),
+        ("12", "is 12, not an object"),
+        ("[" * 500_000, "which is not JSON"),
+        ('{"plan":' * 100_000, "which is not JSON"),
+        ("{" + '"a":{' * 100_000 + "}" * 100_001, "which is not JSON"),
+        ('{"plan": ' + "9" * 500_000 + "}", "which is not JSON"),
+        ("\udcff", "which is not JSON"),
+        (b"\xff", "which is not JSON"),
+    ],
+)
+def test_a_cell_that_a_dotted_name_leads_into_in_vain_rejects_the_row(text: Any, said: str) -> None:
+    for more in ("", "payload_from: properties\n"):
+        found = rejected(NESTED + more, e="view", properties=text)
+        assert (found.reason, found.column) == ("bad_value", "properties")
+        assert found.detail.startswith("the column properties is ")
+        assert said in found.detail
+        assert len(found.detail) < 200
+        assert mapper(NESTED + more)({"u": "ana", "t": AT, "e": "none", "properties": text}) is None, "what is not read does no harm"
+
+
+def test_json_text_is_read_once_for_each_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Any] = []
+
+    def counted(text: str) -> Any:
+        read.append(text)
+        if text == "broken":
+            raise ValueError
+        return json.loads(text)
+
+    monkeypatch.setattr("sources.tables.values.parse_json", counted)
+    found = mapper(f"{NESTED}payload_from: properties\n")
+    texts = ["broken", '{"$pathname": "/"}', '{"$pathname": "/", "plan": "free"}']
+    for text in texts:
+        assert isinstance(found({"u": "ana", "t": AT, "e": "view", "properties": text}), Rejected if text == "broken" else Mapped)
+    assert read == texts
+
+
+def test_the_id_of_a_row_does_not_depend_on_how_its_text_is_read() -> None:
+    row = {"e": "x", "properties": '{"a": 1}'}
+    plain = NESTED.replace("properties.", "other.")
+    assert event(NESTED, **row)["eventId"] == event(plain, **row)["eventId"]
 
 
 @pytest.mark.parametrize(
@@ -270,7 +338,7 @@ def test_columns_that_no_row_has_are_known() -> None:
     found = mapper(f"{SMALL}payload: {{a: a, n: n.x, z: zz}}")
     found({"u": "ana", "t": AT, "a": None, "n": {"x": 1}})
     assert found.unseen == {"zz"}
-    assert cell({"a.b": 1, "a": {"b": 2}}, "a.b") == 1
+    assert Cells({"a.b": 1, "a": {"b": 2}})("a.b") == 1
 
 
 JSONS = st.recursive(

@@ -100,6 +100,16 @@ def test_quotes_that_are_not_closed_cost_their_own_lines_only(tmp_path: Path) ->
     assert [line for line, _ in bad(rows)] == [2, 4]
 
 
+def test_a_dotted_name_may_lead_into_a_column_of_the_header(tmp_path: Path) -> None:
+    content = b'id;properties\n1;"{""a.b"": 2}"\n'
+    assert good(read(tmp_path / "t.csv", content, ("properties.plan", "id"))) == [{"id": "1", "properties": '{"a.b": 2}'}]
+    assert good(read(tmp_path / "t.csv", b"a;properties.plan\n1;free\n", ("properties.plan",)))[0]["properties.plan"] == "free"
+    with pytest.raises(InputError, match="the column properties 2 times"):
+        read(tmp_path / "t.csv", b"properties,properties\n1,2\n", ("properties.plan",))
+    with pytest.raises(InputError, match=r"no column props\.plan"):
+        read(tmp_path / "t.csv", content, ("props.plan",))
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
