@@ -18,6 +18,9 @@ _PACKED: Final = (
     (b"\x04\x22\x4d\x18", "lz4 data", "lz4 -dc"),
     (b"PK\x03\x04", "a zip archive", "unzip -p"),
 )
+_OLD_SPREADSHEET: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_SPREADSHEET_PARTS: Final = (b"xl/", b"application/vnd.oasis.opendocument.spreadsheet")
+_SPREADSHEETS: Final = (".xlsx", ".xlsm", ".xlsb", ".ods")
 _OTHER: Final = (
     (b"Obj\x01", "an Avro file"),
     (b"ORC", "an ORC file"),
@@ -61,7 +64,14 @@ def advice(name: str, head: bytes) -> str:
 
 
 def packed_advice(name: str, head: bytes, *, into: str) -> str:
-    """Return a sentence on how to unpack the file ``name`` for the command ``into``; empty if ``head`` is not that of an archive."""
+    """Return a sentence on how to unpack the file ``name`` for the command ``into``; empty if ``head`` is not that of an archive.
+
+    A spreadsheet is an archive too, which is of no use unpacked.
+    """
+    if _is_spreadsheet(name, head):
+        return (
+            "The input is a spreadsheet. Save its table as CSV (UTF-8), and make events of its rows: onramp import FILE.csv --mapping YAML"
+        )
     file = "" if name == "-" else f" {shlex.quote(name)}"
     for magic, what, command in _PACKED:
         if head.startswith(magic):
@@ -69,6 +79,11 @@ def packed_advice(name: str, head: bytes, *, into: str) -> str:
     if head[257:262] == b"ustar":
         return f"The input is a tar archive. Unpack it: tar -xOf{file or ' -'} {into}"
     return ""
+
+
+def _is_spreadsheet(name: str, head: bytes) -> bool:
+    packed = head.startswith(b"PK\x03\x04") and (name.lower().endswith(_SPREADSHEETS) or any(part in head for part in _SPREADSHEET_PARTS))
+    return packed or head.startswith(_OLD_SPREADSHEET)
 
 
 def _unmarked(head: bytes) -> tuple[tuple[bytes, str], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -13,6 +14,8 @@ from sources.tables.text_lines import ByteLines
 from state.quantity import count
 
 _SEPARATORS: Final = ",;\t|"
+_SEPARATOR_LINE: Final = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+"""The line by which Excel is told the separator of the lines that follow."""
 _MOST_CELL: Final = 1024 * 1024
 """Characters of a cell. The contract allows 32 KiB of payload; a quote that is never closed ends here."""
 _SHOWN: Final = 20
@@ -36,8 +39,15 @@ def csv_rows(lines: ByteLines, options: FileOptions, wanted: Sequence[str], *, d
         next(lines, None)
     separator = options.separator
     names = options.header
+    for line in lines:
+        if said := _SEPARATOR_LINE.fullmatch(line[1]):
+            separator = separator or said[1]
+        else:
+            lines.put_back([line])
+        break
     if names is None:
-        number, text, fault = next(lines, (0, "", "is missing; the file is empty"))
+        blanks = f' "{separator or _SEPARATORS}'
+        number, text, fault = next((line for line in lines if line[2] or line[1].strip(blanks)), (0, "", "is missing; the file is empty"))
         if fault:
             raise InputError(f"The header, line {number}, {fault}.")
         separator, names = _header(text, separator, wanted, default_separator)

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from sources.tables.mapping import EventRule, Payload, Take
 from sources.tables.mapping import Mapping as TableMapping
-from sources.tables.moments import MomentReader
+from sources.tables.moments import MomentReader, fitting_unit
 from sources.tables.values import as_id, as_object, as_text, digestible, encode, plain, shown, typed
 from state.catalog.model import Condition
 from state.catalog.plan import compile_test, find
@@ -20,6 +20,7 @@ from state.vocabulary import EVENT_TYPES
 Row = Mapping[str, Any]
 """Column → value."""
 _DIGEST_BYTES: Final = 16
+_OUT_OF_RANGE: Final = "timestamp_out_of_range"
 
 
 class Mapped(NamedTuple):
@@ -92,7 +93,8 @@ class Mapper:
     def __init__(self, mapping: TableMapping, *, now: int) -> None:
         self._mapping = mapping
         self._now = now
-        self._tests = [(column, _reading(condition), compile_test(condition)) for column, condition in mapping.where.items()]
+        self._decimal = mapping.file.decimal
+        self._tests = [(column, _reading(condition, self._decimal), compile_test(condition)) for column, condition in mapping.where.items()]
         self._read_moment = MomentReader(mapping.timestamp)
         self.unseen = set(mapping.columns())
 
@@ -120,7 +122,7 @@ class Mapper:
         try:
             timestamp = rfc3339(moment)
         except OverflowError:
-            return Rejected("timestamp_out_of_range", f"the column {mapping.timestamp.column} is a time beyond all calendars")
+            return self._out_of_range(f"the column {mapping.timestamp.column} is a time beyond all calendars", moment)
         fields: dict[str, Any] = {"eventId": self._event_id(cells, kind, name, moment)}
         for field in ("tenantId", "userId", "anonymousId", "sessionId"):
             take: Take | None = getattr(mapping, field)
@@ -136,8 +138,14 @@ class Mapper:
         line = encode(fields)
         event = decode(Message(line, None, "", 0, 0, self._now, self._now, 0))
         if not isinstance(event, Event):
-            return Rejected(event.reason, event.detail)
+            return self._out_of_range(event.detail, moment) if event.reason == _OUT_OF_RANGE else Rejected(event.reason, event.detail)
         return Mapped(event.timestamp, line, f"{kind} {name}" if name else kind, (event.tenant, event.user, event.id))
+
+    def _out_of_range(self, detail: str, moment: int) -> Rejected:
+        """Reject a time; where the number would be a time by another unit, say so."""
+        given = self._mapping.timestamp
+        fits = None if given.unit is None else fitting_unit(moment, given.unit, self._now)
+        return Rejected(_OUT_OF_RANGE, f"{detail}; the column {given.column} fits unit: {fits}" if fits is not None else detail)
 
     def _meaning(self, cells: Cells) -> tuple[str, str | None, Payload] | None:
         """Type, name and payload of the row's event; None to leave the row out."""
@@ -179,7 +187,7 @@ class Mapper:
             found = _read(column, plain, whole) if whole is not None else {}
         for fields in (self._mapping.payload, own):
             for field, take in fields.items():
-                if (value := _payload_value(cells, take)) is not None:
+                if (value := _payload_value(cells, take, self._decimal)) is not None:
                     _put(found, field, value)
         return found
 
@@ -197,10 +205,10 @@ def _taken(cells: Cells, take: Take, reader: Callable[[Any], Any]) -> Any:
     return _read(take.column, reader, cells(take.column))
 
 
-def _payload_value(cells: Cells, take: Take) -> Any:
+def _payload_value(cells: Cells, take: Take, decimal: str | None) -> Any:
     if take.column is None:
         return take.value
-    return _read(take.column, lambda given: typed(given, take.type), cells(take.column))
+    return _read(take.column, lambda given: typed(given, take.type, decimal), cells(take.column))
 
 
 def _put(payload: dict[str, Any], field: str, value: Any) -> None:
@@ -213,7 +221,7 @@ def _put(payload: dict[str, Any], field: str, value: Any) -> None:
     payload[last] = value
 
 
-def _reading(condition: Condition) -> Callable[[Any], Any]:
+def _reading(condition: Condition, decimal: str | None) -> Callable[[Any], Any]:
     """How a cell is read for a condition: text as the number or truth value that it is compared with, and the other way round."""
     wanted = [
         each
@@ -231,7 +239,7 @@ def _reading(condition: Condition) -> Callable[[Any], Any]:
                 return value.lower() == "true"
             if numbers:
                 try:
-                    return typed(value, "number")
+                    return typed(value, "number", decimal)
                 except ValueError:
                     return value
             return value or None

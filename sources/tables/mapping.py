@@ -45,7 +45,10 @@ def _encoding(name: str) -> str:
 
 
 class FileOptions(_Model):
-    """How the file is read. Without ``format`` its name and its beginning decide; without ``separator`` the columns of the mapping."""
+    """How the file is read. Without ``format`` its name and its beginning decide; without ``separator`` the columns of the mapping.
+
+    ``decimal`` is the decimal sign of numbers that are text. The other signs may then group digits by three.
+    """
 
     format: Format | None = None
     separator: Annotated[str | None, Field(min_length=1, max_length=1)] = None
@@ -53,6 +56,7 @@ class FileOptions(_Model):
     header: Annotated[list[Column] | None, Field(min_length=1)] = None
     skip: Annotated[int, Field(ge=0, le=10_000)] = 0
     nothing: list[str] = ["", "\\N"]
+    decimal: Literal[".", ","] | None = None
 
 
 class Take(_Model):

@@ -9,13 +9,24 @@ from typing import Final
 
 from sources.tables.mapping import Moment
 from sources.tables.values import is_nothing, shown
+from state.duration import DAY
 from state.time_zones import read_zone
+from state.times import YEAR_2000
 
 _PER_MILLISECOND: Final = {"s": (1000, 1), "ms": (1, 1), "us": (1, 1000), "ns": (1, 1_000_000)}
 """Unit → by what a number is multiplied and divided to give milliseconds."""
 _NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?")
 _MOST_DIGITS: Final = 20
 _ZONE_AFTER_BLANK: Final = re.compile(r"(?<=\d) (?=(?:[+-]\d\d:?\d\d|Z|UTC)$)", re.IGNORECASE)
+
+
+def fitting_unit(moment: int, unit: str, now: int) -> str | None:
+    """Return the unit by which a number that gives ``moment`` (ms) as ``unit`` would be a time from 2000 to a day after ``now`` (ms)."""
+    times, per = _PER_MILLISECOND[unit]
+    for other, (other_times, other_per) in _PER_MILLISECOND.items():
+        if YEAR_2000 <= moment * per * other_times // (times * other_per) <= now + DAY:
+            return other
+    return None
 
 
 class MomentReader:

@@ -73,6 +73,8 @@ class RowFile:
             self._blocks = blocks
             if not self._head.strip():
                 raise InputError(f"{self.name} is empty; it needs rows.")
+            if advice := packed_advice(str(path), self._head, into="| onramp import -"):
+                raise InputError(advice)
             self.format: Format = options.format or self._format()
             self._check()
         except BaseException:
@@ -124,8 +126,6 @@ class RowFile:
         raise InputError(f"{self.name}: it is not clear what the file is; set file.format in the mapping to csv, jsonl or parquet.")
 
     def _check(self) -> None:
-        if advice := packed_advice(str(self._path), self._head, into="| onramp import -"):
-            raise InputError(advice)
         if self.format == "parquet":
             if str(self._path) == "-":
                 raise InputError("Parquet cannot be read from a pipe, because its index is at its end; save it as a file.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -18,6 +19,13 @@ _SHOWN: Final = 60
 _MOST_LEVELS: Final = 40
 """Above the contract's limit, so that its own sentence is the one that is read."""
 _EXACT: Final = 2**53
+_NUMBERS: Final = {
+    decimal: re.compile(rf"([-+]?(?:\d{{1,3}}(?:[{other}\s'’]\d{{3}})+|\d*))({re.escape(decimal)}\d*)?([eE][-+]?\d+)?")
+    for decimal, other in ((".", ","), (",", "."))
+}
+"""Decimal sign → numbers with it: what stands before the sign, the sign with what follows, and the exponent."""
+_UNCLEAR: Final = re.compile(r"[-+]?\d[\d.\s'’]*(?:,|\.\d+\.|[\s'’]\d)[\d.,\s'’]*")
+"""Text that may be a number with other signs than a decimal point."""
 _TRUTHS: Final = {
     **dict.fromkeys(("true", "t", "yes", "y", "1", "on"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0", "off"), False),
@@ -67,8 +75,11 @@ def as_id(value: object) -> str | None:
     return as_text(value)
 
 
-def typed(value: object, wanted: str | None) -> Any:
-    """Return the value as JSON has it, of the type that the mapping asks for; None for nothing."""
+def typed(value: object, wanted: str | None, decimal: str | None = None) -> Any:
+    """Return the value as JSON has it, of the type that the mapping asks for; None for nothing.
+
+    ``decimal``: the decimal sign of numbers that are text. None: a point, and no sign groups digits.
+    """
     if wanted is None:
         return plain(value)
     if is_nothing(value) or (wanted != "text" and isinstance(value, str) and not value.strip()):
@@ -82,7 +93,7 @@ def typed(value: object, wanted: str | None) -> Any:
         if found is None:
             raise ValueError(f"is {shown(value)}, neither true nor false")
         return found
-    return _number(value, whole=wanted == "integer")
+    return _number(value, decimal, whole=wanted == "integer")
 
 
 def digestible(value: object) -> Any:
@@ -165,13 +176,13 @@ def _parsed(text: str | bytes) -> Any:
         raise ValueError(f"is {shown(text)}, which is not JSON") from None
 
 
-def _number(value: object, *, whole: bool) -> int | float:
+def _number(value: object, decimal: str | None, *, whole: bool) -> int | float:
     try:
         if not isinstance(value, str) and (isinstance(value, bool) or not isinstance(value, int | float | Decimal)):
             raise ValueError  # noqa: TRY004 - the value of a cell, not an argument
         if isinstance(value, int):
             return value
-        text = value.strip() if isinstance(value, str) else str(value)
+        text = _with_point(value.strip(), decimal) if isinstance(value, str) else str(value)
         if "_" in text:  # Python reads 1_000 as a number
             raise ValueError
         try:
@@ -182,7 +193,20 @@ def _number(value: object, *, whole: bool) -> int | float:
             raise ValueError
         return int(found) if whole else found
     except ValueError:
-        raise ValueError(f"is {shown(value)}, not a {'whole ' if whole else ''}number") from None
+        unclear = decimal is None and isinstance(value, str) and len(value) <= _SHOWN and _UNCLEAR.fullmatch(value.strip())
+        advice = "; set file.decimal in the mapping to its decimal sign, or leave out type to keep the text" if unclear else ""
+        raise ValueError(f"is {shown(value)}, not a {'whole ' if whole else ''}number{advice}") from None
+
+
+def _with_point(text: str, decimal: str | None) -> str:
+    """Return the text of a number as Python reads it. Raises ``ValueError`` for signs that ``decimal`` does not allow."""
+    if decimal is None or text.isalnum():
+        return text
+    found = _NUMBERS[decimal].fullmatch(text)
+    if found is None:
+        raise ValueError
+    whole, fraction, exponent = found.groups(default="")
+    return re.sub(r"[^\d+-]", "", whole) + fraction.replace(decimal, ".") + exponent
 
 
 def _decoded(value: bytes) -> str:

@@ -87,6 +87,7 @@ def test_where_most_of_a_file_does_not_move_time_no_clock_is_blamed(tmp_path: Pa
         (gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), "gzip data inside gzip data"),
         (gzip.compress(b'[{"eventId": "e1"}]', mtime=0), "a JSON array"),
         (b"PK\x03\x04", "unzip -p"),
+        (b"PK\x03\x04" + bytes(26) + b"xl/workbook.xml", "onramp import FILE.csv --mapping YAML"),
         (b"PAR1", "a Parquet file. Make events of its rows: onramp import 'my events.txt' --mapping YAML"),
         (b"\0" * 257 + b"ustar", "tar -xOf"),
         (b"<xml>", "XML or HTML"),

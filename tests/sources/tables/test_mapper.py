@@ -126,6 +126,49 @@ def test_a_value_of_another_type_rejects_the_row_and_names_the_column(given: obj
     assert (found.reason, found.column) == ("bad_value", "v")
 
 
+@pytest.mark.parametrize(
+    ("decimal", "given", "found"),
+    [
+        (",", "1.234,50", 1234.5),
+        (",", "12,5", 12.5),
+        (",", " -1 234 567,5 ", -1234567.5),
+        (",", "1\xa0234\u202f567,5", 1234567.5),
+        (",", "1.234", 1234),
+        (",", "12", 12),
+        (",", 1.5, 1.5),
+        (",", "1e3", 1000),
+        (".", "1,234.50", 1234.5),
+        (".", "1'234.5", 1234.5),
+        (".", "1.5", 1.5),
+    ],
+)
+def test_a_decimal_sign_of_the_file_is_that_of_its_numbers(decimal: str, given: object, found: float) -> None:
+    text = f"{SMALL}file: {{decimal: '{decimal}'}}\npayload: {{a: {{column: v, type: number}}}}"
+    assert event(text, v=given)["payload"] == {"a": found}
+    kept = mapper(f"{SMALL}file: {{decimal: '{decimal}'}}\nwhere: {{v: {{gte: {found}}}}}")
+    assert isinstance(kept({"u": "ana", "t": AT, "v": given}), Mapped)
+
+
+@pytest.mark.parametrize(
+    ("decimal", "given"), [(",", "1.5"), (",", "1.23.456"), (",", "1,234,5"), (".", "1,5"), (",", "1_000,5"), (".", "1,234,5")]
+)
+def test_a_number_with_another_decimal_sign_is_not_guessed(decimal: str, given: str) -> None:
+    found = rejected(f"{SMALL}file: {{decimal: '{decimal}'}}\npayload: {{a: {{column: v, type: number}}}}", v=given)
+    assert (found.reason, found.column) == ("bad_value", "v")
+
+
+@pytest.mark.parametrize("given", ["twelve", "1.1" * 200_000, "1 " * 200_000 + "x"])
+def test_what_is_no_number_at_all_is_not_taken_for_one(given: str) -> None:
+    found = rejected(f"{SMALL}payload: {{a: {{column: v, type: number}}}}", v=given)
+    assert found.detail.endswith("not a number")
+
+
+@pytest.mark.parametrize("given", ["1.234,50", "1,234.50", "12,5", "1 234,5"])
+def test_a_number_whose_decimal_sign_is_not_known_is_rejected_with_the_way_out(given: str) -> None:
+    found = rejected(f"{SMALL}payload: {{a: {{column: v, type: number}}}}", v=given)
+    assert found.detail.endswith("not a number; set file.decimal in the mapping to its decimal sign, or leave out type to keep the text")
+
+
 @pytest.mark.parametrize("nothing", [None, float("nan"), "", "  "])
 def test_a_value_that_is_not_there_leaves_its_field_out(nothing: object) -> None:
     text = f"{SMALL}tenantId: v\nsessionId: v\npayload: {{a: {{column: v, type: number}}}}"
@@ -299,6 +342,10 @@ def test_times_are_read_in_many_forms(how: str, value: object, found: str) -> No
         ("{column: t, unit: s}", float("inf"), "bad_value", "calendars"),
         ("{column: t, unit: s}", 10**30, "timestamp_out_of_range", "calendars"),
         ("{column: t, unit: ms}", 1772442000, "timestamp_out_of_range", "2000"),
+        ("{column: t, unit: ms}", 1772442000, "timestamp_out_of_range", "the column t fits unit: s"),
+        ("{column: t, unit: ms}", "1772442000123456", "timestamp_out_of_range", "the column t fits unit: us"),
+        ("{column: t, unit: s}", 1772442000123, "timestamp_out_of_range", "the column t fits unit: ms"),
+        ("{column: t, unit: ns}", "1772442000.5", "timestamp_out_of_range", "the column t fits unit: s"),
         ("{column: t, unit: s}", True, "bad_value", "not a time"),
         ("t", None, "missing_timestamp", "empty"),
         ("t", "  ", "missing_timestamp", "empty"),
@@ -308,6 +355,11 @@ def test_a_time_that_is_not_clear_is_rejected_with_the_way_out(how: str, value: 
     found = rejected(SMALL.replace("timestamp: t", f"timestamp: {how}"), t=value)
     assert found.reason == reason
     assert said in found.detail
+
+
+def test_a_unit_is_named_only_where_it_fits() -> None:
+    for how, value in (("{column: t, unit: s}", 1), ("{column: t, unit: s}", 10**30), ("t", "1999-01-01T00:00:00Z")):
+        assert "fits" not in rejected(SMALL.replace("timestamp: t", f"timestamp: {how}"), t=value).detail
 
 
 # rows

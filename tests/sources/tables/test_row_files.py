@@ -56,6 +56,14 @@ TWO = [{"a": "1", "b": "x"}, {"a": "2", "b": "ü"}]
         ("1,x\n2,ü\n".encode(), {"header": ["a", "b"]}),
         ("Report of May\n\nb,a\nx,1\nü,2\n".encode(), {"skip": 2}),
         (b" a , b\n1,x\n" + "2,ü\n".encode(), {}),
+        ("\ufeffsep=;\r\na;b\r\n1;x\r\n2;ü\r\n".encode(), {}),
+        ('"sep=~"\na~b\n1~x\n2~ü\n'.encode(), {}),
+        ("sep=\t\na\tb\n1\tx\n2\tü\n".encode("utf-16"), {}),
+        ("sep=;\n1;x\n2;ü\n".encode(), {"header": ["a", "b"]}),
+        ("Report of May\nsep=;\na;b\n1;x\n2;ü\n".encode(), {"skip": 1}),
+        ("sep=;\na;b\n1;x\n2;ü\n".encode(), {"skip": 1}),
+        ("\n \n;;\n\na;b\n1;x\n2;ü\n".encode(), {}),
+        ("\n~\na~b\n1~x\n2~ü\n".encode(), {"separator": "~"}),
         (gzip.compress(b"a,b\n1,x\n") + gzip.compress("2,ü\n".encode()), {}),
     ],
 )
@@ -119,6 +127,7 @@ def test_a_dotted_name_may_lead_into_a_column_of_the_header(tmp_path: Path) -> N
         (b"a,a\n1,2\n", "the column a 2 times"),
         (b'"a,b\n1,2\n', "header"),
         (b"\xffa,b\n1,2\n", "The header, line 1, is not utf-8 text"),
+        (b"sep=;\n", "The header, line 0, is missing"),
         (b"PK\x03\x04....", "a zip archive"),
         (b"\x28\xb5\x2f\xfd....", "zstd data. Unpack it: zstd -dc"),
         (b"PAR1....", "cannot be read as Parquet"),
@@ -130,6 +139,24 @@ def test_a_dotted_name_may_lead_into_a_column_of_the_header(tmp_path: Path) -> N
 def test_a_file_that_is_no_table_is_one_sentence(tmp_path: Path, content: bytes, said: str) -> None:
     name = "t.parquet" if "Parquet" in said else "t.csv"
     with pytest.raises(InputError, match=said.replace(".", r"\.")):
+        read(tmp_path / name, content)
+
+
+ZIP = b"PK\x03\x04" + bytes(26)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.xlsx", ZIP),
+        ("t.csv", ZIP + b"[Content_Types].xml..xl/workbook.xml"),
+        ("t.csv", ZIP + b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet"),
+        ("t.ods", ZIP),
+        ("t.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+    ],
+)
+def test_a_spreadsheet_is_one_sentence_that_says_to_save_it_as_csv(tmp_path: Path, name: str, content: bytes) -> None:
+    with pytest.raises(InputError, match=r"is a spreadsheet\. Save its table as CSV \(UTF-8\)"):
         read(tmp_path / name, content)
 
 
