@@ -22,6 +22,9 @@ def evaluate(
 ) -> None:
     """Estimate what another policy would have earned, from the logged decisions and their probabilities.
 
+    With table: a segment that the table does not name gets the uniform choice: every arm that may be shown, with the same probability.
+    So does a decision at which the named arm of table: or arm: may not be shown.
+
     The value is the share of shown recommendations after which the user completes the step in time. Where the log holds too little about
     the policy, a sentence says so and the exit code is 1.
 

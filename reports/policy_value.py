@@ -96,6 +96,8 @@ def show(console: Console, policy: str, trigger: str | None, found: dict[Method,
         Text(f"From {decisions} shown, worth {number(best.effective)} of the policy's own."),
         Text(f"What was logged earned {percent(logged_reward)}.", style="dim"),
     )
+    if policy.startswith("table:"):
+        lines(console, Text("Segments that the table does not name get the uniform choice.", style="dim"))
     console.print()
 
 

@@ -28,6 +28,14 @@ def test_estimators_stand_side_by_side(demo: Ready, inside: Inside) -> None:
     assert max(map(len, result.out.splitlines())) <= 80
 
 
+def test_what_segments_get_that_a_table_does_not_name_is_said(demo: Ready, inside: Inside) -> None:
+    said = "Segments that the table does not name get the uniform choice."
+    table = inside("evaluate", "--policy", "table:engineer=passive_sidebar", cwd=demo.cwd)
+    assert (table.code, said in table.out) == (0, True), table.err
+    assert said not in inside("evaluate", "--policy", "uniform", cwd=demo.cwd).out
+    assert "does not name gets the uniform choice" in " ".join(inside("evaluate", "--help", cwd=demo.cwd).out.split())
+
+
 def test_too_little_evidence_is_a_sentence_and_no_number(own: Ready, inside: Inside) -> None:
     result = inside("evaluate", "--policy", "uniform", cwd=own.cwd)
     assert (result.code, result.out) == (1, "")
