@@ -53,16 +53,17 @@ class Cells:
 
     def __init__(self, row: Row) -> None:
         self.row = row
-        self._objects: dict[str, dict[str, Any] | _RowError | None] = {}
+        self._objects: dict[str, dict[str, Any] | _RowError | None] | None = None  # made where it is needed: most rows have no JSON text
 
-    def __call__(self, column: str) -> Any:
+    def value(self, column: str) -> Any:
         """Return the value; None where there is none. Raises ``_RowError`` for text that is not the JSON of an object."""
-        if column in self.row:
-            return self.row[column]
+        row = self.row
+        if column in row:
+            return row[column]
         first, *inside = column.split(".")
-        if not inside or first not in self.row:
+        if not inside or first not in row:
             return None
-        value = self.row[first]
+        value = row[first]
         if isinstance(value, str | bytes):
             value = self.object(first)
         return find(value, tuple(inside)) if isinstance(value, dict) else None
@@ -70,18 +71,21 @@ class Cells:
     def has(self, column: str) -> bool:
         """Whether the row has the column; whether there is a value in it, for a dotted path."""
         try:
-            return column in self.row or self(column) is not None
+            return column in self.row or self.value(column) is not None
         except _RowError:
             return False
 
     def object(self, column: str) -> dict[str, Any] | None:
         """Return the object in ``column``, or that of its JSON text, which is read once. Raises ``_RowError`` for anything else."""
-        if column not in self._objects:
+        objects = self._objects
+        if objects is None:
+            objects = self._objects = {}
+        if column not in objects:
             try:
-                self._objects[column] = _read(column, as_object, self(column))
+                objects[column] = _read(column, as_object, self.value(column))
             except _RowError as error:
-                self._objects[column] = error
-        found = self._objects[column]
+                objects[column] = error
+        found = objects[column]
         if isinstance(found, _RowError):
             raise found
         return found
@@ -109,14 +113,14 @@ class Mapper:
             return error.rejected
 
     def _map(self, cells: Cells) -> Mapped | Rejected | None:
-        if not all(test(_read(column, reading, cells(column))) for column, reading, test in self._tests):
+        if not all(test(_read(column, reading, cells.value(column))) for column, reading, test in self._tests):
             return None
         meant = self._meaning(cells)
         if meant is None:
             return None
         kind, name, own_payload = meant
         mapping = self._mapping
-        moment = _read(mapping.timestamp.column, self._read_moment, cells(mapping.timestamp.column))
+        moment = _read(mapping.timestamp.column, self._read_moment, cells.value(mapping.timestamp.column))
         if moment is None:
             return Rejected("missing_timestamp", f"the column {mapping.timestamp.column} is empty")
         try:
@@ -150,10 +154,10 @@ class Mapper:
     def _meaning(self, cells: Cells) -> tuple[str, str | None, Payload] | None:
         """Type, name and payload of the row's event; None to leave the row out."""
         rule: EventRule = self._mapping.event
-        name = _read(rule.name_column, as_text, cells(rule.name_column)) if rule.name_column is not None else rule.name
+        name = _read(rule.name_column, as_text, cells.value(rule.name_column)) if rule.name_column is not None else rule.name
         if rule.column is None:
             return str(rule.type), name, {}
-        value = _read(rule.column, as_text, cells(rule.column))
+        value = _read(rule.column, as_text, cells.value(rule.column))
         if rule.values is None and value in EVENT_TYPES:
             return str(value), name if value == "track" else None, {}
         meaning = rule.otherwise if rule.values is None or value is None else rule.values.get(value, rule.otherwise)
@@ -202,13 +206,13 @@ def _read(column: str | None, reader: Callable[[Any], Any], value: Any) -> Any:
 def _taken(cells: Cells, take: Take, reader: Callable[[Any], Any]) -> Any:
     if take.column is None:
         return as_text(take.value)
-    return _read(take.column, reader, cells(take.column))
+    return _read(take.column, reader, cells.value(take.column))
 
 
 def _payload_value(cells: Cells, take: Take, decimal: str | None) -> Any:
     if take.column is None:
         return take.value
-    return _read(take.column, lambda given: typed(given, take.type, decimal), cells(take.column))
+    return _read(take.column, lambda given: typed(given, take.type, decimal), cells.value(take.column))
 
 
 def _put(payload: dict[str, Any], field: str, value: Any) -> None:

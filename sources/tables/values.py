@@ -182,7 +182,9 @@ def _number(value: object, decimal: str | None, *, whole: bool) -> int | float:
             raise ValueError  # noqa: TRY004 - the value of a cell, not an argument
         if isinstance(value, int):
             return value
-        text = _with_point(value.strip(), decimal) if isinstance(value, str) else str(value)
+        text = value.strip() if isinstance(value, str) else str(value)
+        if decimal is not None and isinstance(value, str):
+            text = _with_point(text, decimal)
         if "_" in text:  # Python reads 1_000 as a number
             raise ValueError
         try:
@@ -198,9 +200,9 @@ def _number(value: object, decimal: str | None, *, whole: bool) -> int | float:
         raise ValueError(f"is {shown(value)}, not a {'whole ' if whole else ''}number{advice}") from None
 
 
-def _with_point(text: str, decimal: str | None) -> str:
+def _with_point(text: str, decimal: str) -> str:
     """Return the text of a number as Python reads it. Raises ``ValueError`` for signs that ``decimal`` does not allow."""
-    if decimal is None or text.isalnum():
+    if text.isalnum():
         return text
     found = _NUMBERS[decimal].fullmatch(text)
     if found is None:

@@ -390,7 +390,7 @@ def test_columns_that_no_row_has_are_known() -> None:
     found = mapper(f"{SMALL}payload: {{a: a, n: n.x, z: zz}}")
     found({"u": "ana", "t": AT, "a": None, "n": {"x": 1}})
     assert found.unseen == {"zz"}
-    assert Cells({"a.b": 1, "a": {"b": 2}})("a.b") == 1
+    assert Cells({"a.b": 1, "a": {"b": 2}}).value("a.b") == 1
 
 
 JSONS = st.recursive(
