@@ -20,7 +20,8 @@ from state.person.person import CLICKED, DISMISSED, WITHDRAWN, OpenDecision, Per
 from state.records.recommendation import MarkShown
 
 CLOCK_SKEW: Final = 5 * MINUTE
-"""How far the clock of a person's device may be behind ours: a timestamp up to this much before the decision can still belong to it."""
+"""How far the clock of a person's device may be behind ours: a timestamp up to this much before the decision can still belong to it. How
+far it is ahead does not matter: such a timestamp counts as log time."""
 
 EXPOSURES: Final = frozenset({"recommendation_shown", "recommendation_clicked", "recommendation_dismissed", "tooltip_dismiss"})
 """Event types that report an exposure."""
@@ -37,8 +38,9 @@ class Attribution:
         """Record that guidance was shown, clicked or dismissed. A click or a dismissal implies that it was shown.
 
         An echoed ``recommendationId`` must have been issued by this system for this person. Without one the event concerns the current
-        unexpired recommendation. Any other exposure is counted as ignored.
+        unexpired recommendation. Any other exposure is counted as ignored. A ``timestamp`` after ``now``, the log time, counts as that.
         """
+        timestamp = min(timestamp, now)  # a clock that is ahead must not put the exposure after the completion that it brought about
         echoed = payload.get("recommendationId")
         decision, arm = self._echoed(person, echoed) if echoed is not None else (current(person, now), "")
         if decision is None or (echoed is None and timestamp < decision.created - CLOCK_SKEW):
@@ -62,9 +64,11 @@ class Attribution:
                 self._report(out, person, decision, kind, max(timestamp, decision.created))
 
     def completed(self, out: Collector, person: Person, newly: Mapping[str, int], now: int) -> None:
-        """The steps ``newly`` were completed: close their decisions, as success where they were shown within the window."""
+        """The steps ``newly`` were completed, by ``now`` at the latest: close their decisions, as success where they were shown within the
+        window.
+        """
         for decision in [each for each in person.open if each.step in newly]:
-            at, window = newly[decision.step], decision.window
+            at, window = min(newly[decision.step], now), decision.window
             if not decision.shown or at < decision.shown:
                 self.close(out, person, decision, "withdrawn", now)
             elif at <= decision.shown + window:

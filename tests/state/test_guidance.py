@@ -255,6 +255,26 @@ def test_a_device_whose_clock_is_a_little_behind_has_shown_what_was_decided_just
         assert kinds(told) == expected
 
 
+@pytest.mark.parametrize("ahead", [10 * MINUTE, 23 * HOUR])
+def test_a_device_whose_clock_is_ahead_has_shown_guidance_no_later_than_the_log_says(ahead: int) -> None:
+    life = guided()
+    life.see(event("recommendation_shown", MINUTE + ahead, log=MINUTE, recommendationId=life.echo()), connect(6 * MINUTE))
+    assert ended(life) == [("success", 6 * MINUTE)]
+
+
+@pytest.mark.parametrize("kind", ["recommendation_clicked", "tooltip_dismiss"])
+def test_a_click_and_a_dismissal_of_a_clock_that_is_ahead_are_dated_by_the_log(kind: str) -> None:
+    life = guided()
+    life.see(event(kind, HOUR, log=MINUTE))
+    assert [each.at - START for each in life.of(DecisionOutcome)] == [MINUTE, MINUTE]
+
+
+def test_a_completion_of_a_clock_that_is_ahead_is_a_success_within_the_window_by_the_log() -> None:
+    life = guided()
+    life.see(event("recommendation_shown", MINUTE), connect(2 * HOUR + 23 * HOUR, log=2 * HOUR))
+    assert ended(life) == [("success", 2 * HOUR)]
+
+
 def test_help_for_somebody_stuck_is_kept_back_by_earlier_help_but_not_by_a_tip() -> None:
     made = Plan(catalog(cap=9))
     person = Person("t", "u", path="analysts", traits={"persona": "analyst"})
