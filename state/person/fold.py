@@ -22,7 +22,7 @@ from state.events import Event
 from state.ids import Keys
 from state.person.arrivals import GuidanceSwitched, TimerDue, VisitorDeleted, VisitorMerged
 from state.person.collector import Collector
-from state.person.deduplication import MOST_SEEN, forget_old_events, is_known, remember
+from state.person.deduplication import MOST_SEEN, forget_old_events, is_known, recent_events, remember
 from state.person.link import REFUSED_USER
 from state.person.meaning import Meanings
 from state.person.person import Person
@@ -71,13 +71,13 @@ class Fold:
         if person.merged_into:
             person = self._as_user(person, event, out)
         if person.deleted_at:
-            if event.type != "signup" or event.timestamp <= person.deleted_at or not event.user:
+            if not self._begins_anew(person, event):
                 if event.type == "user_deleted":
                     person.deleted_at = max(person.deleted_at, event.timestamp)
                 out.count(counters.EVENTS_IGNORED, "deleted")
                 return person
             person.previous_deletion_at = person.deleted_at
-            person.floor = person.deleted_at + 1  # the ids of earlier events are forgotten, so repetitions must count as late
+            person.floor = person.deleted_at + 1  # the ids of earlier events are forgotten
             person.tenant, person.user, person.first_seen, person.deleted_at = event.tenant, event.user, event.timestamp, 0
             person.catalog, out.met = self._plan.digest, person.tenant
             self._enter(person, event, out)
@@ -97,10 +97,12 @@ class Fold:
             out.count(counters.EVENTS_DUPLICATE)
         elif status and event.from_visitor:
             pass
+        elif status == "deleted":  # no row: it would bring back what was erased
+            out.count(counters.EVENTS_IGNORED, status)
         elif status:
             out.count(counters.EVENTS_IGNORED, status)
             out.rows.append(event_fact(event, status, 0))
-            if status == "late" and event.type == "preferences_changed" and event.timestamp > person.previous_deletion_at:
+            if status == "late" and event.type == "preferences_changed":
                 # Each preference counts by its own time, and a refusal must not be lost behind a device with a wrong clock.
                 self._take_late_preferences(person, event, out)
         elif event.type == "user_deleted":
@@ -211,13 +213,22 @@ class Fold:
 
     # checks
 
+    def _begins_anew(self, person: Person, event: Event) -> bool:
+        """Whether a deleted person signs up again. A sign-up from before the deletion may come again, and a merged visitor is a user."""
+        if event.type != "signup" or event.timestamp <= person.deleted_at or not event.user or person.merged_into:
+            return False
+        return not is_known(person, self._keys.event_hash(event.id))
+
     def _rejection(self, person: Person, event: Event) -> str:
         """Reason code why the event is not applied. Empty where it is applied; its id is then remembered."""
         at = event.timestamp
         if event.type == "user_deleted":  # a deletion is never late, unless it was already applied
-            return "late" if at <= person.previous_deletion_at else ""
-        if at < person.floor and not event.from_visitor:
-            return "late"
+            return "deleted" if at <= person.previous_deletion_at else ""
+        if at < person.floor:
+            if at <= person.previous_deletion_at:
+                return "deleted"
+            if not event.from_visitor:
+                return "late"
         event_hash = self._keys.event_hash(event.id)
         if event_hash in person.seen and is_known(person, event_hash):  # nearly always the first says no, and spares a call
             return "duplicate"
@@ -439,9 +450,12 @@ class Fold:
 def _forget(person: Person, deleted_at: int, *, merged_into: str = "") -> None:
     """Replace the person's state by a tombstone: no id, no trait, only the version and the time of the deletion.
 
+    Where the clock of the deletion was behind, it also has the hashes of the ids of events with a later time, to know them again.
     A visitor's also says into whom it was merged: should the id turn out to be a user's, that user was never deleted.
     """
     tombstone = Person("", "", partition=person.partition, version=person.version + 1, now=person.now, deleted_at=deleted_at)
     tombstone.merged_into = merged_into
+    person.floor = max(person.floor, deleted_at + 1)
+    tombstone.seen = recent_events(person)
     for field in person.__struct_fields__:
         setattr(person, field, getattr(tombstone, field))

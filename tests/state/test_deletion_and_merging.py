@@ -10,6 +10,7 @@ import pytest
 from state.decision.experiment_groups import experiment_group
 from state.decision.messages import DecisionRequest
 from state.duration import DAY, HOUR, MINUTE
+from state.events import Event
 from state.person import snapshot
 from state.person.collector import Collector
 from state.person.person import Person
@@ -69,6 +70,39 @@ def test_events_of_a_deleted_life_do_not_count_for_the_new_one() -> None:
     life.see(connect(1 * MINUTE, log=2 * HOUR), event("user_deleted", HOUR, log=2 * HOUR), signup(log=2 * HOUR))
     assert life.person is not None
     assert (life.done, life.person.deleted_at, life.person.traits) == ({}, 0, {"persona": "builder"})
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        signup(),
+        connect(MINUTE),
+        event("preferences_changed", HOUR, guidance=False, quietHours=None),
+        event("user_deleted", HOUR),
+        msgspec.structs.replace(anonymously(signup(MINUTE)), anonymous=False, from_visitor=True),
+    ],
+    ids=["signup", "step", "preferences", "deletion", "visitor"],
+)
+def test_an_event_from_before_the_deletion_leaves_nothing_with_a_user_who_returned(earlier: Event) -> None:
+    life = Life()
+    life.see(signup(), connect(MINUTE), event("user_deleted", HOUR), signup(2 * HOUR, persona="builder"))
+    before = deepcopy(life.person)
+    told = life.see(msgspec.structs.replace(earlier, log_time=START + 2 * HOUR))
+    assert [type(each) for each in told] == ([Counted] if not earlier.from_visitor else [])
+    assert counts(told, "events_ignored") == (["deleted"] if not earlier.from_visitor else [])
+    assert life.person == before
+
+
+def test_a_signup_that_was_deleted_by_a_clock_that_is_behind_and_is_repeated_begins_nothing() -> None:
+    """The deletion came after the sign-up, though its timestamp is earlier; the sign-up was sent at least once."""
+    life = Life()
+    life.see(signup(MINUTE), event("user_deleted", 0, log=HOUR))
+    life.reload()
+    assert counts(life.see(signup(MINUTE, log=2 * HOUR)), "events_ignored") == ["deleted"]
+    assert life.person is not None
+    assert (life.person.user, life.person.traits) == ("", {})
+    assert of_kind(life.see(signup(2 * HOUR)), DecisionRequest), "a new sign-up begins anew"
+    assert not of_kind(life.see(signup(MINUTE, log=3 * HOUR)), EventFact)
 
 
 def test_a_visitor_who_became_a_user_is_guided_no_more_under_the_old_key() -> None:
