@@ -78,7 +78,7 @@ class StitchLogic(StatefulBatchLogic[AddressedToVisitor | Stitched, Stitched, by
                 out.users.append((visitor.into, arrival, key))
             visitor.leave()
         elif isinstance(arrival, VisitorDeleted):
-            visitor.events = []
+            visitor.delete(arrival.timestamp)
             out.arrivals.append((key, arrival))
         else:
             self._stitchers.of(arrival.tenant).keep(visitor, arrival)

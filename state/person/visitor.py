@@ -25,13 +25,19 @@ VERSION: Final = 2
 class Visitor(msgspec.Struct, gc=False, array_like=True):
     """One visitor. ``key``: its stream key; ``into``: that of the person into whom it was merged, empty until then.
 
-    ``settled``: nothing more will be handed on, because that person is a user, or because this id is.
+    ``settled``: nothing more will be handed on, because that person is a user, or because this id is. ``deleted_at``: the time of the
+    last deletion, 0 for none.
     """
 
     key: str = ""
     into: str = ""
     settled: bool = False
     events: list[Event] = []
+    deleted_at: int = 0
+
+    def delete(self, at: int) -> None:
+        """The visitor was deleted at ``at``: forget the events, and keep none from before it that come late."""
+        self.events, self.deleted_at = [], max(self.deleted_at, at)
 
     def leave(self) -> None:
         """The id is a user's: it is nobody's visitor."""
@@ -47,7 +53,9 @@ class Stitcher:
     def keep(self, visitor: Visitor, event: Event) -> None:
         """Keep a visitor's event where it may count for the person later."""
         if event.type == "user_deleted":
-            visitor.events = []
+            visitor.delete(event.timestamp)
+        elif event.timestamp <= visitor.deleted_at:
+            pass
         elif not visitor.settled and (event.type in _ABOUT_THE_PERSON or self._plan.rules(event.type, event.name, event.payload)):
             kept = [*visitor.events, msgspec.structs.replace(event, raw_payload=b"{}", traceparent="")]
             if len(kept) > KEPT:  # a refusal outlasts what came after it

@@ -135,7 +135,7 @@ def test_a_visitor_is_forgotten_with_the_visitor_that_it_was_merged_into() -> No
     gone = VisitorDeleted(tenant="t", key=OLD, into_key=PHONE, timestamp=START + 4, log_time=START + 4, partition=0, seq=60)
     step(logic, visit("form_submit", 1, form="connect"), into_phone(2))
     assert step(logic, gone) == [(OLD, gone)]
-    assert read(logic.snapshot()) == Visitor(OLD, PHONE)
+    assert read(logic.snapshot()) == Visitor(OLD, PHONE, deleted_at=START + 4)
 
 
 def test_an_id_that_is_a_users_leaves_the_user_who_named_it_and_hands_nothing_on() -> None:
@@ -202,8 +202,25 @@ def test_a_restart_anywhere_changes_nothing(at: int) -> None:
 def test_a_visitor_who_asks_to_be_forgotten_is() -> None:
     logic = stitch_logic(plan())(None)
     step(logic, visit("identify", 1, traits={"persona": "analyst"}), visit("user_deleted", 2))
-    assert read(logic.snapshot()) == Visitor(OLD)
+    assert read(logic.snapshot()) == Visitor(OLD, deleted_at=START + 2)
     assert to_users(batch(logic, merged(HOUR))) == [(NEW, merged(HOUR))]
+
+
+@pytest.mark.parametrize("with_another", [False, True])
+def test_what_a_visitor_did_before_its_deletion_is_not_kept_when_it_comes_late(with_another: bool) -> None:
+    build = stitch_logic(plan())
+    logic = build(None)
+    step(logic, visit("identify", 1, traits={"persona": "analyst"}))
+    if with_another:
+        step(logic, VisitorDeleted(tenant="t", key=OLD, into_key=NEW, timestamp=START + 3, log_time=START + 3, partition=0, seq=0))
+    else:
+        step(logic, visit("user_deleted", 3))
+    logic = build(logic.snapshot())
+    step(logic, visit("user_deleted", 1), visit("identify", 2, traits={"persona": "builder"}))
+    assert read(logic.snapshot()).events == []
+    step(logic, visit("form_submit", 4, form="connect"))
+    handed_on = [each for _, each in to_users(batch(logic, merged(HOUR))) if isinstance(each, Event)]
+    assert [each.type for each in handed_on] == ["form_submit"]
 
 
 def test_what_a_visitor_did_counts_for_the_user_even_if_it_is_older_than_the_bound() -> None:
