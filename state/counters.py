@@ -49,8 +49,12 @@ EXPOSURES_IGNORED: Final = Counter(
 VALUES_UNREAD: Final = Counter(
     "values_unread", "values", "values of accepted events that cannot be read (state/event_fields.py) and were ignored", "field"
 )
-PEOPLE: Final = Counter("people", "users", "users in state; a visitor who becomes a user counts once", kind="gauge")
-PEOPLE_ACTIVATED: Final = Counter("people_activated", "users", "users who reached activation on their path", kind="gauge")
+PEOPLE: Final = Counter(
+    "people", "users", "users in state; a visitor who becomes a user counts once, and a deleted user not at all", kind="gauge"
+)
+PEOPLE_ACTIVATED: Final = Counter(
+    "people_activated", "users", "of the users in state, those who reached activation on their path", kind="gauge"
+)
 STEPS_COMPLETED: Final = Counter("steps_completed", "steps", "completed steps on users' paths")
 DECISIONS: Final = Counter("decisions", "decisions", "decisions to show guidance")
 ARMS_CHOSEN: Final = Counter("arms_chosen", "decisions", "decisions to show guidance, by the arm that was drawn", "arm")

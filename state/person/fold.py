@@ -81,6 +81,7 @@ class Fold:
             person.tenant, person.user, person.first_seen, person.deleted_at = event.tenant, event.user, event.timestamp, 0
             person.catalog, out.met = self._plan.digest, person.tenant
             self._enter(person, event, out)
+            out.count(counters.PEOPLE)
         elif person.catalog != self._plan.digest:
             self._meet_catalog(person, event.log_time, out)
         if not event.user:
@@ -164,7 +165,7 @@ class Fold:
             out.count(counters.EVENTS_IGNORED, merged.refused or REFUSED_USER)
             return person
         if person is None:
-            person = Person(merged.tenant, merged.user, now=merged.log_time, first_seen=merged.timestamp)
+            return Person(merged.tenant, merged.user, now=merged.log_time, first_seen=merged.timestamp, merged_into=merged.into_key)
         if person.deleted_at:
             if not person.version:  # the deletion overtook the merge, which brings the id
                 person.version += 1
@@ -180,12 +181,12 @@ class Fold:
         self._guidance.withdraw(out, person, "merged", person.now)
         self._guidance.attribution.void(out, person, person.now)
         self._detector.censor(person, person.now, out)
+        self._leave(person, out)
         person.merged_into = into_key
         person.episode, person.check_due = None, 0
         if person.path:
             out.effects.append(progress_effect(self._plan, person, {}, ""))
-        if person.sessions:  # the visitor was counted and recorded as a person
-            out.count(counters.PEOPLE, by=-1)
+        if person.sessions:  # the visitor was recorded as a person
             person.version += 1
             out.rows.append(person_fact(self._plan, person, self._group(person), completed(self._plan, person.path, person.steps)))
         person.traits, person.trait_times, person.last_event, person.notes = {}, {}, "", []
@@ -404,8 +405,17 @@ class Fold:
         """Forget the person except for the time of the deletion. The version increases, so that no older record can return."""
         self._guidance.attribution.void(out, person, person.now)
         self._detector.censor(person, person.now, out)
+        self._leave(person, out)
         self._erase(out, Erase(person.tenant, person.user, person.version + 1))
         _forget(person, event.timestamp)
+
+    @staticmethod
+    def _leave(person: Person, out: Collector) -> None:
+        """The person is merged or deleted, and counts as a user no more."""
+        if person.user and not person.merged_into:
+            out.count(counters.PEOPLE, by=-1)
+            if person.activated_at:
+                out.count(counters.PEOPLE_ACTIVATED, by=-1)
 
     @staticmethod
     def _erase(out: Collector, erase: Erase) -> None:

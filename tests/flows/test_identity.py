@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from bytewax.testing import TestingSource
 
-from state.duration import DAY, HOUR, MINUTE
+from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.messages import Message
 from state.person.chains import MOST
+from state.person.snapshot import decode
 from state.records.facts import DecisionFact, EventFact, PersonFact, ProgressFact
 from state.records.recommendation import Erase, Publish
 from tests.flows.test_graph import Job, named_in, newest_snapshots
@@ -179,7 +182,37 @@ def test_a_user_whose_id_was_merged_or_deleted_as_a_visitor_is_guided(deleted: b
     record = job.redis.newest["default", "other"]
     assert isinstance(record, Publish)
     assert record.recommendation.ui_component != "none"
-    assert job.counters.total["people"] == 2
+    assert job.counters.total["people"] == (1 if deleted else 2)
+
+
+def chance_log(seed: int) -> Log:
+    """Six ids are used as users' and visitors', activated, merged into each other, deleted, and come again, at random."""
+    chance, log, at = Random(seed), Log(), 8 * HOUR
+    ids = [f"id-{number}" for number in range(6)]
+    for _ in range(80):
+        at += chance.choice([SECOND, MINUTE, 10 * MINUTE, HOUR])
+        who, visitor = chance.choice(ids), chance.random() < 0.5
+        match chance.choices(["signup", "activation", "merge", "deletion"], [2, 3, 3, 2])[0]:
+            case "signup":
+                log.send(at, who, "signup", visitor=visitor, traits={"persona": "executive"})
+            case "activation":
+                log.send(at, who, "track", visitor=visitor, name="dashboard_followed")
+            case "merge":
+                log.send(at, who, "identity_merged", visitor=visitor, previousId=chance.choice(ids))
+            case _:
+                log.send(at, who, "user_deleted", visitor=visitor)
+    log.send(at, "who-stays", "signup", traits={"persona": "executive"})
+    log.send(at, "who-stays", "track", name="dashboard_followed")
+    return log
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_gauges_of_users_are_what_the_state_holds(seed: int, tmp_path: Path) -> None:
+    job = ran(chance_log(seed), tmp_path / "state", batch_size=20)
+    people = [decode(pickle.loads(state)) for (step, _), state in newest_snapshots(job.store).items() if step.endswith(".track")]
+    alive = [person for person in people if person.user and not (person.deleted_at or person.merged_into)]
+    assert job.counters.total["people"] == len(alive)
+    assert job.counters.total["people_activated"] == sum(person.activated_at > 0 for person in alive) > 0
 
 
 def test_a_deleted_user_leaves_no_id_with_whoever_named_them_or_was_named_later(tmp_path: Path) -> None:

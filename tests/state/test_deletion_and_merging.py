@@ -31,6 +31,7 @@ from tests.state.lives import (
     plan,
     signals,
     signup,
+    track,
     versions,
     visitor_merged,
     withdrawals,
@@ -146,6 +147,33 @@ def test_people_are_counted_once_whether_a_visitor_is_merged_or_erased_at_once()
         life.lose_user("known", HOUR)
         assert sum(each.by for each in life.of(Counted) if each.name == "people") == 0
         assert kinds(life.outputs) == ["withdrawn"]
+
+
+def gauges(life: Life) -> tuple[int, ...]:
+    """How many users, and how many activated ones, were counted."""
+    return tuple(sum(each.by for each in life.of(Counted) if each.name == name) for name in ("people", "people_activated"))
+
+
+def activation(at: int) -> list[Event]:
+    return [signup(at), connect(at + 1), *(track("explored", at + 2 + number) for number in range(3))]
+
+
+def test_a_user_is_counted_until_deleted_and_again_after_returning() -> None:
+    life, seen = Life(), []
+    for events in (activation(0), [event("user_deleted", 1 * HOUR)], [signup(2 * HOUR)], activation(3 * HOUR)):
+        life.see(*events)
+        seen.append(gauges(life))
+    assert seen == [(1, 1), (0, 0), (1, 0), (1, 1)]
+
+
+def test_a_visitor_is_counted_until_merged() -> None:
+    life = Life()
+    life.see(*map(anonymously, activation(0)))
+    assert gauges(life) == (1, 1)
+    life.become("ana", HOUR)
+    assert gauges(life) == (0, 0)
+    life.lose_user("ana", 2 * HOUR)
+    assert gauges(life) == (0, 0)
 
 
 def test_a_user_who_was_named_as_a_visitor_is_not_erased_with_the_one_who_named_them() -> None:

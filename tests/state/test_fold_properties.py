@@ -177,6 +177,37 @@ def test_what_an_event_runs_late_is_what_a_tick_runs_in_time(story: list[Event |
     assert _by_kind(woken.outputs) == _by_kind(lazy.outputs)
 
 
+@given(stories(), st.data())
+def test_the_gauges_of_users_are_what_the_state_holds(story: list[Event | int], data: st.DataObject) -> None:
+    """Whatever happens to an id: it may be a visitor's, merged into one of two others, erased with them, deleted, and a user's."""
+    life = Life()
+    for number, each in enumerate(story):
+        at = each if isinstance(each, int) else each.log_time - START
+        sender = {"user": data.draw(st.sampled_from(["u", "u", ""])), "anonymous": data.draw(st.booleans())}
+        match data.draw(st.sampled_from(["story", "story", "story", "activation", "merge", "erasure with the user", "deletion"])):
+            case "activation":
+                begin = signup(at, persona="builder", ident=f"signup {number}")
+                activating = begin, event("form_submit", at, form="invite"), event("form_submit", at, form="connect")
+                life.see(*(msgspec.structs.replace(one, **sender) for one in activating))
+            case "merge":
+                life.become(data.draw(st.sampled_from(["ana", "ben"])), at)
+            case "erasure with the user":
+                life.lose_user(data.draw(st.sampled_from(["ana", "ben"])), at)
+            case "deletion":
+                life.see(msgspec.structs.replace(event("user_deleted", at), **sender))
+            case _ if isinstance(each, Event):
+                life.see(msgspec.structs.replace(each, **sender, from_visitor=data.draw(st.booleans())))
+            case _:
+                live(life, [each])
+        person = life.person
+        counted = Counter[str]()
+        for out in life.of(Counted):
+            counted[out.name] += out.by
+        alive = person is not None and bool(person.user) and not (person.deleted_at or person.merged_into)
+        activated = alive and person is not None and person.activated_at > 0
+        assert (counted["people"], counted["people_activated"]) == (alive, activated)
+
+
 def _by_kind(outputs: list[object]) -> tuple[dict[type, list[object]], Counter[str]]:
     """Outputs of each kind in order, and what was counted: however many inputs a collector took in."""
     kinds: dict[type, list[object]] = {}
