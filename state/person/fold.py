@@ -72,8 +72,8 @@ class Fold:
             person = self._as_user(person, event, out)
         if person.deleted_at:
             if not self._begins_anew(person, event):
-                if event.type == "user_deleted":
-                    person.deleted_at = max(person.deleted_at, event.timestamp)
+                if event.type == "user_deleted" and event.timestamp > person.deleted_at:
+                    self._delete_again(person, event, out)
                 out.count(counters.EVENTS_IGNORED, "deleted")
                 return person
             person.previous_deletion_at = person.deleted_at
@@ -408,6 +408,13 @@ class Fold:
         self._leave(person, out)
         self._erase(out, Erase(person.tenant, person.user, person.version + 1))
         _forget(person, event.timestamp)
+
+    def _delete_again(self, person: Person, event: Event, out: Collector) -> None:
+        """A later deletion of somebody deleted. It is announced again: who asked for it cannot see that of a tombstone that has ended."""
+        person.deleted_at = event.timestamp
+        if event.user:
+            person.version += 1
+            self._erase(out, Erase(event.tenant, event.user, person.version))
 
     @staticmethod
     def _leave(person: Person, out: Collector) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,15 @@ from typing import Any
 import pytest
 
 from local.data_dir import DataDir
+from local.redis_access import redis_for_reader
+from sinks.redis.client import connect
+from sinks.redis.reader import RecommendationReader
+from sinks.redis.record import Deleted
 from sources.local_log.log import EventLog, Record
+from state.records.recommendation import redis_key
 from tests.cli.command import Result, onramp, start
 from tests.flows.test_deletion import EARLIER, STAYS, USER, VISITORS, story
+from tests.support.ready_tables import make_data_dir
 from tests.support.waiting import running, wait_until
 
 pytestmark = pytest.mark.slow  # each starts the engines several times
@@ -113,3 +120,19 @@ def test_beside_a_job_that_runs_and_after_one_that_was_killed(tmp_path: Path) ->
     assert STAYS in rows()
     rebuilt = onramp("replay", "--user", STAYS, "--json", cwd=tmp_path, **settings)
     assert (rebuilt.code, rebuilt.json["same"], rebuilt.json["messages"]) == (0, True, 1), rebuilt.out
+
+
+def test_a_user_whom_the_app_deleted_long_ago_is_taken_from_the_job_as_well(tmp_path: Path) -> None:
+    """The tombstone in Redis has ended; the event log still has their messages, and the command erases those."""
+    make_data_dir(tmp_path / "data")
+    data = DataDir.create(tmp_path / "data")
+    log = data.path / "log"
+    settings = {**SECRET, "ONRAMP_EVENT_LOG": str(log), "ONRAMP_DATA_DIR": str(data.path)}
+    with running(start("run", cwd=tmp_path, **settings)) as job:
+        send(log, {"userId": USER, "eventType": "signup"}, {"userId": USER, "eventType": "user_deleted"})
+        wait_until(data.is_running, "the job to use its directory", process=job)
+        with redis_for_reader(None, data) as url, closing(RecommendationReader(url)) as reader, closing(connect(url)) as redis:
+            wait_until(lambda: isinstance(reader.read("default", USER), Deleted), "the tombstone", process=job)
+            assert redis.delete(redis_key("default", USER)) == 1
+        done = onramp("forget", USER, "--yes", "--json", cwd=tmp_path, **settings)
+    assert (done.json["known"], done.json["jobHasTakenIt"]) == (True, True), done.out

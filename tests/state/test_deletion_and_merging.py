@@ -321,6 +321,23 @@ def test_the_latest_of_several_deletions_counts() -> None:
     assert of_kind(life.see(signup(6 * HOUR)), DecisionRequest)
 
 
+@pytest.mark.parametrize("anonymous", [False, True])
+def test_a_later_deletion_of_somebody_deleted_is_announced_again_and_a_repeated_one_is_not(anonymous: bool) -> None:
+    """The tombstone in Redis ends after minutes. Whoever asks for the deletion later must see that it was taken."""
+    begin, first, later = (
+        msgspec.structs.replace(each, anonymous=anonymous)
+        for each in (signup(), event("user_deleted", HOUR), event("user_deleted", 5 * HOUR))
+    )
+    life = Life()
+    life.see(begin, first)
+    assert of_kind(life.see(first), Erase) == []
+    told = life.see(later)
+    assert [(each.tenant_id, each.user_id, each.version) for each in of_kind(told, Erase)] == [("t", "u", life.of(Erase)[0].version + 1)]
+    assert counts(told, "events_ignored") == ["deleted"]
+    assert of_kind(life.see(later, first, event("user_deleted", 6 * HOUR, user="")), Erase) == []
+    assert life.person == Person("", "", version=life.of(Erase)[-1].version, now=START + 6 * HOUR, deleted_at=START + 6 * HOUR)
+
+
 def test_a_path_that_becomes_known_by_an_out_of_order_event_sets_the_inactivity_timer() -> None:
     life = Life()
     life.see(event("page_view", 2 * HOUR, path="/"))

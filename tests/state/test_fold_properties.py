@@ -139,13 +139,14 @@ def test_an_exposure_is_told_once_and_only_judged_decisions_were_shown(story: li
 def test_nothing_is_written_for_a_deleted_person(story: list[Event | int]) -> None:
     life = Life(plan(cooldown="1m", cap=100))
     for each in story:
-        deleted = life.person is not None and life.person.deleted_at > 0
+        since = life.person.deleted_at if life.person is not None else 0
         already = len(life.outputs)
         live(life, [each])
-        if deleted and life.person is not None and life.person.deleted_at:
-            assert not [
-                output for output in life.outputs[already:] if isinstance(output, DecisionRequest | Publish | Erase | DecisionOutcome)
-            ]
+        if since and life.person is not None and life.person.deleted_at:
+            again = isinstance(each, Event) and each.type == "user_deleted" and each.timestamp > since
+            written = life.outputs[already:]
+            assert not [output for output in written if isinstance(output, DecisionRequest | Publish | DecisionOutcome)]
+            assert sum(isinstance(output, Erase) for output in written) == again, "a later deletion is announced, and nothing else"
             assert (life.person.traits, life.person.steps, life.person.last_event, life.person.user) == ({}, {}, "", "")
 
 
