@@ -12,6 +12,7 @@ from flows.onboarding import SideChannels
 from flows.settings import Settings
 from flows.stop import StopRequest
 from local.data_dir import DataDir
+from local.recovery_positions import INPUT, saved_partitions
 from operators.timer_registry import TimerRegistry
 from sinks.redis.reader import RecommendationReader
 from sources.closed_loop import Begin, PeopleSource, Population
@@ -55,7 +56,10 @@ def input_name(settings: Settings, path: Path | None) -> str:
 
 
 def live_source(settings: Settings, plans: Plans, side: SideChannels, stop: StopRequest) -> LiveSource:
-    """The topic or the event log of the settings, which must name one. It never waits for the model. Raises ``SourceError``."""
+    """The topic or the event log of the settings, which must name one. It never waits for the model.
+
+    Call it while holding the lock of the data directory. Raises ``SourceError``, and ``DataDirError`` for a store that cannot be read.
+    """
     if settings.event_log is not None:
         policy = side.batch_policy(plans.distinct, settings.batch_size)
         return LocalLogSource(settings.event_log, policy, now=wall_clock, accept_gap=settings.event_log_accept_gap, stopping=stop)
@@ -80,7 +84,8 @@ def _kafka_source(settings: Settings, plans: Plans, side: SideChannels, stop: St
     cluster = kafka_cluster(settings)
     policy = side.batch_policy(plans.distinct, settings.batch_size)
     accept_gap, registry = settings.kafka_accept_gap, registry_of(settings)
-    return KafkaSource(cluster, policy, now=wall_clock, accept_gap=accept_gap, stopping=stop, registry=registry)
+    known = saved_partitions(DataDir(settings.data_dir).state, INPUT, cluster.topic)
+    return KafkaSource(cluster, policy, now=wall_clock, accept_gap=accept_gap, stopping=stop, registry=registry, known=known)
 
 
 def file_source(

@@ -1,10 +1,14 @@
-"""Reads the positions of the input from the recovery store, with or without a running job. It changes nothing."""
+"""Reads from the recovery store which partitions were read and written, and up to where, with or without a running job.
+
+It changes nothing.
+"""
 
 from __future__ import annotations
 
 import io
 import pickle
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -13,7 +17,8 @@ from typing_extensions import override
 
 from local.recovery_fault import recovery_fault
 
-_STEP: Final = "onboarding.messages"
+INPUT: Final = "onboarding.messages"
+"""The step that reads the input."""
 _VERSION: Final = 1
 
 
@@ -39,18 +44,30 @@ def saved_positions(state: Path, source: str) -> dict[int, SavedPosition]:
     The newest snapshot counts, which may be an epoch ahead of what is durable. Raises ``DataDirError`` for a store that cannot be read.
     """
     found: dict[int, tuple[int, SavedPosition]] = {}
+    for key, epoch, change in _select(state, "SELECT state_key, snap_epoch, ser_change FROM snaps WHERE step_id = ?", INPUT):
+        name, _, index = str(key).rpartition(":")
+        position = _position(change) if name == source and change is not None else None
+        if position is not None and epoch >= found.get(int(index), (-1, position))[0]:
+            found[int(index)] = epoch, position
+    return {partition: position for partition, (_, position) in found.items()}
+
+
+def saved_partitions(state: Path, step: str, source: str = "") -> set[int]:
+    """Return the numbers of all partitions of ``step`` that the store has, those without a position too. Of the input: those of ``source``.
+
+    Bytewax refuses a resume where a partition of the store is not listed any more. Raises ``DataDirError`` for a store that cannot be read.
+    """
+    found = (str(key).rpartition(":") for (key,) in _select(state, "SELECT DISTINCT state_key FROM snaps WHERE step_id = ?", step))
+    return {int(index) for name, _, index in found if name == source}
+
+
+def _select(state: Path, query: str, step: str) -> Iterator[tuple[Any, ...]]:
     try:
         for file in sorted(state.glob("part-*.sqlite3")):
             with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=1.0)) as part:
-                rows = part.execute("SELECT state_key, snap_epoch, ser_change FROM snaps WHERE step_id = ?", [_STEP])
-                for key, epoch, change in rows:
-                    name, _, index = str(key).rpartition(":")
-                    position = _position(change) if name == source and change is not None else None
-                    if position is not None and epoch >= found.get(int(index), (-1, position))[0]:
-                        found[int(index)] = epoch, position
+                yield from part.execute(query, [step])
     except (sqlite3.Error, OSError) as error:
         raise recovery_fault(state, "be read", error, "check the disk and its rights") from error
-    return {partition: position for partition, (_, position) in found.items()}
 
 
 def _position(change: bytes) -> SavedPosition | None:

@@ -119,7 +119,11 @@ class LogTime:
         No message carries this time. If its tick were emitted at once, a crash could undo it after an app had read the results, and the
         messages of the next run would come before it. So the snapshot stores the time first, and the tick is emitted once it is durable.
         """
-        at = (read_until - IDLE_MARGIN_MS) // GRID_MS * GRID_MS
+        self.follow(read_until - IDLE_MARGIN_MS)
+
+    def follow(self, at: int) -> None:
+        """Advance log time to ``at``, from ``pledge`` on. No message before it will come."""
+        at = at // GRID_MS * GRID_MS
         if at > self._planner.ticked and at >= self.log_time:
             self.idle_time = max(self.idle_time, at)
 

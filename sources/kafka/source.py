@@ -17,7 +17,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -39,7 +39,7 @@ from sources.kafka.partition_watch import WATCH_EVERY_S, PartitionWatch, with_sp
 from sources.kafka.record import headers_of, parts_of
 from sources.kafka.schema_registry import FramingError, RegistryUnavailableError, SchemaRegistry
 from sources.log_ids import is_another
-from sources.log_time import MIN_TIME, LogTime
+from sources.log_time import IDLE_MARGIN_MS, MIN_TIME, LogTime
 from sources.positions import Position, Positions
 from state.events import may_switch
 from state.messages import Message, Tick
@@ -67,8 +67,9 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
     same name, continue at the earliest message instead of raising ``OffsetGapError``. ``tail=False`` ends each partition at its end. While
     ``paused()`` is true nothing is read. Once ``stopping()`` is true every partition ends, which gives a final snapshot. ``lag`` is the
     number of messages behind, for each partition of this process; ``positions`` says how far it is. Partitions that are new since the
-    last run start like those of a new job, and so do those that appear while the job runs (``sources/kafka/partition_watch.py``); removed
-    ones are ignored. ``registry`` decodes messages with the framing of a schema registry, None rejects them. Raises ``SourceError``.
+    last run start like those of a new job, and so do those that appear while the job runs (``sources/kafka/partition_watch.py``).
+    ``known``: the partitions that the recovery store has. The topic may have fewer, if it was created again: of those that are gone only
+    the time goes on. ``registry`` decodes messages with the framing of a schema registry, None rejects them. Raises ``SourceError``.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         stopping: Callable[[], bool] = never,
         paused: Callable[[], bool] = never,
         registry: SchemaRegistry | None = None,
+        known: Collection[int] = (),
         watch_every_s: float = WATCH_EVERY_S,
     ) -> None:
         self.cluster = cluster
@@ -92,10 +94,13 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         self.stopping = stopping
         self.paused = paused
         self.registry = registry
+        self.known = known
         self.watch_every_s = watch_every_s
         self.closer = ConsumerCloser(cluster.topic)
         self.lag: dict[int, int] = {}
         self.positions = Positions()
+        self.opened: set[int] = set()
+        """The partitions of the topic that this process reads."""
         self._present: list[int] = []
         self._listed = 0
         self._watch: PartitionWatch | None = None
@@ -104,9 +109,12 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
 
     @override
     def list_parts(self) -> list[str]:
-        """Return the partitions of the cluster's topic, and spare ones that may appear later. Blocks up to ``cluster.timeout_s``."""
+        """Return the partitions of the cluster's topic, spare ones that may appear later, and those that are gone.
+
+        Blocks up to ``cluster.timeout_s``.
+        """
         self._present = self.cluster.partitions(self.stopping)
-        self._listed = with_spares(self._present) if self.tail else 0
+        self._listed = max(with_spares(self._present), max(self.known, default=-1) + 1) if self.tail else 0
         indices = range(self._listed) if self.tail else self._present
         return [f"{self.cluster.topic}:{index}" for index in indices]
 
@@ -117,6 +125,27 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
             if self._topic_id is None:
                 self._topic_id = self.cluster.topic_id(self.stopping)
             return self._topic_id
+
+    def is_in_another_topic(self, known: str) -> bool:
+        """Whether a position in the topic with the id ``known`` is in another one than this, which ``accept_gap`` accepts.
+
+        Blocks as ``topic_id``. Raises ``OffsetGapError`` where it is not accepted.
+        """
+        if not is_another(known, self.topic_id):
+            return False
+        if not self.accept_gap:
+            raise another_topic(self.cluster, known, self.topic_id, ACCEPT_GAP_SETTING)
+        return True
+
+    def time_passed(self) -> int | None:
+        """The log time (ms) that all partitions of the topic have reached, of those that this process reads; None if it is not known yet.
+
+        A process that reads none goes by its clock: the store of a job is in one process, which may read spare partitions only.
+        """
+        opened, of = tuple(self.opened), self.positions.of
+        if not opened:
+            return self.now() - IDLE_MARGIN_MS
+        return min(of[index].log_time for index in opened) if all(index in of for index in opened) else None
 
     def snapshot_at(self, offset: int, time: LogTime, *, log_id: str, stamp: int) -> Snapshot:  # noqa: ARG002 - as of the local log
         """Return a snapshot with which a partition begins at ``offset`` of the topic with the id ``log_id``."""
@@ -137,8 +166,21 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         return _SparePartition(self, self._watch, index, resume_state)
 
 
+def _load(snapshot: Snapshot) -> tuple[int, int, int, int, int, str]:
+    """Return a snapshot with the id of the topic, empty in one of an older release. Raises ``SourceError`` for another format."""
+    if snapshot[0] != _VERSION:
+        raise SourceError(
+            f"The data directory was written by another version of Onramp (position format {snapshot[0]}, here {_VERSION}); "
+            "use that version, or a new data directory."
+        )
+    return snapshot if len(snapshot) == 6 else (*snapshot, "")
+
+
 class _SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
-    """A partition that the topic does not have yet. Once it has, this reads it from the beginning, or from where it was before.
+    """A partition that the topic does not have: not yet, or not any more, because the topic was created again with fewer.
+
+    Once the topic has it, this reads it from the beginning, or from where it was before. Until then the time of one that was read before
+    goes on with that of the others, in the way of an idle partition: it wakes the users whose last event was there.
 
     Bytewax ends an epoch only when every partition was awake at its end. So a spare one sleeps between two epochs, and not across an end.
     """
@@ -147,7 +189,13 @@ class _SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._source = source
         self._watch = watch
         self._index = index
-        self._resume = resume
+        self._offset, self._topic_id = 0, ""
+        self._time: LogTime | None = None
+        if resume is not None:
+            _, self._offset, log_time, seq, ticked, self._topic_id = _load(resume)
+            self._time = LogTime(source.policy, index, now=source.now, log_time=log_time, seq=seq, ticked=ticked)
+            if source.is_in_another_topic(self._topic_id):
+                self._offset, self._topic_id = 0, source.topic_id
         self._opened: _Partition | None = None
         self._open_at = 0.0
         self._epoch_s = math.inf
@@ -162,10 +210,12 @@ class _SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if self._index in self._watch.present and time.monotonic() >= self._open_at:
             try:
                 with suppress(UnknownTopicError):  # the next broker that was asked may not know the new partition yet
-                    self._opened = _Partition(self._source, self._index, self._resume, open_s=_OPEN_SPARE_S)
+                    self._opened = _Partition(self._source, self._index, self._state(), open_s=_OPEN_SPARE_S)
             except UnreachableError:  # its leader may be down again; the other partitions go on
                 self._open_at = time.monotonic() + self._source.watch_every_s
-        return []
+        if self._opened is not None or self._time is None or self._source.paused() or (tick := self._time.passed_tick()) is None:
+            return []
+        return [tick]
 
     @override
     def next_awake(self) -> datetime | None:
@@ -184,7 +234,14 @@ class _SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if self._epoch_ended is not None:
             self._epoch_s = min(self._epoch_s, now - self._epoch_ended)  # the shortest so far: a longer one may have waited for this
         self._epoch_ended = now
-        return self._resume
+        if self._time is not None and (passed := self._source.time_passed()) is not None:
+            self._time.follow(passed)
+            self._time.pledge()
+        return self._state()
+
+    def _state(self) -> Snapshot | None:
+        passed = self._time
+        return None if passed is None else (_VERSION, self._offset, passed.log_time, passed.seq, passed.ticked, self._topic_id)
 
     @override
     def close(self) -> None:
@@ -203,14 +260,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         offset, known = None, ""
         log_time, seq, ticked = MIN_TIME, 0, MIN_TIME
         if resume is not None:
-            version = resume[0]
-            if version != _VERSION:
-                raise SourceError(
-                    f"The data directory was written by another version of Onramp (position format {version}, here {_VERSION}); "
-                    "use that version, or a new data directory."
-                )
-            _, offset, log_time, seq, ticked = resume[:5]
-            known = resume[5] if len(resume) == 6 else ""
+            _, offset, log_time, seq, ticked, known = _load(resume)
         self._topic_id = source.topic_id or known
         self._errors = ErrorHandler(source.cluster)
         self._liveness = Liveness(self._topic, index)
@@ -236,6 +286,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._polling = IdlePolling(source.policy.while_idle)
         self._durable_next: int | None = None
         self._waits_for_schema = False
+        source.opened.add(index)
         if offset is not None:
             source.positions.of[index] = Position(self._offset, log_time)
 
@@ -381,9 +432,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if offset is None:
             self._tell_of_another_life(low)
             offset = low
-        elif is_another(known, self._topic_id):
-            if not self._source.accept_gap:
-                raise another_topic(self._source.cluster, known, self._topic_id, ACCEPT_GAP_SETTING)
+        elif self._source.is_in_another_topic(known):
             another = "%s[%d] is of another topic than before (%s, now %s). Continuing at %d."
             _LOG.warning(another, self._topic, self._index, known, self._topic_id, low)
             offset = low

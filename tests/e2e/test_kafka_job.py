@@ -236,6 +236,43 @@ def test_a_job_whose_data_directory_is_gone_reads_the_whole_log_again_and_has_th
     assert sentence.startswith(f"onramp: The topic {topic} is not the one that this data directory has read: it was created again")
 
 
+def test_a_topic_that_was_created_again_with_fewer_partitions_is_read_once_the_gap_is_accepted(
+    broker: Tansu, redis: Valkey, sound: list[bytes], tmp_path: Path
+) -> None:
+    topic = broker.new_topic(6)
+    broker.create_topic(f"{topic}.dlq", 1)
+    settings = settings_for(broker, Feed(broker, topic, 6), redis, tmp_path / "data") | {"ONRAMP_KAFKA_GROUP": topic}
+    command = [sys.executable, "-m", "cli", "run", "--json"]
+
+    def reads_all(feed: Feed, settings: dict[str, str]) -> dict[str, Any]:
+        with started(command, settings) as job:
+            wait_until(lambda: feed.committed(topic) == feed.ends, "all messages", within=PATIENCE, process=job)
+            job.send_signal(signal.SIGTERM)
+            said, complained = job.communicate(timeout=PATIENCE)
+        assert job.returncode == 0, complained
+        summary: dict[str, Any] = json.loads(said)
+        return summary
+
+    feed = Feed(broker, topic, 6)
+    feed.produce(sound[:300])
+    before = reads_all(feed, settings)
+    broker.create_again(topic, 3)
+    feed = Feed(broker, topic, 3)
+    feed.produce(sound[300:400])
+    with started(command, settings) as job:
+        _, complained = job.communicate(timeout=PATIENCE)
+    assert job.returncode == 1
+    (sentence,) = complained.splitlines()
+    assert sentence.startswith(f"onramp: The topic {topic} is not the one that this data directory has read: it was created again")
+
+    after = reads_all(feed, settings | {"ONRAMP_KAFKA_ACCEPT_GAP": "true"})
+    assert after["users"] >= before["users"] > 0
+    assert after["thisRun"]["eventsRead"] == 100
+    assert after["eventsRead"] == 400
+    feed.produce(sound[400:450])
+    assert reads_all(feed, settings)["eventsRead"] == 450
+
+
 @pytest.mark.slow
 def test_two_workers_of_the_cluster_runner_with_clickhouse_over_http(
     broker: Tansu, feed: Feed, redis: Valkey, lines: list[bytes], from_file: State, tmp_path: Path

@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from local.data_dir import DataDirError
-from local.recovery_positions import SavedPosition, saved_positions
+from local.recovery_positions import INPUT, SavedPosition, saved_partitions, saved_positions
 from sources.backlog import Backlog, Thresholds, colour, effective_retention
 from sources.epoch_clock import EpochClock
 from sources.errors import LogError, UnknownTopicError
@@ -160,10 +160,22 @@ def test_positions_are_read_from_the_newest_snapshot_of_each_partition(tmp_path:
     assert saved_positions(tmp_path / "nothing", "events") == {}
 
 
+def test_the_partitions_of_a_step_are_known_whether_they_have_a_position_or_not(tmp_path: Path) -> None:
+    none = pickle.dumps(None)
+    inputs = [(INPUT, "events:0", 3, pickle.dumps((1, 10, NOW, 20, NOW))), (INPUT, "events:11", 3, none), (INPUT, "events:11", 4, none)]
+    store(
+        tmp_path, [*inputs, (INPUT, "others:12", 3, none), ("onboarding.clickhouse", "0", 3, none), ("onboarding.clickhouse", "3", 3, none)]
+    )
+    assert saved_partitions(tmp_path, INPUT, "events") == {0, 11}
+    assert saved_partitions(tmp_path, "onboarding.clickhouse") == {0, 3}
+    assert saved_partitions(tmp_path / "nothing", INPUT, "events") == set()
+
+
 def test_a_damaged_store_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "part-0.sqlite3").write_bytes(b"\xff" * 5000)
-    with pytest.raises(DataDirError, match="cannot be read"):
-        saved_positions(tmp_path, "events")
+    for read in (saved_positions, saved_partitions):
+        with pytest.raises(DataDirError, match="cannot be read"):
+            read(tmp_path, "events")
 
 
 # Kafka

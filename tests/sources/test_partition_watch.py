@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, KafkaException
 
 from sources.batching import BatchPolicy
-from sources.errors import SourceError, UnreachableError
+from sources.errors import OffsetGapError, SourceError, UnreachableError
 from sources.kafka.partition_watch import LEAST_SPARE, with_spares
 from sources.kafka.source import KafkaSource, _SparePartition
-from state.messages import Message
+from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD
 from tests.support.scripted_kafka import START, ScriptedCluster, ScriptedRecord
 from tests.support.waiting import ends_within, wait_until
@@ -23,16 +23,27 @@ from tests.support.waiting import ends_within, wait_until
 class Run:
     """A source and its partitions, driven as one Bytewax worker does."""
 
-    def __init__(self, cluster: ScriptedCluster, states: dict[str, Any] | None = None) -> None:
+    def __init__(self, cluster: ScriptedCluster, states: dict[str, Any] | None = None, *, accept_gap: bool = False) -> None:
         self.stopping = False
-        policy = BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD)
-        self.source = KafkaSource(cluster, policy, now=lambda: START + 1_000, stopping=lambda: self.stopping, watch_every_s=0.02)
+        known = [int(name.rpartition(":")[2]) for name in states or {}]
+        self.source = KafkaSource(
+            cluster,
+            BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD),
+            now=lambda: START + 1_000,
+            accept_gap=accept_gap,
+            stopping=lambda: self.stopping,
+            known=known,
+            watch_every_s=0.02,
+        )
         self.parts = {name: self.source.build_part("input", name, (states or {}).get(name)) for name in self.source.list_parts()}
         self.read: list[tuple[int, int]] = []
+        self.ticks: list[tuple[int, int]] = []
 
     def poll(self) -> list[tuple[int, int]]:
         for part in self.parts.values():
-            self.read += [(item.partition, item.offset) for item in part.next_batch() if isinstance(item, Message)]
+            batch = part.next_batch()
+            self.read += [(item.partition, item.offset) for item in batch if isinstance(item, Message)]
+            self.ticks += [(item.partition, item.at - START) for item in batch if isinstance(item, Tick)]
         return self.read
 
     def states(self) -> dict[str, Any]:
@@ -40,8 +51,8 @@ class Run:
 
 
 @contextmanager
-def run(cluster: ScriptedCluster, states: dict[str, Any] | None = None) -> Iterator[Run]:
-    started = Run(cluster, states)
+def run(cluster: ScriptedCluster, states: dict[str, Any] | None = None, *, accept_gap: bool = False) -> Iterator[Run]:
+    started = Run(cluster, states, accept_gap=accept_gap)
     try:
         yield started
     finally:
@@ -148,7 +159,61 @@ def test_a_partition_that_has_gone_keeps_its_position_until_it_is_back() -> None
     state = (1, 2, START, 4, START)
     with run(cluster, {"events:5": state}) as running:
         running.poll()
-        assert running.states()["events:5"] == state
+        assert running.states()["events:5"] == (*state, "")
+
+
+def test_a_partition_that_has_gone_is_listed_as_long_as_the_recovery_store_has_it() -> None:
+    """Bytewax refuses a resume with a partition that the source does not list."""
+    far = 3 * LEAST_SPARE
+    with run(two_records(), {f"events:{far}": None, "events:0": None}) as running:
+        assert list(running.parts) == [f"events:{index}" for index in range(far + 1)]
+
+
+def at_minute(minute: int, offset: int = 7, topic: str = "topic:old") -> tuple[int, int, int, int, int, str]:
+    return 1, offset, START + minute * 60_000, 4, START + minute * 60_000, topic
+
+
+def test_the_time_of_a_partition_that_has_gone_goes_on_with_the_slowest_of_the_others() -> None:
+    """It wakes the users whose last event was there, and no sooner than what they may have sent since was read."""
+    cluster = ScriptedCluster(records=[ScriptedRecord(0, time=(TIMESTAMP_CREATE_TIME, START + 95_500))], end=1, present=[0, 1])
+    states: dict[str, Any] = {"events:0": at_minute(0, 0, ""), "events:1": at_minute(0, 0, ""), "events:9": at_minute(0, 7, "")}
+    with run(cluster, states) as running:
+        running.parts["events:0"].next_batch()
+        running.states()
+        running.poll()
+        assert [place for place in running.ticks if place[0] == 9] == [], "events:1 was not read yet"
+        running.poll()
+        running.states()
+        wait_until(lambda: running.poll() and (9, 94_000) in running.ticks, "its tick")
+        assert [place for place in running.ticks if place[0] == 9] == [(9, 94_000)]
+        assert running.states()["events:9"] == (1, 7, START + 95_000, 4, START + 94_000, "")
+
+
+def test_a_process_that_reads_only_spare_partitions_lets_those_that_have_gone_follow_the_clock() -> None:
+    source = KafkaSource(two_records(), BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD), now=lambda: START + 90_000, known=[9])
+    source.list_parts()
+    part = source.build_part("input", "events:9", at_minute(0, 7, ""))
+    assert part.next_batch() == []
+    part.snapshot()
+    assert part.next_batch() == [Tick(9, START + 87_000, 5)]
+    source.stopping = lambda: True
+    with pytest.raises(StopIteration):
+        part.next_batch()
+    part.close()
+
+
+def test_fewer_partitions_of_a_topic_that_was_created_again_need_the_setting_that_accepts_a_gap() -> None:
+    cluster = ScriptedCluster(records=[ScriptedRecord(0)], end=1, id="topic:new")
+    states = {"events:0": at_minute(1), "events:9": at_minute(1)}
+    with pytest.raises(OffsetGapError, match="topic events is not the one that this data directory has read: it was created again"):
+        Run(cluster, states)
+    with run(cluster, states, accept_gap=True) as running:
+        wait_until(lambda: running.poll() == [(0, 0)], "the message of the new topic")
+        kept = running.states()
+    assert kept["events:9"][1::4] == (0, "topic:new"), "in the new topic it begins at its beginning"
+    with run(cluster, kept) as later:
+        cluster.present.append(9)
+        wait_until(lambda: later.poll() == [(9, 0)], "the partition that the topic has again, without the setting")
 
 
 def test_partitions_beyond_the_spare_ones_are_lag_and_a_warning(caplog: pytest.LogCaptureFixture) -> None:
