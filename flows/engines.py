@@ -14,6 +14,7 @@ from flows.settings import Settings
 from local.clickhouse import EmbeddedClickHouse
 from local.data_dir import DataDir
 from local.old_snapshots_process import OldSnapshotsProcess
+from local.recovery_positions import SINKS, saved_partitions
 from local.recovery_store import remove_undurable_snapshots
 from local.redis_access import redis_for_job
 from local.secret import secret_for
@@ -22,6 +23,7 @@ from sinks.clickhouse.delivery import FactDelivery
 from sinks.clickhouse.errors import StoreError, StoreUnreachable
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.retention import apply_retention
+from sinks.clickhouse.segment import parse_name
 from state.ids import Keys
 
 _LOG = logging.getLogger(__name__)
@@ -34,6 +36,8 @@ class Engines:
 
     data_dir: DataDir
     redis_url: str
+    sink_partitions: int
+    """The partitions of each sink: those of the settings, and those beyond them that an earlier run had."""
     store: ClickHouse
     delivery: FactDelivery
     keys: Keys
@@ -64,7 +68,8 @@ def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
                 embedded.start()  # takes seconds, in which this process does other things
         url = stack.enter_context(redis_for_job(redis_url, data_dir))
         keeps = settings.processes().keeps
-        partitions = [str(number) for number in range(settings.sink_partitions)] if keeps else []
+        sink_partitions = _sink_partitions(settings, data_dir)
+        partitions = [str(number) for number in range(sink_partitions)] if keeps else []
         delivery = FactDelivery(store, data_dir.spool, partitions=partitions, max_bytes=settings.spool_max_mb * 1024 * 1024)
         stack.callback(delivery.close)
         startup = ClickHouseStartup(store, delivery, settings.retention_days(), idle=not keeps)
@@ -72,12 +77,21 @@ def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
         yield Engines(
             data_dir=data_dir,
             redis_url=url,
+            sink_partitions=sink_partitions,
             store=store,
             delivery=delivery,
             keys=keys,
             clickhouse=startup,
             old_snapshots=OldSnapshotsProcess(data_dir.state, idle=not keeps),
         )
+
+
+def _sink_partitions(settings: Settings, data_dir: DataDir) -> int:
+    """How many partitions the sinks list. Bytewax refuses a resume without one of the store, and its rows in the spool need its sink."""
+    known = {number for step in SINKS for number in saved_partitions(data_dir.state, step)}
+    spooled = (parse_name(path.name) for path in data_dir.spool.glob("*.*"))
+    known |= {int(found[0].partition) for found in spooled if found is not None and found[0].partition.isdecimal()}
+    return max(settings.sink_partitions, max(known, default=-1) + 1)
 
 
 class ClickHouseStartup:

@@ -58,7 +58,7 @@ def make_parts(
         recommendations=RecommendationSink(
             engines.redis_url,
             policy,
-            partitions=settings.sink_partitions,
+            partitions=engines.sink_partitions,
             min_effects=_FILE_EFFECTS if isinstance(source, JsonlSource) else 1,
             latency=WriteLatency(wall_clock) if settings.metrics_address is not None and isinstance(source, LiveSource) else None,
             tracer=tracer,
@@ -70,6 +70,7 @@ def make_parts(
         side=side,
         workers=workers,
         sink_partitions=settings.sink_partitions,
+        known_sink_partitions=engines.sink_partitions,
         processes=max(1, len(settings.process_addresses)),
         stop=stop,
         wording=model.wording if model is not None else None,

@@ -19,6 +19,8 @@ from local.recovery_fault import recovery_fault
 
 INPUT: Final = "onboarding.messages"
 """The step that reads the input."""
+SINKS: Final = ("onboarding.clickhouse", "onboarding.recommendations")
+"""The steps that write to sinks with several partitions."""
 _VERSION: Final = 1
 
 
@@ -58,7 +60,7 @@ def saved_partitions(state: Path, step: str, source: str = "") -> set[int]:
     Bytewax refuses a resume where a partition of the store is not listed any more. Raises ``DataDirError`` for a store that cannot be read.
     """
     found = (str(key).rpartition(":") for (key,) in _select(state, "SELECT DISTINCT state_key FROM snaps WHERE step_id = ?", step))
-    return {int(index) for name, _, index in found if name == source}
+    return {int(index) for name, _, index in found if name == source and index.isdecimal()}
 
 
 def _select(state: Path, query: str, step: str) -> Iterator[tuple[Any, ...]]:

@@ -36,18 +36,20 @@ def _person_of(row: Row) -> str:
     return user
 
 
-def facts_step(step_id: str, up: Stream[HasRows | tuple[str, HasRows]], partitions: int) -> KeyedStream[list[Row]]:
-    """The rows of a batch, as one item for each partition of the sink."""
+def facts_step(step_id: str, up: Stream[HasRows | tuple[str, HasRows]], partitions: int, known: int = 1) -> KeyedStream[list[Row]]:
+    """The rows of a batch, as one item for each partition of the sink. ``known``: the partitions that earlier runs had too."""
+    everywhere = range(max(partitions, known))
 
     def gather(batch: list[HasRows | tuple[str, HasRows]]) -> list[tuple[str, list[Row]]]:
         rows: list[Row] = [row for outputs in unkeyed(batch) for row in outputs.rows]
         split = dict(by_person(with_metrics(rows), _person_of, partitions)) if rows else {}
-        if partitions > 1:
-            # A rejected message may name the person, and is delivered in order with what concerns nobody in particular.
-            nobody = partition_of("", partitions)
-            erasures = [row for row in rows if type(row) is Erase and partition_of(row.user_id, partitions) != nobody]
-            if erasures:
-                split.setdefault(str(nobody), Bundle()).extend(erasures)
+        if len(everywhere) > 1 and (erasures := [row for row in rows if type(row) is Erase]):
+            # Only the rows of one partition are delivered in order. Rejected messages that name the person, and rows from before the number
+            # of partitions was changed, may be in any.
+            for each in everywhere:
+                missing = [row for row in erasures if partition_of(row.user_id, partitions) != each]
+                if missing:
+                    split.setdefault(str(each), Bundle()).extend(missing)
         return list(split.items())
 
     return op.flat_map_batch(step_id, up, gather)

@@ -153,6 +153,7 @@ class Drain:
         erasures = [erasure for _, segment in loaded for erasure in segment.erasures]
         erasures += [erasure for _, error in damaged for erasure in error.erasures or ()]
         if erasures:
+            erasures = list(dict.fromkeys(erasures))  # each partition has them
             if not self._retry(partial(self._inserter.erase, erasures)):
                 return
             self.erased += len(erasures)

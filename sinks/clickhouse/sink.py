@@ -141,8 +141,9 @@ class FactSink(FixedPartitionedSink[Batch, str]):
     """Sink of ``(key, batch)`` items. The keys ``"0"``, ``"1"``, … name the partition.
 
     One partition for each process suffices; more spread the work over worker threads. The name of a partition must not change between
-    runs, must be unique among the processes of a cluster, and contains only letters, digits, ``_`` and ``-``. All facts of one person
-    must go to the same partition; otherwise a deletion could overtake them.
+    runs, must be unique among the processes of a cluster, and contains only letters, digits, ``_`` and ``-``. A partition must be listed as
+    long as the recovery store or the spool has it. All facts of one person must go to the same partition; otherwise a deletion could
+    overtake them.
     """
 
     def __init__(self, spool: Spool, partitions: Sequence[str] = ("facts",)) -> None:

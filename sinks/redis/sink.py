@@ -32,7 +32,8 @@ class RecommendationSink(FixedPartitionedSink[list[Effect], None]):
         latency: WriteLatency | None = None,
         tracer: Tracer | None = None,
     ) -> None:
-        """Keep the configuration. ``partitions`` is the number of workers that can write at once; it may change between runs.
+        """Keep the configuration. ``partitions`` is the number of workers that can write at once; it must not be lower than in
+        an earlier run with the same recovery store.
 
         The sink collects ``min_effects`` effects before it sends them: 1 for a live job, more for a file, where no app waits. ``latency``
         and ``tracer`` hear of all that is in Redis.

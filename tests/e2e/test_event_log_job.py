@@ -81,6 +81,24 @@ def settings(tmp_path: Path) -> dict[str, str]:
     }
 
 
+def test_the_number_of_workers_that_write_may_be_lowered_again(settings: dict[str, str], tmp_path: Path) -> None:
+    writer, lines = Writer(tmp_path / "log"), list(simulated(24, 2, seed=8))
+    third = len(lines) // 3
+
+    def has_read() -> bool:
+        saved = saved_positions(tmp_path / "data" / "state", NAME)
+        return sum(position.offset for position in saved.values()) == writer.sent
+
+    for life, number in enumerate(("1", "2", "1")):
+        writer.append(lines[life * third : (life + 1) * third])
+        with job(settings | {"ONRAMP_SINK_PARTITIONS": number}, tmp_path) as process:
+            wait_until(has_read, f"all messages with {number}", within=LONG, process=process)
+            process.send_signal(signal.SIGTERM)
+            said, complained = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, complained
+        assert json.loads(said)["eventsRead"] == writer.sent
+
+
 def test_a_life_on_the_event_log(settings: dict[str, str], tmp_path: Path) -> None:
     rng = random.Random(1)
     sound = list(simulated(24, 5, seed=8))

@@ -216,6 +216,16 @@ def test_only_the_first_process_writes_rows(monkeypatch: pytest.MonkeyPatch, tmp
                 assert engines.clickhouse.error is None
 
 
+def test_partitions_of_the_sinks_that_have_rows_in_the_spool_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Only the sink of a partition knows whether its rows come again."""
+    spool = DataDir.create(tmp_path).spool
+    for stem in ("2.000000000001abcdef.000000000001", "facts.000000000001abcdef.000000000001"):
+        (spool / f"{stem}.pending").write_bytes(b"rows")
+    with open_engines(settings(monkeypatch, ONRAMP_DATA_DIR=str(tmp_path)), "a test") as engines:
+        assert engines.sink_partitions == 3
+        assert engines.delivery.sink.list_parts() == ["0", "1", "2"]
+
+
 @pytest.mark.parametrize(("processes", "more"), [(1, set()), (2, {"onboarding.share", "onboarding.stop"})])
 def test_a_job_of_several_processes_shares_what_is_learned_and_ends_together(processes: int, more: set[str]) -> None:
     sink: Any = TestingSink([])

@@ -110,6 +110,17 @@ def test_a_deletion_follows_the_rejected_messages_that_may_name_the_user(partiti
         assert [row for row in own if getattr(row, "user_id", "") == user] == [Erase("t", user, 3)], "and once where the user's rows go"
 
 
+@pytest.mark.parametrize(("partitions", "known"), [(1, 3), (2, 4), (3, 1)])
+def test_a_deletion_goes_wherever_older_rows_of_the_user_may_be(partitions: int, known: int) -> None:
+    """The rows of a user were in another partition of the sink when there were more or fewer of them."""
+    erasures: list[Any] = [Erase("t", user, 3) for user in ("ana", "ben", "cleo", "dora")]
+    items = through(lambda up: facts_step("facts", up, partitions, known), Outputs(erasures))
+    assert {name: {row.user_id for row in rows} for name, rows in items} == {
+        str(each): {"ana", "ben", "cleo", "dora"} for each in range(max(partitions, known))
+    }
+    assert all(len(rows) == 4 for _, rows in items)
+
+
 def test_a_dead_letter_becomes_a_row_that_is_found_again_by_its_place() -> None:
     fact = dead_letter_fact(LETTER)
     assert (fact.dead_letter_id, fact.reason, fact.source_offset, fact.log_time) == ("events:3:42", "not_json", 42, 0)
