@@ -136,8 +136,14 @@ class BatchPlanner:
         self.ticked, self._due, self._has_tick = at, due, True
         self._next = self._earliest(at)
 
-    def record_tick(self, at: int) -> None:
-        """Record a tick that the source emits without ``decide``."""
+    def pass_time(self, until: int) -> None:
+        """Note a tick that the source emits without ``decide``: at ``until``, or at the first boundary up to which a timer is due.
+
+        A timer from before the last tick may set one that is due soon, so the next boundary counts: a person came from another partition,
+        or another worker did not fire it yet.
+        """
+        due = self._earliest()
+        at = min(until, _boundary(max(due, self.ticked + 1) if due > -math.inf else due))
         self.ticked, self._due = at, self._earliest()
 
     def _earliest(self, after: int = ALL) -> float:

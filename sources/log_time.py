@@ -65,12 +65,21 @@ class LogTime:
         """Return the tick at ``ticked``."""
         return Tick(self._partition, self._planner.ticked, self.seq + 1)
 
+    @property
+    def has_tick(self) -> bool:
+        """Whether log time has passed a tick that was not emitted yet."""
+        return self.log_time // GRID_MS * GRID_MS - LAG_MS > self._planner.ticked
+
     def passed_tick(self) -> Tick | None:
-        """Return the tick that log time has passed and that was not emitted yet, None without one. Call it before each batch."""
+        """Return the first tick that log time has passed and that was not emitted yet, None without one.
+
+        Call it before each batch, and emit the tick alone: after long idle time further ones follow, as it fires no timers on both sides of
+        a boundary.
+        """
         at = self.log_time // GRID_MS * GRID_MS - LAG_MS
         if at <= self._planner.ticked:
             return None
-        self._planner.record_tick(at)
+        self._planner.pass_time(at)
         return self.tick()
 
     def begin_batch(self) -> None:

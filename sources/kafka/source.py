@@ -221,6 +221,8 @@ class _SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
     def next_awake(self) -> datetime | None:
         if self._opened is not None:
             return self._opened.next_awake()
+        if self._time is not None and self._time.has_tick:
+            return None
         if self._epoch_ended is None or math.isinf(self._epoch_s):
             return datetime.now(UTC) + _SHORTEST
         left = timedelta(seconds=self._epoch_ended + self._epoch_s - time.monotonic())
@@ -305,6 +307,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             return []
         self._waits_for_schema = False
         if (tick := self._time.passed_tick()) is not None:
+            self._was_empty = not self._time.has_tick
             return [tick]
         if self._next == len(self._records):
             self._records, self._next = self._consumer.consume(self._source.policy.batch_size, 0), 0  # 0: must not block

@@ -131,6 +131,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if self._source.paused():
             return []
         if (tick := self._time.passed_tick()) is not None:
+            self._was_empty = not self._time.has_tick
             return [tick]
         if self._next == len(self._rows) and not self._fetch():
             return []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sources.batching import ALL, BatchAction, BatchPlanner, BatchPolicy
+from sources.batching import ALL, BatchAction, BatchPlanner, BatchPolicy, PeekTimers
 from sources.log_time import MAX_AHEAD_MS, LogTime
 from state.messages import Tick
 from state.stuck.parameters import PERIOD
@@ -240,6 +241,71 @@ def divided(messages: list[tuple[int, int]], lookahead: int, batch_size: int) ->
         assert batch, "every batch has something, or the source would wait for ever"
         job.take(batch)
     return job.trace
+
+
+MOST_TICKS = 1_000
+
+
+def ticks(time: LogTime, until: int) -> Iterator[Tick]:
+    """Yield the ticks of an idle partition whose log time goes on to ``until``."""
+    time.follow(until)
+    time.pledge()
+    for _ in range(MOST_TICKS):
+        announced, tick = time.has_tick, time.passed_tick()
+        assert announced == (tick is not None)
+        if tick is None:
+            return
+        yield tick
+    raise AssertionError("the ticks have no end")
+
+
+def test_time_that_passes_at_once_stops_at_each_boundary_up_to_which_a_timer_is_due() -> None:
+    due = [START + 10 * MINUTE, START + 25 * MINUTE, START + 2 * PERIOD, START + 8 * PERIOD + 1]
+
+    def peek(_partition: int, after: int = ALL) -> int | None:
+        return min((each for each in due if each > after), default=None)
+
+    time = LogTime(BatchPolicy(peek, lambda _: MINUTE), 0, now=lambda: 1 << 60, log_time=START, ticked=START)
+    found = []
+    for tick in ticks(time, START + 10 * PERIOD):
+        found.append(tick.at - START)
+        due = [each for each in due if each > tick.at]
+    assert found == [PERIOD, 2 * PERIOD, 9 * PERIOD, 10 * PERIOD - SECOND]
+
+
+@pytest.mark.parametrize("peek", [lambda *_: None, None])
+def test_a_year_without_timers_passes_with_one_tick(peek: PeekTimers | None) -> None:
+    time = LogTime(BatchPolicy(peek, lambda _: MINUTE), 0, now=lambda: 1 << 60, log_time=START, ticked=START)
+    assert [tick.at - START for tick in ticks(time, START + 17_520 * PERIOD)] == [17_520 * PERIOD - SECOND]
+
+
+def test_a_timer_from_before_the_last_tick_does_not_hold_up_time_that_passes() -> None:
+    """Another worker still holds it, or a person came with it from another partition. It may set one that is due soon."""
+    time = LogTime(BatchPolicy(lambda *_: START - MINUTE, lambda _: MINUTE), 0, now=lambda: 1 << 60, log_time=START, ticked=START)
+    found = [tick.at - START for tick in ticks(time, START + 2 * PERIOD + MINUTE)]
+    assert found == [PERIOD, 2 * PERIOD, 2 * PERIOD + MINUTE - SECOND]
+
+
+@settings(max_examples=300)
+@given(
+    people=st.lists(st.integers(1, 4 * 60), min_size=1, max_size=5),
+    steps=st.lists(st.sampled_from([SECOND, 40 * SECOND, 11 * MINUTE, 100 * MINUTE]), max_size=40),
+    lookahead=st.sampled_from([30 * SECOND, 10 * MINUTE, 60 * MINUTE]),
+)
+def test_how_often_idle_time_passes_changes_nothing(people: list[int], steps: list[int], lookahead: int) -> None:
+    """A job that was down for hours does what one does that ran."""
+    end = START + sum(steps) + PERIOD
+
+    def idle(moments: list[int]) -> list[tuple[int, int, int]]:
+        job = Job(lookahead)
+        job.due = {person: START + after * MINUTE for person, after in enumerate(people)}
+        time = LogTime(BatchPolicy(job.peek, lambda _: lookahead), 0, now=lambda: 1 << 60, log_time=START, ticked=START)
+        for moment in [*moments, end]:
+            for tick in ticks(time, moment):
+                job.take([tick])
+        return [(due, person, known) for _, due, person, known in sorted(job.trace, key=lambda each: each[1:])]
+
+    assert idle([]) == idle([START + sum(steps[: place + 1]) for place in range(len(steps))])
 
 
 def test_where_no_timer_is_due_batches_end_at_boundaries_without_a_tick() -> None:

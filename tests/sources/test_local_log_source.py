@@ -20,6 +20,7 @@ from sources.local_log.source import ACCEPT_GAP_SETTING, LocalLogSource, _Partit
 from sources.local_log.store import Store
 from sources.log_time import IDLE_MARGIN_MS, LAG_MS, MIN_TIME
 from state.messages import Message, Tick
+from state.stuck.parameters import PERIOD
 from tests.sources.harness import LOOKAHEAD, drain
 from tests.sources.test_local_log import apply
 
@@ -221,6 +222,27 @@ def test_the_wall_clock_moves_log_time_while_the_end_is_read_and_is_written_down
     assert isinstance(message, Message)
     assert message.log_time == START + 60_000 - IDLE_MARGIN_MS
     again.close()
+
+
+def test_a_job_that_was_down_passes_the_boundaries_up_to_which_timers_were_due_one_by_one(log: EventLog, clock: Clock) -> None:
+    """So they fire with the parameters of their time, as if the job had run. Between the ticks it does not pause."""
+    due = [START + PERIOD // 3, START + 4 * PERIOD]
+    append(log, clock, b"x")
+    source = source_of(log, clock, tail=True, peek=lambda _, after=-1: min((each for each in due if each > after), default=None))
+    part = opened(source)
+    drain(part, lambda _: None, 2)
+    clock.now = START + 10 * PERIOD
+    assert part.next_batch() == []
+    part.snapshot()
+    boundaries = [-(-each // PERIOD) * PERIOD for each in due]
+    found = []
+    for _ in range(10):
+        for tick in part.next_batch():
+            assert isinstance(tick, Tick)
+            found.append((tick.at, part.next_awake() is None))
+            due = [each for each in due if each > tick.at]
+    part.close()
+    assert found == [*((each, True) for each in boundaries), (clock.now - IDLE_MARGIN_MS - LAG_MS, False)]
 
 
 def test_the_wall_clock_moves_nothing_while_messages_wait(log: EventLog, clock: Clock) -> None:
