@@ -35,7 +35,7 @@ LiveSource = KafkaSource | LocalLogSource
 """What the job reads until it is stopped."""
 
 COMMAND_SECONDS: Final = 30.0
-"""How long a command waits for an answer of Kafka. A job waits longer."""
+"""How long a command waits for an answer of Kafka or of the schema registry. A job waits longer."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def kafka_cluster(settings: Settings, topic: str | None = None, *, timeout_s: fl
 def registry_of(settings: Settings) -> SchemaRegistry | None:
     """The schema registry of the settings, None without one. Connects to nothing yet."""
     url = settings.schema_registry_url
-    return None if url is None else SchemaRegistry(url.get_secret_value())
+    return None if url is None else SchemaRegistry(url.get_secret_value(), patience_s=COMMAND_SECONDS)
 
 
 def _kafka_source(settings: Settings, plans: Plans, side: SideChannels, stop: StopRequest) -> KafkaSource:

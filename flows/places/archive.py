@@ -91,7 +91,7 @@ class ArchiveFiles:
         if self._registry is None or value[:1] != b"\x00":
             return value
         try:
-            return self._registry.decode(value)
+            return self._registry.decode_patiently(value)
         except FramingError:
             return value
 

@@ -181,7 +181,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, None]):
         registry = self._source.registry
         if registry is not None and value[:1] == b"\x00":
             try:
-                original, value = value, registry.decode(value)
+                original, value = value, registry.decode_patiently(value)
             except FramingError as problem:
                 original, fault = None, ("schema_registry_framing", str(problem))
         reference = at if at > MIN_TIME else self._source.now()

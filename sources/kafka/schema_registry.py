@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +20,7 @@ SETTING: Final = "ONRAMP_SCHEMA_REGISTRY_URL"
 _TIMEOUT_S: Final = 2.0  # a request blocks the worker; a registry answers in milliseconds, and each schema is asked for once
 _RETRY_S: Final = 2.0
 """After a failure the registry is not asked for so long: each request would block another partition."""
+_PAUSE_S: Final = 0.1  # between two tries of a command; the registry is asked in every ``_RETRY_S`` at most
 _UNKNOWN_S: Final = 1.0
 """For so long a schema that the registry does not know counts as unknown: each of its messages would cost a request."""
 _MOST_UNKNOWN: Final = 10_000
@@ -43,8 +44,11 @@ class RegistryUnavailableError(Exception):
 class SchemaRegistry:
     """Decodes framed messages, for all partitions of the process. ``url`` may hold a user and a password; no error shows them."""
 
-    def __init__(self, url: str) -> None:
-        """Connect to nothing yet. Raises ``SourceError`` if the packages of the extra are not installed."""
+    def __init__(self, url: str, *, patience_s: float = 30.0) -> None:
+        """Connect to nothing yet. ``patience_s``: how long ``decode_patiently`` waits for an answer.
+
+        Raises ``SourceError`` if the packages of the extra are not installed.
+        """
         try:
             import httpx2  # noqa: PLC0415 - these packages are an optional extra, and take a second to import
             from confluent_kafka.schema_registry import SchemaRegistryClient  # noqa: PLC0415
@@ -69,6 +73,7 @@ class SchemaRegistry:
         descriptors = SchemaRegistryClient(client)
         self._new_protobuf: Callable[[Any], Any] = lambda message: ProtobufDeserializer(message, options, descriptors)
         self._descriptors = descriptors
+        self._patience_s = patience_s
         self._known: set[int] = set()  # schemas whose messages need no request any more
         self._unknown: dict[int, float] = {}  # schemas that the registry does not know → until when that holds
         self._held_until = 0.0
@@ -111,6 +116,23 @@ class SchemaRegistry:
             raise FramingError(f"the message does not fit its schema {number} ({kind}): {_short(error)}") from error
         self._known.add(number)
         return event
+
+    def decode_patiently(self, value: bytes) -> bytes:
+        """Decode as ``decode`` does, for a command: while the registry does not answer, try again for ``patience_s``. Blocks so long.
+
+        Raises ``FramingError`` for a message that cannot be decoded, ``SourceError`` for what an operator must change, and after that time.
+        """
+        deadline = monotonic() + self._patience_s
+        while True:
+            try:
+                return self.decode(value)
+            except RegistryUnavailableError as problem:
+                if monotonic() >= deadline:
+                    raise SourceError(
+                        f"The schema registry did not answer for {self._patience_s:.0f} s ({problem}), and messages with schemas cannot be "
+                        f"read without it; start it, or correct {SETTING}."
+                    ) from problem
+            sleep(_PAUSE_S)
 
     def _check(self, number: int) -> None:
         """Raise what the registry said about the schema, or did not say, within the last seconds."""

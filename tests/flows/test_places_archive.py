@@ -18,11 +18,14 @@ from local.data_dir import DataDir
 from sources.archive.archive import Archive, Forgotten
 from sources.archive.names import ArchiveFile
 from sources.archive.rows import is_forgotten, rows_of
+from sources.errors import SourceError
+from sources.kafka.schema_registry import SchemaRegistry
 from sources.raw_log import RawRow
 from state.ids import Keys
 from state.records.subject import Subject
 from tests.flows.test_places import ANN, MESSAGES, OF_ANN, event
 from tests.support.raw_logs import START, MemoryLog
+from tests.support.schema_registry import framed
 from tests.support.waiting import ends_within
 
 ROWS = [RawRow(offset, START + offset, b"", value) for offset, value in enumerate(MESSAGES)]
@@ -79,13 +82,23 @@ def test_an_id_with_odd_characters_is_found_too(archive: Archive) -> None:
 class Framed:
     """A registry whose schema is hexadecimal digits."""
 
-    def decode(self, value: bytes) -> bytes:
+    def decode_patiently(self, value: bytes) -> bytes:
         return bytes.fromhex(value[1:].decode())
 
 
+def test_without_the_schema_registry_a_command_says_so(archive: Archive) -> None:
+    """Whom a message concerns is not known then, so nothing may count as erased."""
+    archive.write(ArchiveFile("2026-01-05", 1, 0, 0), [RawRow(0, START, None, framed(7, MESSAGES[0]))])
+    away = SchemaRegistry("http://127.0.0.1:1", patience_s=0.0)
+    found = ArchiveFiles(archive, lambda: START, log_keeps=False, registry=away, wait_s=0.0)
+    for work in (found.held, found.erase):
+        with pytest.raises(SourceError, match="ONRAMP_SCHEMA_REGISTRY_URL"):
+            work(ANN)
+
+
 def test_a_message_with_the_framing_of_a_schema_registry_is_decoded_first(archive: Archive) -> None:
-    framed = b"\x00" + event("ann-who-leaves").hex().encode()
-    archive.write(ArchiveFile("2026-01-05", 1, 0, 0), [RawRow(0, START, None, framed)])
+    hexadecimal = b"\x00" + event("ann-who-leaves").hex().encode()
+    archive.write(ArchiveFile("2026-01-05", 1, 0, 0), [RawRow(0, START, None, hexadecimal)])
     registry: Any = Framed()
     found = ArchiveFiles(archive, lambda: START, log_keeps=False, registry=registry, wait_s=0.0)
     assert found.held(ANN)[-1]["partition"] == 1

@@ -13,8 +13,9 @@ from sources.archive.archive import Archive
 from sources.archive.names import ArchiveFile
 from sources.archive.source import ArchiveSource
 from sources.batching import BatchPolicy
-from sources.errors import ArchiveError, OffsetGapError
+from sources.errors import ArchiveError, OffsetGapError, SourceError
 from sources.kafka.record import TOMBSTONE
+from sources.kafka.schema_registry import SchemaRegistry
 from sources.local_log.log import EventLog, Record
 from sources.local_log.raw import LocalRawLog
 from sources.local_log.source import LocalLogSource
@@ -23,6 +24,7 @@ from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, Consumer, drain
 from tests.support.log_retention import delete_old
 from tests.support.raw_logs import START, row
+from tests.support.schema_registry import framed
 from tests.support.waiting import wait_until
 
 NOW = START + 400 * 86_400_000
@@ -139,6 +141,17 @@ def test_odd_rows_are_what_kafka_s_source_makes_of_them(tmp_path: Path, caplog: 
         (8, None, b"after a gap", None, 2),
     ]
     assert "no message of topic:0 from offset 5 to 7" in caplog.text
+
+
+def test_messages_with_a_schema_wait_for_the_registry_and_end_with_a_sentence_without_it(tmp_path: Path) -> None:
+    found = Archive(tmp_path / "archive")
+    found.bind("topic", "")
+    found.write(ArchiveFile("2026-01-05", 0, 0, 1), [RawRow(0, START, b"ann", b"plain"), RawRow(1, START, b"ann", framed(7, b"{}"))])
+    policy = BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD, 1)
+    away = SchemaRegistry("http://127.0.0.1:1", patience_s=0.0)
+    part = ArchiveSource(found, policy, now=lambda: NOW, registry=away).build_part("x", "topic:0", None)
+    with pytest.raises(SourceError, match="ONRAMP_SCHEMA_REGISTRY_URL"):
+        drain(part, lambda _items: None)
 
 
 def test_an_archive_of_another_log_is_refused(tmp_path: Path) -> None:

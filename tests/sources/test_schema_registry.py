@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,7 +26,7 @@ from tests.sources.harness import LOOKAHEAD, drain
 from tests.support.schema_registry import Registry, framed, run_registry
 from tests.support.scripted_kafka import START, ScriptedCluster, ScriptedRecord
 from tests.support.tansu import Tansu, tansu_fixture
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE, join, wait_until
 
 broker = tansu_fixture
 
@@ -216,6 +217,27 @@ def test_a_registry_that_failed_is_not_asked_for_each_partition(registry: Regist
     assert registry.asked == asked + 1
     for part in parts:
         part.close()
+
+
+def test_a_command_waits_for_a_registry_that_is_away_for_a_moment(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sources.kafka.schema_registry._RETRY_S", 0.0)
+    registry.status = 503
+    decoder, found = SchemaRegistry(registry.url, patience_s=PATIENCE), list[bytes]()
+    waiting = threading.Thread(target=lambda: found.append(decoder.decode_patiently(messages_of("AVRO"))), daemon=True)
+    waiting.start()
+    wait_until(lambda: registry.asked > 2, "some tries")
+    registry.status = 200
+    join(waiting, "the decoded message")
+    assert json.loads(found[0])["eventId"] == "e1"
+    with pytest.raises(FramingError):
+        decoder.decode_patiently(framed(77, b"{}"))
+
+
+def test_a_command_ends_with_a_sentence_where_the_registry_stays_away(registry: Registry) -> None:
+    registry.status = 503
+    said = r"schema registry did not answer for 0 s \(HTTP status 503\).*ONRAMP_SCHEMA_REGISTRY_URL"
+    with pytest.raises(SourceError, match=said):
+        SchemaRegistry(registry.url, patience_s=0.0).decode_patiently(messages_of("AVRO"))
 
 
 def test_a_registry_that_is_not_there_is_asked_again() -> None:
