@@ -14,6 +14,7 @@ from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.spool import Spool
 from sinks.redis.client import connect
 from state.records.facts import FACTS, Fact, StepMetricFact
+from tests.support.waiting import wait_until
 
 State = dict[str, list[str]]
 """Name of a store or table → its sorted rows as text."""
@@ -41,8 +42,8 @@ def read_state(store: ClickHouse, redis_url: str, dead_letters: Path | None, sum
 def deliver_rest(spool: Path, store: ClickHouse) -> None:
     """Deliver what a stopped job has left in its spool: it does not wait long for ClickHouse when somebody asks it to stop."""
     waiting = Spool(spool)
-    while Drain(waiting, ClickHouseInserter(store)).drain_once():
-        pass
+    drain = Drain(waiting, ClickHouseInserter(store))
+    wait_until(lambda: not drain.drain_once(), "the delivery of the last rows")
     assert not waiting.segments("ready"), "every epoch of a job that stopped in order is delivered"
     assert not waiting.segments("pending"), "a job that stopped in order leaves no epoch in doubt"
 
