@@ -15,19 +15,17 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway.connection import MOST_CONNECTIONS, Limits, connection_factory
 from gateway.stopping import Stopping
-from gateway.stream_route import MOST_STREAMS
 
 _DRAIN_SECONDS: Final = 10
 """How long requests may take to end after a signal. Streams end at once, and a commit takes milliseconds."""
 _COLLECT_AFTER: Final = 20_000
 """New objects until the collector runs: a batch of 1,000 events makes some thousands, and leaves no cycles."""
 _BACKLOG: Final = 2_048
-MOST_CONNECTIONS: Final = 2 * MOST_STREAMS
-"""Open connections of a process; a request on a further one gets 503. As many as all streams may have are left for events and reads."""
 _OPEN_FILES: Final = 65_536
-_KEEP_ALIVE_SECONDS: Final = 75
-"""Longer than the idle limit of usual load balancers (60 s): the side that closes first must be theirs."""
+_OTHER_FILES: Final = 256
+"""Files that are no connections within the limit: the log, connections to stores, and those that are being refused."""
 
 
 class ListenError(Exception):
@@ -79,34 +77,37 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(app: ASGIApp, bound: socket.socket, stopping: Stopping) -> None:
     """Serve until SIGINT or SIGTERM, then end streams, answer what is under way, and return. Call it from the main thread. Blocks."""
-    _allow_connections()
+    limits = Limits(connections=min(MOST_CONNECTIONS, _allow_connections()))
     gc.collect()
     gc.freeze()  # what was loaded at the start stays for good, and need not be looked at again
     gc.set_threshold(_COLLECT_AFTER, 20, 50)
-    make_server(app, stopping).run(sockets=[bound])
+    make_server(app, stopping, limits).run(sockets=[bound])
 
 
-def _allow_connections() -> None:
-    """Raise the limit of open files as far as the system allows: each stream is one."""
+def _allow_connections() -> int:
+    """Raise the limit of open files as far as the system allows, and return for how many connections it is enough."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(1, most - _OTHER_FILES)
 
 
-def make_server(app: ASGIApp, stopping: Stopping) -> uvicorn.Server:
-    """Return the server for ``app``, which is not started yet."""
+def make_server(app: ASGIApp, stopping: Stopping, limits: Limits | None = None) -> uvicorn.Server:
+    """Return the server for ``app``, which is not started yet. ``limits`` are those of a whole machine where none are given."""
+    limits = limits or Limits()
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=connection_factory(limits),
+        ws="none",
         loop="uvloop",
         lifespan="on",
         access_log=False,
         log_config=None,
         server_header=False,
         proxy_headers=False,  # nothing here depends on the address of the client
-        limit_concurrency=MOST_CONNECTIONS,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        limit_concurrency=limits.connections,
+        timeout_keep_alive=limits.keep_alive_seconds,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
     return _Server(config, stopping)

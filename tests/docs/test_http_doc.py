@@ -13,7 +13,7 @@ import pytest
 
 from gateway.authentication import MOST_VISITORS
 from gateway.body import BODY_SECONDS
-from gateway.serve import MOST_CONNECTIONS
+from gateway.connection import MOST_CONNECTIONS, Limits
 from gateway.split_json import MOST_EVENTS
 from gateway.stream_route import MOST_OF_ONE_USER, MOST_STREAMS
 from tests.support.gateway import event, run_gateway
@@ -65,6 +65,11 @@ def test_the_limits_of_the_page_are_those_of_the_code() -> None:
     assert f"at most {MOST_OF_ONE_USER} streams, a process {MOST_STREAMS:,}" in PAGE
     assert f"did not come within {BODY_SECONDS:g} seconds" in PAGE
     assert f"which takes {MOST_CONNECTIONS:,} connections" in PAGE
+    limits = Limits()
+    assert f"must come within {limits.head_seconds:g} seconds" in PAGE
+    assert f"{limits.head_bytes // 1024} KiB of them" in PAGE
+    assert f"more than {limits.headers} headers" in PAGE
+    assert f"takes nothing of an answer for {limits.send_seconds:g} seconds" in PAGE
 
 
 def test_a_fresh_directory_gets_its_secret_before_the_gateway_needs_it() -> None:

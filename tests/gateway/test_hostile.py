@@ -101,6 +101,7 @@ def test_odd_requests_leave_the_gateway_running(gateway: Gateway, keys: dict[str
         b"GET /v1/stream?userId=%ff HTTP/1.1\r\nhost: x\r\nlast-event-id: " + b"9" * 300 + b".0.0\r\n\r\n",
         b"GET /v1/events/../../keys.json HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
         b"X" * 70_000,
+        b"GET /v1/stream HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
     ):
         assert b" 500 " not in raw_request(gateway, data)
     assert gateway.post("/v1/events", event(), key=keys["server"]).status_code == 202

@@ -15,6 +15,7 @@ import httpx2
 import msgspec
 
 from gateway.app import GatewayParts, build
+from gateway.connection import Limits
 from gateway.fake_log import FakeLog, FakeLogError
 from gateway.group_commit import GroupCommitLog
 from gateway.keys import KeyKind, KeyStore
@@ -75,15 +76,15 @@ class Gateway:
 
 
 @contextmanager
-def run_gateway(directory: Path, *, acknowledge_seconds: float = PATIENCE, **parts: Any) -> Iterator[Gateway]:
-    """A gateway for the block, with a log in memory and keys in ``directory``."""
+def run_gateway(directory: Path, *, acknowledge_seconds: float = PATIENCE, limits: Limits | None = None, **parts: Any) -> Iterator[Gateway]:
+    """A gateway for the block, with a log in memory and keys in ``directory``. ``limits`` are those of its connections."""
     log = FakeLog()
     store = KeyStore(directory / "keys.json", reload_seconds=0.0)
     stopping = Stopping()
     committed = GroupCommitLog(log, acknowledge_seconds=acknowledge_seconds, failures=(FakeLogError,))
     whole = {"log": committed, "store": store, "keys": SIGNING, "stopping": stopping, "redis_url": lambda: None, **parts}
     with listen("127.0.0.1", 0) as bound:
-        server = make_server(build(GatewayParts(**whole)), stopping)
+        server = make_server(build(GatewayParts(**whole)), stopping, limits)
         thread = Thread(target=asyncio.run, args=(server.serve(sockets=[bound]),), daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{bound.getsockname()[1]}"

@@ -1,0 +1,200 @@
+"""One connection: uvicorn's protocol, with limits for what a client can do before it is known.
+
+uvicorn bounds neither the bytes of a head (the request line and the headers) nor the time it may take, and refuses every request once there
+are enough connections. Here
+
+- a head that is too large gets 431, and the connection is closed. Bytes between two pieces of a body, and after the last, count the same;
+- a connection on which no request is under way must bring a head in ``head_seconds``, or is closed without an answer;
+- at the limit of connections the one that has waited longest for a request is closed for a new one. Requests beyond the limit get 503, but
+  the health addresses are always answered;
+- a client that takes nothing of its answer for ``send_seconds`` is cut off.
+
+``tests/gateway/test_connection.py`` fails where a new uvicorn no longer works like this.
+"""
+
+from __future__ import annotations
+
+from asyncio import TimerHandle, Transport
+from collections import OrderedDict
+from functools import partial
+from typing import Any, Final, cast
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.byte_budget import ByteBudget
+from gateway.stream_route import MOST_STREAMS
+
+MOST_CONNECTIONS: Final = 2 * MOST_STREAMS
+"""Open connections of a process. As many as all streams may have are left for events and reads."""
+ALWAYS_ANSWERED: Final = frozenset({b"/healthz", b"/readyz", b"/metrics"})
+"""What probes ask. Restarting a gateway because it has many clients would help nobody."""
+_PIECE: Final = 16_384
+"""Bytes that are parsed at once, so that no more than so many come between a limit and its check. The event loop reads up to 256,000."""
+_TOO_LARGE: Final = b'{"code":"headers_too_large","message":"the request line and the headers are too large; send fewer and shorter ones"}'
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What one connection may do, and how many there may be. A head of up to ``head_bytes`` passes, and one of 16 KiB more never does."""
+
+    head_bytes: int = 32_768
+    """Four times the longest ``Authorization`` header."""
+    all_heads_bytes: int = 64 * 1_048_576
+    """Of all heads that are not complete, in memory at once. One that would not fit is cut off; most come whole, and need none of this."""
+    headers: int = 100
+    head_seconds: float = 10.0
+    send_seconds: float = 30.0
+    keep_alive_seconds: int = 75
+    """Longer than the idle limit of usual load balancers (60 s): the side that closes first must be theirs."""
+    connections: int = MOST_CONNECTIONS
+
+
+class HeadTooLargeError(Exception):
+    """The parser must stop. uvicorn answers what it raises by ``send_400_response``."""
+
+
+class Connection(HttpToolsProtocol):
+    """The protocol of one connection. Used from the event loop only; nothing here blocks."""
+
+    def __init__(self, *, limits: Limits, idle: OrderedDict[Connection, None], heads: ByteBudget, **uvicorns: Any) -> None:
+        """``idle``: the connections of the server on which no request is under way, the longest waiting one first. ``heads`` is for what
+        all of them have of heads that are not complete.
+        """
+        super().__init__(**uvicorns)
+        self._limits = limits
+        self._idle = idle
+        self._heads = heads
+        self._unfinished = 0
+        """Bytes since the parser last completed a head or a piece of a body."""
+        self._held = 0
+        """Bytes of ``heads`` that the connection has taken."""
+        self._too_large = False
+        self._busy = False
+        """Whether a request is under way."""
+        self._head_timer: TimerHandle | None = None
+        self._send_timer: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request. At the limit close the connection that has waited longest."""
+        super().connection_made(transport)
+        if len(self.connections) >= self._limits.connections and self._idle:
+            self._idle.popitem(last=False)[0].transport.abort()
+        self._idle[self] = None
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._idle.pop(self, None)
+        self._heads.take(-self._held)
+        self._end_head_timer()
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        if len(data) <= _PIECE:
+            self._parse(data)
+            return
+        for start in range(0, len(data), _PIECE):
+            if self.transport.is_closing():
+                return
+            self._parse(data[start : start + _PIECE])
+
+    def _parse(self, data: bytes) -> None:
+        self._unfinished += len(data)  # the parser's callbacks set it to 0
+        super().data_received(data)
+        if self._busy and not self._unfinished and not self._held:
+            return  # a request, and nothing else
+        if self.transport.is_closing():
+            return
+        if not self._heads.take(self._unfinished - self._held):
+            self.transport.abort()
+            return
+        self._held = self._unfinished
+        if self._unfinished and (self._unfinished > self._limits.head_bytes or self._has_too_many_headers()):
+            self._too_large = True
+            self.send_400_response("")
+        elif self._head_timer is None and self.timeout_keep_alive_task is None and not self._busy:
+            self._await_head()  # part of a head, or of a body whose request was answered before
+
+    def on_headers_complete(self) -> None:
+        """Begin a request."""
+        if len(self.headers) > self._limits.headers:
+            self._too_large = True
+            raise HeadTooLargeError
+        self._unfinished = 0
+        if self._head_timer is not None:
+            self._end_head_timer()
+        self._busy = True
+        self._idle.pop(self, None)
+        self.limit_concurrency = None if self.url in ALWAYS_ANSWERED else self._limits.connections
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self._unfinished = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the body. If its request was answered before, the connection waits for the next one from now on."""
+        self._unfinished = 0
+        super().on_message_complete()
+        if not self._busy:
+            self._end_head_timer()
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, or for the client to take the last answer."""
+        super().on_response_complete()
+        if self.timeout_keep_alive_task is not None:  # no further request came already
+            self._busy = False
+            self._idle[self] = None
+        elif self.transport.is_closing():
+            self._await_reader()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP with 400, or with 431 if it was too large, and close the connection."""
+        if self._too_large:
+            head = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
+            self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(_TOO_LARGE), _TOO_LARGE))
+            self.transport.close()
+        else:
+            super().send_400_response(msg)
+        self._await_reader()
+
+    def pause_writing(self) -> None:
+        """Give a slow reader ``send_seconds``."""
+        super().pause_writing()
+        self._await_reader()
+
+    def resume_writing(self) -> None:
+        """Let the answer go on."""
+        super().resume_writing()
+        if self._send_timer is not None and not self.transport.is_closing():
+            self._send_timer.cancel()
+            self._send_timer = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that brings no further request. Closing in order would wait for a reader that takes nothing."""
+        self.transport.abort()
+
+    def _has_too_many_headers(self) -> bool:
+        return len(self.headers or ()) > self._limits.headers
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(self._limits.head_seconds, self.transport.abort)
+
+    def _end_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _await_reader(self) -> None:
+        if self._send_timer is None and self.transport.get_write_buffer_size():
+            self._send_timer = self.loop.call_later(self._limits.send_seconds, self.transport.abort)
+
+
+def connection_factory(limits: Limits) -> type[Connection]:
+    """Return what makes the connections of one server. uvicorn asks for a class and only calls it."""
+    return cast("type[Connection]", partial(Connection, limits=limits, idle=OrderedDict(), heads=ByteBudget(limits.all_heads_bytes)))

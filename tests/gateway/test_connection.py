@@ -1,0 +1,354 @@
+"""What a client can do with connections before it is known, on a real server: also the test of what we assume about uvicorn's protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from uvicorn.server import ServerState
+
+from gateway.connection import ALWAYS_ANSWERED, Connection, Limits
+from gateway.serve import make_server
+from gateway.stopping import Stopping
+from tests.support.gateway import Gateway, event, run_gateway
+from tests.support.waiting import PATIENCE, never, run_async, until, wait_until
+
+GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n"
+SOON = 0.3
+"""Seconds that a head may take in these tests."""
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with run_gateway(tmp_path_factory.mktemp("gateway"), limits=Limits(head_seconds=PATIENCE)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with run_gateway(tmp_path_factory.mktemp("hasty"), limits=Limits(head_seconds=SOON)) as running:
+        yield running
+
+
+@contextmanager
+def connect(gateway: Gateway, sent: bytes = b"", *, receive_buffer: int | None = None) -> Iterator[socket.socket]:
+    host, _, port = gateway.url.removeprefix("http://").partition(":")
+    with socket.socket() as connection:
+        if receive_buffer is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connection.settimeout(PATIENCE)
+        connection.connect((host, int(port)))
+        connection.sendall(sent)
+        yield connection
+
+
+def read_until(connection: socket.socket, end: bytes) -> bytes:
+    """What came, up to ``end``, or up to the end of the connection."""
+    found = b""
+    while end not in found:
+        try:
+            chunk = connection.recv(65_536)
+        except ConnectionResetError:
+            break
+        if not chunk:
+            break
+        found += chunk
+    return found
+
+
+def rest_of(connection: socket.socket) -> bytes:
+    """What comes until the gateway closes the connection."""
+    return read_until(connection, b"never")
+
+
+def answer_on(connection: socket.socket, request: bytes = GET + b"\r\n") -> bytes:
+    """The status of one more request, which is answered in JSON."""
+    connection.sendall(request)
+    return read_until(connection, b"}")[9:12]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(GET + b"x-a: " + b"a" * 70_000, id="a long header"),
+        pytest.param(GET + b"x-a: b\r\n" * 10_000, id="many headers"),
+        pytest.param(GET + b"x-a: b\r\n" * 101 + b"\r\n", id="101 headers"),
+        pytest.param(b"GET /" + b"a" * 70_000, id="a long address"),
+        pytest.param(GET + b"\r\n" + GET + b"x-a: " + b"a" * 70_000, id="a long second head"),
+    ],
+)
+def test_a_head_that_is_too_large_is_refused_and_the_connection_closed(gateway: Gateway, sent: bytes) -> None:
+    with connect(gateway, sent) as connection:
+        found = rest_of(connection)
+    assert b"HTTP/1.1 431 " in found
+    assert b'"code":"headers_too_large"' in found
+
+
+def test_what_comes_after_the_last_piece_of_a_body_is_bounded_too(gateway: Gateway) -> None:
+    head = f"POST /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.key()}\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+    with connect(gateway, head + b"2\r\n[]\r\n0\r\nx-a: " + b"a" * 70_000) as connection:
+        assert b"HTTP/1.1 431 " in rest_of(connection)
+
+
+def test_a_client_that_goes_on_sending_a_head_is_cut_off(gateway: Gateway) -> None:
+    with connect(gateway, GET + b"x-a: ") as connection, pytest.raises((ConnectionResetError, BrokenPipeError)):
+        connection.sendall(b"a" * 64_000_000)
+
+
+def test_large_heads_within_the_limits_and_large_bodies_are_taken(gateway: Gateway) -> None:
+    with connect(gateway, GET) as connection:
+        for _ in range(90):
+            connection.sendall(b"x-a: " + b"b" * 300 + b"\r\n")
+        assert answer_on(connection, b"\r\n") == b"200"
+    whole = [event(f"e{number}", payload={"text": "x" * 10_000}) for number in range(90)]
+    assert gateway.post("/v1/events", whole, key=gateway.key()).status_code == 202
+
+
+BEGUN = {
+    "half a head": (GET, b"x"),
+    "an empty line": (b"\r\n", b"\r\n"),
+    "half a second head": (GET + b"\r\n" + GET, b"x"),
+    "a body that nobody reads": (GET + b"content-length: 1000\r\n\r\n", b"x"),
+}
+
+
+@pytest.mark.parametrize("sent", [b"", *(sent for sent, _ in BEGUN.values())], ids=["nothing", *BEGUN])
+def test_a_connection_that_brings_no_request_is_closed(tmp_path: Path, sent: bytes) -> None:
+    with (
+        run_gateway(tmp_path, limits=Limits(head_seconds=SOON, keep_alive_seconds=1)) as gateway,
+        connect(gateway, sent) as connection,
+    ):
+        rest_of(connection)
+
+
+@pytest.mark.parametrize(("sent", "more"), BEGUN.values(), ids=BEGUN)
+def test_a_byte_now_and_then_does_not_keep_a_connection(hasty: Gateway, sent: bytes, more: bytes) -> None:
+    with connect(hasty, sent) as connection:
+
+        def is_closed() -> bool:
+            try:
+                connection.sendall(more)
+            except (ConnectionResetError, BrokenPipeError):
+                return True
+            return False
+
+        wait_until(is_closed, "the end of a connection that brings no request", every=SOON / 5)
+
+
+class ManualLoop:
+    """The running loop, except that its timers run when the test says so."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._timers: dict[ManualTimer, float] = {}
+
+    def create_task(self, step: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(step)
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> ManualTimer:
+        timer = ManualTimer(self._timers, call)
+        self._timers[timer] = self._now + seconds
+        return timer
+
+    def advance(self, seconds: float) -> None:
+        self._now += seconds
+        for timer in [timer for timer, due in self._timers.items() if due <= self._now]:
+            timer.cancel()
+            timer.call()
+
+
+class ManualTimer:
+    def __init__(self, timers: dict[ManualTimer, float], call: Callable[[], None]) -> None:
+        self._timers = timers
+        self.call = call
+
+    def cancel(self) -> None:
+        self._timers.pop(self, None)
+
+
+class Wire(asyncio.Transport):
+    """A transport that keeps what is written, for a client that takes everything at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        self.written += bytes(data)
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def abort(self) -> None:
+        self.closed = True
+
+    close = abort
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        pass
+
+    resume_reading = pause_reading
+
+
+async def answer_or_stream(scope: Any, _receive: object, send: Any) -> None:
+    """Answer at once, before any body; a stream never ends."""
+    await send({"type": "http.response.start", "status": 204, "headers": [(b"content-length", b"0")]})
+    if scope["path"] == "/stream":
+        await never()
+    await send({"type": "http.response.body", "body": b""})
+
+
+class Wired:
+    """A server without sockets, in a loop whose time the test advances."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.loop = ManualLoop()
+        self._config = make_server(answer_or_stream, Stopping(), limits).config
+        self._config.load()
+        self._state = ServerState()
+
+    def connect(self) -> tuple[Wire, Connection]:
+        wire, make = Wire(), cast("Callable[..., Connection]", self._config.http_protocol_class)
+        connection = make(config=self._config, server_state=self._state, app_state={}, _loop=self.loop)
+        connection.connection_made(wire)
+        return wire, connection
+
+    def end(self) -> None:
+        for task in self._state.tasks:
+            task.cancel()
+
+
+@asynccontextmanager
+async def wired(limits: Limits | None = None) -> AsyncIterator[Wired]:
+    server = Wired(limits or Limits())
+    yield server
+    server.end()
+
+
+def test_all_heads_that_are_not_complete_have_a_limit_together() -> None:
+    async def main() -> None:
+        half = GET + b"x-a: " + b"a" * 6_000
+        async with wired(Limits(all_heads_bytes=10_000)) as server:
+            for _ in range(2):  # what a connection held is free again when its head is complete, and when it ends
+                (_, first), (wire, second), (kept, third) = server.connect(), server.connect(), server.connect()
+                first.data_received(half)
+                second.data_received(half)
+                assert wire.closed
+                first.data_received(b"\r\n\r\n")
+                third.data_received(half)
+                assert not kept.closed
+                for connection in (first, second, third):
+                    connection.connection_lost(None)
+
+    run_async(main())
+
+
+def test_a_new_connection_has_ten_seconds_for_a_head_and_75_for_the_next() -> None:
+    async def main() -> None:
+        async with wired() as server:
+            loop, (wire, connection) = server.loop, server.connect()
+            loop.advance(9)
+            for number in (1, 2):
+                connection.data_received(GET + b"\r\n")
+                await until(lambda number=number: wire.written.count(b" 204 ") == number, "the answer")  # type: ignore[misc]
+                loop.advance(74)
+            connection.data_received(GET)
+            loop.advance(9)
+            connection.data_received(b"x-a: b\r\n")
+            assert not wire.closed
+            loop.advance(1)
+            assert wire.closed
+
+    run_async(main())
+
+
+def test_a_body_that_comes_after_the_answer_ends_no_connection() -> None:
+    async def main() -> None:
+        async with wired() as server:
+            loop, (wire, connection) = server.loop, server.connect()
+            for head in (b"content-length: 4\r\n\r\n", b"content-length: 4\r\n\r\n12"):
+                wire.written = b""
+                connection.data_received(GET + head)
+                await until(lambda: b" 204 " in wire.written, "the answer")
+                loop.advance(9)
+                connection.data_received(b"1")
+                loop.advance(9)
+                connection.data_received(b"234" if head.endswith(b"\n") else b"2")
+                loop.advance(74)
+                assert not wire.closed
+
+    run_async(main())
+
+
+def test_a_stream_has_no_limit_of_time_here() -> None:
+    async def main() -> None:
+        async with wired() as server:
+            loop, (wire, connection) = server.loop, server.connect()
+            connection.data_received(b"GET /stream HTTP/1.1\r\n\r\n")
+            await until(lambda: b" 204 " in wire.written, "the head of the answer")
+            loop.advance(10_000)
+            assert not wire.closed
+
+    run_async(main())
+
+
+def stream_request(gateway: Gateway) -> bytes:
+    return f"GET /v1/stream?userId=u-17 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.key()}\r\n\r\n".encode()
+
+
+def test_at_the_limit_the_connection_that_waits_longest_makes_room(tmp_path: Path) -> None:
+    with (
+        run_gateway(tmp_path, limits=Limits(head_seconds=PATIENCE, connections=5)) as gateway,
+        connect(gateway, stream_request(gateway)) as stream,
+        connect(gateway) as first,
+        connect(gateway, GET) as second,
+    ):
+        assert b"retry" in read_until(stream, b"retry")
+        with connect(gateway) as third:
+            assert answer_on(third) == b"200"
+            with connect(gateway) as fourth:
+                assert answer_on(fourth, b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n") == b"200"
+                assert rest_of(first) == b""
+                with connect(gateway) as fifth:
+                    assert answer_on(fifth, b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n") == b"200"
+                    assert rest_of(second) == b""
+                    assert answer_on(third) == b"200"
+
+
+def test_probes_are_answered_when_every_connection_has_a_request(tmp_path: Path) -> None:
+    with (
+        run_gateway(tmp_path, limits=Limits(head_seconds=PATIENCE, connections=3)) as gateway,
+        connect(gateway, stream_request(gateway)) as one,
+        connect(gateway, stream_request(gateway)) as other,
+    ):
+        assert b"retry" in read_until(one, b"retry")
+        assert b"retry" in read_until(other, b"retry")
+        for path in sorted(ALWAYS_ANSWERED):
+            with connect(gateway) as connection:
+                assert answer_on(connection, b"GET %b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n" % path) == b"200", path
+        with connect(gateway, b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n") as connection:
+            assert rest_of(connection).startswith(b"HTTP/1.1 503 ")
+
+
+def test_a_reader_that_takes_nothing_does_not_hold_its_connection(tmp_path: Path) -> None:
+    asked = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n"
+    with (
+        run_gateway(tmp_path, limits=Limits(head_seconds=PATIENCE, connections=2, send_seconds=SOON)) as gateway,
+        connect(gateway, asked * 1_000, receive_buffer=4_096) as slow,
+    ):
+        assert slow.recv(1)
+
+        def is_served() -> bool:
+            with connect(gateway, asked) as connection:
+                return read_until(connection, b"\r\n").startswith(b"HTTP/1.1 200 ")
+
+        wait_until(is_served, "a place for another client")
