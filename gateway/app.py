@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from gateway.answer_times import AnswerTimes, MeasureAnswers
 from gateway.authentication import Authenticator, VisitorClaims
+from gateway.body import BodyReader
 from gateway.browser_routes import snippet_routes
 from gateway.caller import SenderRules
 from gateway.cors import READABLE, Cors
@@ -116,7 +117,8 @@ def build(parts: GatewayParts) -> Starlette:
     updates = Updates(parts.redis_url)
     stale = StaleProgress(parts.clickhouse_url, parts.plans, database=parts.database) if parts.plans.distinct else None
     reads = ReadsRoute(authenticator, records, stale, parts.clock)
-    onboarding = OnboardingRoute(authenticator, ingest, records, updates, parts.plans)
+    bodies = BodyReader()
+    onboarding = OnboardingRoute(authenticator, ingest, records, updates, parts.plans, bodies)
     health = Health(parts.log, records)
     times = AnswerTimes()
 
@@ -136,11 +138,11 @@ def build(parts: GatewayParts) -> Starlette:
 
     settings = SettingsRoute(authenticator)
     names = TrackNames(parts.plans)
-    calls = {kind: CallsRoute(authenticator, ingest, names, kind if kind != "batch" else None) for kind in CALLS}
+    calls = {kind: CallsRoute(authenticator, ingest, names, bodies, kind if kind != "batch" else None) for kind in CALLS}
     senders: dict[str, ASGIApp] = {
-        "/v1/events": EventsRoute(authenticator, ingest),
+        "/v1/events": EventsRoute(authenticator, ingest, bodies),
         **{f"/v1/{name}": route for kind, route in calls.items() for name in (kind, kind[0])},
-        "/v1/webhooks/segment": WebhookRoute(authenticator, ingest, names),
+        "/v1/webhooks/segment": WebhookRoute(authenticator, ingest, names, bodies),
     }
 
     app = Starlette(

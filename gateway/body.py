@@ -8,8 +8,10 @@ from collections.abc import Coroutine, Generator
 from types import coroutine
 from typing import Any, Final, cast
 
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope
 
+from gateway.byte_budget import ByteBudget
+from gateway.caller import Caller
 from gateway.errors import RefusedError, too_large
 from gateway.headers import headers_in
 
@@ -20,12 +22,32 @@ MOST_MEMBERS: Final = 16
 """Gzip members of one body. A client makes one; each costs a copy of all that follows it, and an empty one has only 20 bytes."""
 BODY_SECONDS: Final = 30.0
 """How long a body may take to come. Without a limit a client holds a connection for ever with one byte now and then."""
+MOST_OPEN_BYTES: Final = 64 * 1_048_576
+"""Of all bodies that are not complete and do not come with a server key. A body that comes at once needs none of this."""
 
 
-async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
-    """Return the body, decompressed. Not more than ``limit`` bytes are ever in memory, in each of both forms.
+class BodyReader:
+    """Reads the bodies of all requests of a process, so that what anybody may send has a limit for all of them together."""
 
-    Raises ``RefusedError``: 413 beyond ``limit`` bytes, 415 for an encoding other than gzip, 408 if it does not come in ``BODY_SECONDS``.
+    def __init__(self) -> None:
+        """Nothing was read yet."""
+        self._open = ByteBudget(MOST_OPEN_BYTES)
+
+    def read(self, scope: Scope, receive: Receive, caller: Caller | None, *, limit: int) -> Coroutine[Any, Any, bytes]:
+        """Return the body as ``read_body`` does. ``caller`` is None where the key is in the body.
+
+        Raises ``RefusedError`` as it does, and 503 while too much is in memory of callers without a server key.
+        """
+        known = caller is not None and caller.kind == "server"
+        return read_body(scope, receive, limit=limit, budget=None if known else self._open)
+
+
+async def read_body(scope: Scope, receive: Receive, *, limit: int, budget: ByteBudget | None = None) -> bytes:
+    """Return the body, decompressed. Not more than ``limit`` bytes are ever in memory, in each of both forms. What comes in several pieces
+    is counted in ``budget`` until it is complete.
+
+    Raises ``RefusedError``: 413 beyond ``limit`` bytes, 415 for an encoding other than gzip, 408 if it does not come in ``BODY_SECONDS``,
+    503 beyond ``budget``.
     """
     headers = headers_in(scope)
     encoding = headers.get(b"content-encoding", b"").strip().lower()
@@ -33,7 +55,7 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
     if length.isdigit() and int(length[:20]) > limit:
         raise _over(limit)
     try:
-        raw = await _within(BODY_SECONDS, _receive_all(receive, limit))
+        raw = await _within(BODY_SECONDS, _receive_all(receive, limit, budget))
     except TimeoutError:
         sentence = f"the body did not come within {BODY_SECONDS:g} s; send it again, in smaller batches"
         raise RefusedError(408, "too_slow", sentence, headers={"connection": "close"}) from None
@@ -76,24 +98,35 @@ def _within(seconds: float, step: Coroutine[Any, Any, bytes]) -> Generator[Any, 
         step.close()
 
 
-async def _receive_all(receive: Receive, limit: int) -> bytes:
+async def _receive_all(receive: Receive, limit: int, budget: ByteBudget | None) -> bytes:
     message = await receive()
     raw: bytes = message.get("body", b"")
     if message.get("more_body"):
-        chunks = [raw]
-        size = len(raw)
-        while message.get("more_body"):
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise RefusedError(400, "incomplete", "the connection ended before the body did")
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > limit:
-                raise _over(limit)
-        raw = b"".join(chunks)
+        return await _join(message, receive, limit, budget or ByteBudget(limit))
     if len(raw) > limit:
         raise _over(limit)
     return raw
+
+
+async def _join(message: Message, receive: Receive, limit: int, budget: ByteBudget) -> bytes:
+    """Return the body whose first piece is in ``message``."""
+    raw = bytearray()
+    try:
+        while True:
+            piece = message.get("body", b"")
+            if len(raw) + len(piece) > limit:
+                raise _over(limit)
+            if not budget.take(len(piece)):
+                sentence = "too many bodies are on their way; send it again later, or in smaller batches"
+                raise RefusedError(503, "unavailable", sentence, headers={"retry-after": "5", "connection": "close"})
+            raw += piece
+            if not message.get("more_body"):
+                return bytes(raw)
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise RefusedError(400, "incomplete", "the connection ended before the body did")
+    finally:
+        budget.take(-len(raw))
 
 
 def inflate(raw: bytes, *, limit: int) -> bytes:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.authentication import Authenticator
-from gateway.body import read_body
+from gateway.body import BodyReader
 from gateway.errors import RefusedError, json_response
 from gateway.ingest import TOO_LARGE, Ingest, Rejected, check_count, headers_of
 from gateway.log import Record
@@ -30,15 +30,16 @@ _START: Final = {
 class EventsRoute:
     """The hot path: an ASGI endpoint without request and response objects for the good case."""
 
-    def __init__(self, authenticator: Authenticator, ingest: Ingest) -> None:
-        """Share both with the other routes."""
+    def __init__(self, authenticator: Authenticator, ingest: Ingest, bodies: BodyReader) -> None:
+        """Share all with the other routes."""
         self._authenticator = authenticator
         self._ingest = ingest
+        self._bodies = bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, when the log has what it answers for. Raises ``RefusedError``."""
         caller = self._authenticator.authenticate(scope)
-        body = await read_body(scope, receive, limit=MAX_BODY)
+        body = await self._bodies.read(scope, receive, caller, limit=MAX_BODY)
         values = split_batch(body)
         if values is None:
             raise RefusedError(400, "not_json", "the body is not a JSON array of events; nothing of it was stored")

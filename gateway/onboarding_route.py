@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.authentication import Authenticator
-from gateway.body import read_body
+from gateway.body import BodyReader
 from gateway.caller import Caller, Fault
 from gateway.errors import RefusedError, json_response
 from gateway.events_route import partly
@@ -103,6 +103,7 @@ class OnboardingRoute:
         records: Records,
         updates: Updates,
         plans: Plans,
+        bodies: BodyReader,
     ) -> None:
         """Users of a tenant without a catalog in ``plans`` may name any step."""
         self._authenticator = authenticator
@@ -110,6 +111,7 @@ class OnboardingRoute:
         self._records = records
         self._updates = updates
         self._plans = plans
+        self._bodies = bodies
         self._waiting = 0
 
     async def start(self, request: Request) -> Response:
@@ -123,7 +125,7 @@ class OnboardingRoute:
     async def _answer(self, request: Request, kind: str, field: str) -> Response:
         caller = self._authenticator.authenticate(request.scope)
         self._authenticator.reader(request.scope, caller.user or "")  # who may not read the progress is refused before anything is stored
-        body = await read_body(request.scope, request.receive, limit=MOST_BODY)
+        body = await self._bodies.read(request.scope, request.receive, caller, limit=MOST_BODY)
         sent = read_mended(_object, body)
         if sent is None:
             raise RefusedError(400, "not_json", "the body is not a JSON object; nothing was stored")

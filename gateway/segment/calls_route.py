@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.authentication import Authenticator
-from gateway.body import read_body
+from gateway.body import BodyReader
 from gateway.caller import Caller, Fault
 from gateway.errors import RefusedError, json_response, too_large, unauthorized
 from gateway.ingest import Ingest, Rejected, check_count, headers_of
@@ -40,11 +40,12 @@ _anything: Final = msgspec.json.Decoder()
 class CallsRoute:
     """One call (``kind``), or a batch of them (``kind`` None). An ASGI endpoint."""
 
-    def __init__(self, authenticator: Authenticator, ingest: Ingest, names: TrackNames, kind: str | None) -> None:
+    def __init__(self, authenticator: Authenticator, ingest: Ingest, names: TrackNames, bodies: BodyReader, kind: str | None) -> None:
         """``names`` says what the names of track calls mean for each tenant."""
         self._authenticator = authenticator
         self._ingest = ingest
         self._names = names
+        self._bodies = bodies
         self._kind = kind
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +57,7 @@ class CallsRoute:
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         named = any(name == b"authorization" for name, _ in scope["headers"])
         caller = self._authenticator.authenticate(scope) if named else None
-        body = await read_body(scope, receive, limit=MOST_EVENT if self._kind is not None else MOST_BATCH)
+        body = await self._bodies.read(scope, receive, caller, limit=MOST_EVENT if self._kind is not None else MOST_BATCH)
         sent = _decode(body) if self._kind is not None else _decode_batch(body)
         if caller is None:
             write_key = sent.get("writeKey")
@@ -76,11 +77,12 @@ class CallsRoute:
 class WebhookRoute:
     """Segment's webhook destination: its customers add it, and change nothing in their apps."""
 
-    def __init__(self, authenticator: Authenticator, ingest: Ingest, names: TrackNames) -> None:
+    def __init__(self, authenticator: Authenticator, ingest: Ingest, names: TrackNames, bodies: BodyReader) -> None:
         """``names`` says what the names of track calls mean for each tenant."""
         self._authenticator = authenticator
         self._ingest = ingest
         self._names = names
+        self._bodies = bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check secret and signature, and answer when the log has the events. Raises ``RefusedError``.
@@ -97,7 +99,7 @@ class WebhookRoute:
         scheme, _, rest = given.partition(" ")
         secret = rest.strip() if scheme.lower() == "bearer" else given.strip()
         caller = self._authenticator.webhook(secret[:_LONGEST_KEY])
-        body = await read_body(scope, receive, limit=MOST_BATCH)
+        body = await self._bodies.read(scope, receive, caller, limit=MOST_BATCH)
         several = body.lstrip()[:1] == b"["
         parts = split_array(body) if several else [body]
         if parts is None:

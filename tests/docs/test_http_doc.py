@@ -12,7 +12,7 @@ import jwt
 import pytest
 
 from gateway.authentication import MOST_VISITORS
-from gateway.body import BODY_SECONDS
+from gateway.body import BODY_SECONDS, MOST_OPEN_BYTES
 from gateway.connection import MOST_CONNECTIONS, Limits
 from gateway.split_json import MOST_EVENTS
 from gateway.stream_route import MOST_OF_ONE_USER, MOST_STREAMS
@@ -65,6 +65,7 @@ def test_the_limits_of_the_page_are_those_of_the_code() -> None:
     assert f"at most {MOST_OF_ONE_USER} streams, a process {MOST_STREAMS:,}" in PAGE
     assert f"did not come within {BODY_SECONDS:g} seconds" in PAGE
     assert f"which takes {MOST_CONNECTIONS:,} connections" in PAGE
+    assert f"may hold {MOST_OPEN_BYTES // 1_048_576} MiB of a process together" in PAGE
     limits = Limits()
     assert f"must come within {limits.head_seconds:g} seconds" in PAGE
     assert f"{limits.head_bytes // 1024} KiB of them" in PAGE
