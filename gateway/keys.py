@@ -237,6 +237,8 @@ class KeyStore:
         self._ring, self._seen, self._damaged = KeyRing(found.keys, found.quotas), seen, False
 
     def _write(self, keys: Sequence[Key], quotas: Mapping[str, int | None]) -> None:
+        if self._path.is_symlink():  # writing would replace the link, and the file that it leads to would never be seen again
+            raise KeyStoreError(f"{self._path} is a link to keys that are kept elsewhere; change them there (docs/kubernetes.md#keys).")
         try:
             write_private(self._path, msgspec.json.format(msgspec.json.encode(_File(list(keys), dict(quotas)))) + b"\n")
         except OSError as error:

@@ -10,6 +10,7 @@ import copy
 import gzip
 import json
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows.settings import Settings, known_variables, load_settings
+from gateway.keys import KeyStore, KeyStoreError
+from local.data_dir import DataDir
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "deploy" / "kubernetes"
@@ -235,6 +239,45 @@ def test_only_the_job_reaches_the_port_that_takes_python_objects() -> None:
 def test_the_gateway_reads_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = settings_of(GATEWAY, "onramp-gateway-1", monkeypatch, tmp_path)
     assert (found.gateway_host, found.gateway_port, found.process_addresses) == ("0.0.0.0", 8080, ())
+
+
+def test_gateways_follow_the_secret_with_the_keys(tmp_path: Path) -> None:
+    """A revoked key ends with the Secret that no longer has it in force, in every pod and without a restart."""
+    laptop, mounted, data = KeyStore(tmp_path / "laptop" / "keys.json"), tmp_path / "mounted", tmp_path / "data"
+    for directory in (tmp_path / "laptop", mounted, data):
+        directory.mkdir()
+    key, text = laptop.create("server")
+
+    def update_secret(version: str) -> None:
+        """Do what the kubelet does with a mounted Secret: make a directory, and swap the link to it."""
+        (mounted / version).mkdir()
+        for name, content in (("keys.json", (tmp_path / "laptop" / "keys.json").read_text()), ("FORMAT", "onramp-data 1\n")):
+            (mounted / version / name).write_text(content)
+        (mounted / "..new").symlink_to(version)
+        (mounted / "..new").replace(mounted / "..data")
+
+    update_secret("..1")
+    for name in ("keys.json", "FORMAT"):
+        (mounted / name).symlink_to(f"..data/{name}")
+    (prepare,) = pod(GATEWAY)["initContainers"]
+    script = prepare["command"][-1].replace("/etc/onramp/keys", str(mounted)).replace("/var/lib/onramp", str(data))
+    for _ in range(2):  # a pod whose sandbox is made again prepares its volume again
+        subprocess.run([*prepare["command"][:-1], script], check=True, timeout=PATIENCE)
+
+    in_pod = KeyStore(DataDir.open(data).keys, reload_seconds=0)
+    assert in_pod.ring().find(text) is not None
+    laptop.revoke(key.id)
+    update_secret("..2")
+    assert in_pod.ring().find(text) is None
+    with pytest.raises(KeyStoreError, match="is a link"):  # it would hold in this pod only, and end with it
+        in_pod.create("server")
+    assert in_pod.ring().keys == KeyStore(tmp_path / "laptop" / "keys.json").all_keys()
+
+
+def test_the_gateway_has_the_secret_where_its_keys_link_to() -> None:
+    for container in containers(GATEWAY):
+        (mount,) = (each for each in container["volumeMounts"] if each["name"] == "keys")
+        assert mount == {"name": "keys", "mountPath": "/etc/onramp/keys", "readOnly": True}, "with subPath it would never be updated"
 
 
 def test_a_pod_has_the_time_to_end_in_order() -> None:
