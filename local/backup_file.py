@@ -6,8 +6,9 @@
     FORMAT, state/…, …   files of the data directory, under their names in it
     manifest.json        last: everything about the backup, with size and SHA-256 of every file
 
-A file that was cut off has no manifest. ``unpack`` trusts no part of the file: it takes regular files alone, under names that belong into a
-data directory, and compares each with the manifest before the directory can be used.
+A file that was cut off has no manifest. ``unpack`` takes regular files alone, under names that belong into a data directory, compares each
+with the manifest, and refuses snapshots that could run code (``local/plain_snapshots.py``), before the directory can be used. The checksums
+show damage, and not who wrote the file: whoever can change it can change them, too.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import IO, Annotated, Any, Final, cast
 import msgspec
 
 from local.data_dir import FORMAT as LAYOUT
+from local.plain_snapshots import what_is_not_plain
 from sinks.sync_directory import sync_directory
 
 FORMAT: Final = 1
@@ -222,6 +224,8 @@ def _unpack_to(building: Path, plain: io.BufferedReader, backup: object, on_byte
     for directory, _, _ in os.walk(building):
         Path(directory).chmod(0o700)  # one that was made for a file in it, too
         sync_directory(Path(directory))
+    if (fault := what_is_not_plain(building / "state")) is not None:
+        raise BackupError(f"The backup {backup} was changed: in state/, {fault}. Use another one; nothing was restored.")
     return manifest
 
 

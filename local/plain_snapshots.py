@@ -1,0 +1,64 @@
+"""Checks a recovery store that comes from elsewhere: the engine unpickles its snapshots, and a pickle can run any code.
+
+Our snapshots are bytes, numbers and texts, which only a few instructions of a pickle make. The layout of the file matters as well: a
+trigger could write another snapshot later, and an index or a column of another kind could show the engine other bytes than this check.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+_FILE: Final = re.compile(r"part-[0-9]+\.sqlite3")
+_PLAIN: Final = frozenset(
+    "PROTO FRAME STOP MARK MEMOIZE BINGET LONG_BINGET POP POP_MARK DUP NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT"
+    " SHORT_BINBYTES BINBYTES BINBYTES8 SHORT_BINUNICODE BINUNICODE BINUNICODE8 EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3"
+    " EMPTY_LIST APPEND APPENDS EMPTY_DICT SETITEM SETITEMS EMPTY_SET ADDITEMS FROZENSET".split()
+)
+"""Instructions that make plain values. None of them can name a class or a function, or call one."""
+_SNAPS: Final = (
+    "CREATE TABLE snaps ( created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, step_id TEXT NOT NULL, state_key TEXT NOT NULL, "
+    "snap_epoch INTEGER NOT NULL, ser_change BLOB, PRIMARY KEY (step_id, state_key, snap_epoch) ) STRICT"
+)
+"""The table of the snapshots as Bytewax 0.21 creates it, with single blanks."""
+
+
+def what_is_not_plain(state: Path) -> str | None:
+    """Return what in the directory ``state`` is no store of plain values, as a part of a sentence; None if all of it is, or there is none.
+
+    Reads every snapshot. No other program may use the files.
+    """
+    for path in sorted(state.iterdir()) if state.exists() else ():
+        if _FILE.fullmatch(path.name) is None:
+            return f"{path.name!r} is no file of a recovery store"
+        try:
+            with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as part:
+                fault = _fault(part)
+        except sqlite3.Error as error:
+            fault = f"cannot be read ({error})"
+        if fault is not None:
+            return f"{path.name} {fault}"
+    return None
+
+
+def _fault(part: sqlite3.Connection) -> str | None:
+    for name, sql in part.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"):
+        created = " ".join(str(sql).split())
+        if created != _SNAPS if name == "snaps" else not created.startswith("CREATE TABLE "):
+            return f"has {name!r} in another form than the engine makes it"
+    for step, key, change in part.execute("SELECT step_id, state_key, ser_change FROM snaps WHERE ser_change IS NOT NULL"):
+        if not is_plain(change):
+            return f"has a snapshot that is no plain value, and could run code (step {step!r}, key {key!r})"
+    return None
+
+
+def is_plain(pickled: object) -> bool:
+    """Return whether these are bytes of a pickle that makes numbers, texts, bytes and collections of them, and calls nothing."""
+    try:
+        return isinstance(pickled, bytes) and all(opcode.name in _PLAIN for opcode, _, _ in pickletools.genops(pickled))
+    except ValueError:  # no pickle, or one that is cut off
+        return False
