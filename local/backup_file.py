@@ -42,8 +42,12 @@ _PLACES: Final = frozenset(
     " catalog.yaml catalogs state log clickhouse valkey spool".split()
 )
 """First parts of the names of all files in a backup."""
-_LONGEST: Final = 64 * 1024 * 1024  # of the first and the last file; a directory of a million files has less
+_LONGEST: Final = 1024 * 1024
+_LONGEST_FOR_A_FILE: Final = 1024
+"""Bytes of the first file, and of the manifest: so many, and so many more for each file. Parsed they need twenty times as much memory."""
 _BLOCK: Final = 1024 * 1024
+_LONGEST_HEADER: Final = 64 * 1024
+"""Bytes of all that is read for the header of one file, and its fill. ``tarfile`` holds them in memory; those of a backup have 2,000."""
 _UNPACKING: Final = ".restoring"
 _MARK: Final = "FORMAT"  # without it no command takes the directory for a data directory
 _NO_ARCHIVE: Final = (
@@ -236,14 +240,14 @@ def _verified(plain: io.BufferedReader, backup: object, take: Callable[[IO[bytes
     try:
         packed = plain.peek(2)[:2] == b"\x1f\x8b"
         file = cast(IO[bytes], gzip.GzipFile(fileobj=plain)) if packed else plain
-        with tarfile.open(fileobj=file, mode="r|") as archive:
-            _check_first(archive, backup)
-            while (entry := archive.next()) is not None:
-                content = archive.extractfile(entry) if entry.isreg() and not entry.issparse() else None
+        with _Entries(file) as entries:
+            _check_first(entries, backup)
+            while (entry := entries.next()) is not None:
+                content = entries.content(entry) if entry.isreg() and not entry.issparse() else None
                 if content is None or manifest is not None:  # the manifest is the last one
                     raise BackupError(f"The backup {backup} was changed: {entry.name!r} is no file of it; nothing was restored.")
                 if entry.name == _LAST:
-                    manifest = _json(content, entry, backup)
+                    manifest = _json(content, entry, backup, _LONGEST + _LONGEST_FOR_A_FILE * len(found))
                     continue
                 found[entry.name] = take(content, entry)
     except _NO_ARCHIVE as error:
@@ -267,12 +271,12 @@ def _verified(plain: io.BufferedReader, backup: object, take: Callable[[IO[bytes
     return manifest
 
 
-def _check_first(archive: tarfile.TarFile, backup: object) -> None:
-    entry = archive.next()
-    content = archive.extractfile(entry) if entry is not None and entry.isreg() and entry.name == _FIRST else None
+def _check_first(entries: _Entries, backup: object) -> None:
+    entry = entries.next()
+    content = entries.content(entry) if entry is not None and entry.isreg() and entry.name == _FIRST else None
     if entry is None or content is None:
         raise BackupError(f"{backup} is no backup of onramp; nothing was restored.")
-    about = _json(content, entry, backup)
+    about = _json(content, entry, backup, _LONGEST)
     formats = about.get("format"), about.get("layout")
     if formats != (FORMAT, LAYOUT):
         raise BackupError(
@@ -281,9 +285,9 @@ def _check_first(archive: tarfile.TarFile, backup: object) -> None:
         )
 
 
-def _json(content: IO[bytes], entry: tarfile.TarInfo, backup: object) -> Manifest:
+def _json(content: IO[bytes], entry: tarfile.TarInfo, backup: object, most: int) -> Manifest:
     try:
-        loaded = json.loads(content.read(_LONGEST))
+        loaded = json.loads(content.read(entry.size)) if entry.size <= most else None
     except (ValueError, RecursionError):
         loaded = None
     if not isinstance(loaded, dict):
@@ -314,6 +318,45 @@ def _digest_of(content: IO[bytes], entry: tarfile.TarInfo, on_bytes: OnBytes) ->
     while hashed.read(_BLOCK):
         pass
     return {"size": entry.size, "sha256": hashed.digest()}
+
+
+class _Entries:
+    """The entries of an archive, one after the other. It holds one of them in memory at a time, whatever their headers say."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        """Read the first header. Raises the errors of ``tarfile``."""
+        self._file = file
+        self._left: int | None = _LONGEST_HEADER
+        self._archive = tarfile.open(fileobj=cast(IO[bytes], self), mode="r|")  # noqa: SIM115 - ``__exit__`` closes it
+
+    def __enter__(self) -> _Entries:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._archive.close()
+
+    def next(self) -> tarfile.TarInfo | None:
+        """Return the next entry, None at the end. The one before was read to its end. Raises the errors of ``tarfile``."""
+        self._left = _LONGEST_HEADER
+        entry = self._archive.next()
+        self._left = None
+        self._archive.members = []  # type: ignore[attr-defined] # of all entries so far
+        if self._archive.pax_headers:  # they add up
+            raise tarfile.HeaderError("it has a header for all files")
+        return entry
+
+    def content(self, entry: tarfile.TarInfo) -> IO[bytes] | None:
+        """Return the content of the entry that ``next`` returned last."""
+        return self._archive.extractfile(entry)
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, for the archive. Raises ``tarfile.HeaderError``."""
+        data = self._file.read(size)
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left < 0:
+                raise tarfile.HeaderError(f"it has a header of more than {_LONGEST_HEADER:,} bytes")
+        return data
 
 
 class _Hashed:

@@ -8,6 +8,7 @@ import json
 import stat
 import sys
 import tarfile
+import tracemalloc
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -265,3 +266,66 @@ def test_two_restores_into_one_directory_do_not_mix(tmp_path: Path) -> None:
     unpack(backup, into, another)
     assert "Another process restores a backup into" in refused[0]
     assert tree(into) == FILES
+
+
+HUGE = 48 * 1024 * 1024
+
+
+def header(kind: bytes, size: int, name: str = "run.json") -> bytes:
+    info = of_kind(name, kind)
+    info.size = size
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def padded(data: bytes) -> bytes:
+    return data + b"\0" * (-len(data) % 512)
+
+
+def record(keyword: bytes, value: bytes) -> bytes:
+    """A record of a pax header; its length has seven digits."""
+    return b"%07d %s=%s\n" % (len(keyword) + len(value) + 10, keyword, value)
+
+
+def pax(kind: bytes, *records: bytes) -> bytes:
+    content = b"".join(records)
+    return header(kind, len(content)) + padded(content)
+
+
+SPARSE = pax(tarfile.XHDTYPE, record(b"GNU.sparse.major", b"1"), record(b"GNU.sparse.minor", b"0"), record(b"GNU.sparse.name", b"run.json"))
+NOTE = record(b"comment", b"x" * 50_000)
+FATTENING: dict[str, Callable[[], tuple[bytes, ...]]] = {
+    "a long name": lambda: (header(tarfile.GNUTYPE_LONGNAME, HUGE), b"a" * HUGE),
+    "a long target": lambda: (header(tarfile.GNUTYPE_LONGLINK, HUGE), b"a" * HUGE),
+    "a long comment": lambda: (header(tarfile.XHDTYPE, HUGE), b"a" * HUGE),
+    "a long comment on all": lambda: (header(tarfile.XGLTYPE, HUGE), b"a" * HUGE),
+    "a long comment of Solaris": lambda: (header(tarfile.SOLARIS_XHDTYPE, HUGE), b"a" * HUGE),
+    "a long map of holes": lambda: (SPARSE, header(tarfile.REGTYPE, HUGE), b"9999999\n", b"1\n" * (HUGE // 8)),
+    "a manifest of lists": lambda: (header(tarfile.REGTYPE, HUGE, "manifest.json"), b"[]," * (HUGE // 3)),
+    "a comment for each file": lambda: (
+        *(part for n in range(600) for part in (pax(tarfile.XHDTYPE, NOTE), header(tarfile.REGTYPE, 0, f"log/{n}"))),
+    ),
+    "a comment on all for each file": lambda: (
+        *(
+            part
+            for n in range(600)
+            for part in (pax(tarfile.XGLTYPE, record(b"c%d" % n, b"x" * 50_000)), header(tarfile.REGTYPE, 0, f"log/{n}"))
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FATTENING)
+def test_a_small_file_never_fills_the_memory(tmp_path: Path, kind: str) -> None:
+    first = crafted(tmp_path / "first.tar", []).read_bytes().rstrip(b"\0")
+    with gzip.open(tmp_path / "b.tar.gz", "wb", compresslevel=1) as file:
+        file.write(padded(first))
+        for part in FATTENING[kind]():
+            file.write(part)
+    assert (tmp_path / "b.tar.gz").stat().st_size < 2_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(BackupError, match=r"[Nn]othing was restored"):
+            unpack(tmp_path / "b.tar.gz", tmp_path / "data", nothing)
+        assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
