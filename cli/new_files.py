@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,13 +15,16 @@ from cli.streams import interruptible, writing
 
 
 @contextmanager
-def writable(target: str, *, like: str | None = None) -> Iterator[BinaryIO]:
-    """Open ``target`` for writing, ``-`` for standard output; gzipped if its name, or ``like``, ends in .gz. Raises ``OutputError``."""
+def writable(target: str, *, like: str | None = None, new: bool = False) -> Iterator[BinaryIO]:
+    """Open ``target`` for writing, ``-`` for standard output; gzipped if its name, or ``like``, ends in .gz. Raises ``OutputError``.
+
+    With ``new`` it must not exist, not even as a link.
+    """
     if target == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    with writing(target), Path(target).open("wb") as plain:
+    with writing(target), Path(target).open("xb" if new else "wb") as plain:
         file: BinaryIO = plain
         if (like or target).endswith(".gz"):  # no name and no time in the header: the same content gives the same bytes
             file = cast(BinaryIO, gzip.GzipFile(filename="", mode="wb", fileobj=plain, mtime=0, compresslevel=5))
@@ -48,10 +52,10 @@ def whole_file(target: str, *, keep_empty: bool) -> Iterator[BinaryIO]:
         with writable(target) as file:
             yield file
         return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         written = False
-        with writable(str(part), like=target) as file:
+        with writable(str(part), like=target, new=True) as file:
             yield file
             written = file.tell() > 0
         with writing(target):

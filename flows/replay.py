@@ -199,7 +199,7 @@ def rerun(settings: Settings, keys: Keys, since: int | None, until: int | None, 
 
         def put(name: str, line: bytes) -> None:
             if name not in files:
-                files[name] = stack.enter_context(open(into / f"{name}{_PART}", "wb", opener=_private))
+                files[name] = stack.enter_context(open(into / f"{name}{_PART}", "xb", opener=_private))
             files[name].write(line)
             written[name] = written.get(name, 0) + 1
 
