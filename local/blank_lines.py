@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def blank_lines(path: Path, concerned: Callable[[bytes], bool]) -> int:
+def blank_lines(path: Path, concerned: Callable[[bytes], bool], left_of: Callable[[bytes], bytes] = lambda _line: b"") -> int:
     """Overwrite every whole line that is ``concerned`` with blanks, durably, and return how many. Nothing where there is no file.
 
-    The writer of the file may append meanwhile. Raises ``OSError``.
+    ``left_of`` returns what stands before the blanks, which is no longer than the line. The writer of the file may append meanwhile.
+    Raises ``OSError``.
     """
     try:
         descriptor = os.open(path, os.O_RDWR)
@@ -22,11 +23,13 @@ def blank_lines(path: Path, concerned: Callable[[bytes], bool]) -> int:
         with os.fdopen(os.dup(descriptor), "rb") as file:
             for line in file:
                 if line.endswith(b"\n") and not line.isspace() and concerned(line):
-                    blanks = memoryview(b" " * (len(line) - 1))
+                    left = memoryview(left_of(line).ljust(len(line) - 1))
+                    if len(left) >= len(line):
+                        raise ValueError("what is left of a line is longer than the line")
                     at = position
-                    while blanks:
-                        written = os.pwrite(descriptor, blanks, at)
-                        blanks, at = blanks[written:], at + written
+                    while left:
+                        written = os.pwrite(descriptor, left, at)
+                        left, at = left[written:], at + written
                     blanked += 1
                 position += len(line)
         os.fsync(descriptor)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import polars as pl
 
-from sources.archive.archive import Archive, Forgotten, concerns
+from sources.archive.archive import Archive, Forgotten, concerns, left_of
 from sources.archive.names import ArchiveFile
 from sources.archive.rows import is_forgotten, rows_of
 from sources.kafka.schema_registry import FramingError, SchemaRegistry
@@ -58,7 +58,7 @@ class ArchiveFiles:
         """Erase the messages. A process may archive meanwhile; it leaves out what it has read and not written yet."""
         person = Forgotten(subject.tenant, subject.ids, self._now())
         self._archive.wait_for(person)
-        self._archive.erase(_maybe(subject), lambda row: concerns(subject, row, self._plain))
+        self._archive.erase(_maybe(subject), lambda row: concerns(subject, row, self._plain), lambda row: left_of(row, self._plain))
         deadline = time.monotonic() + self._wait_s
         while self._archive.is_appended_to() and person in self._archive.waiting() and time.monotonic() < deadline:
             time.sleep(_PAUSE_S)

@@ -12,12 +12,12 @@ import msgspec
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 
-from sources.local_log.erase import erase, is_erased, remove_old_bytes
+from sources.local_log.erase import ERASED, erase, is_erased, remove_old_bytes
 from sources.local_log.reader import LogReader
 from sources.local_log.store import Record
 from state.duration import DAY
 from state.records.dead_letter import content_as_json
-from state.records.subject import Subject, is_about, is_deletion
+from state.records.subject import Subject, bare_deletion, must_go
 
 _AT_ONCE: Final = 1_000
 _ANSWER_S: Final = 5.0
@@ -40,7 +40,7 @@ class EventLogMessages:
 
     def erase(self, subject: Subject) -> None:
         """Erase the messages. A job may read and others may append meanwhile."""
-        erase(self.path, lambda record: _concerned(record, subject))
+        erase(self.path, lambda record: _concerned(record, subject), _left_of)
 
     def maintain(self, subject: Subject) -> None:  # noqa: ARG002 - the bytes of all messages that were deleted or erased go
         """Remove the bytes of messages that are no longer in the log."""
@@ -83,7 +83,12 @@ def in_words(policy: str, kept: int) -> str:
 
 
 def _concerned(record: Record, subject: Subject) -> bool:
-    return not is_erased(record) and is_about(record.value, record.key, subject) and not is_deletion(record.value)
+    return not is_erased(record) and must_go(record.value, record.key, record.headers, subject)
+
+
+def _left_of(record: Record) -> Record:
+    bare = bare_deletion(record.value, record.headers)
+    return ERASED if bare is None else Record(record.key, *bare)
 
 
 def _as_json(record: Record) -> Any:

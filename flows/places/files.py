@@ -27,7 +27,7 @@ from state.person.deduplication import remembered
 from state.person.person import Person
 from state.person.snapshot import SnapshotError
 from state.records.dead_letter import DeadLetter, content_as_json, content_of, decode_line
-from state.records.subject import Subject, is_about, is_deletion, letter_is_about
+from state.records.subject import Subject, bare_deletion, letter_is_about, must_go
 from state.stuck.row import Row
 
 UNREADABLE: Final = "unreadable"
@@ -58,7 +58,7 @@ class DeadLetterLines:
 
 
 class SentLines:
-    """What commands sent to runs on files. A deletion stays: it holds the id and no content, and the next run must read it."""
+    """What commands sent to runs on files. A deletion stays, without content: the next run must read it."""
 
     name = "sent"
     note = "the deletion itself: the id, and no content"
@@ -74,7 +74,7 @@ class SentLines:
 
     def erase(self, subject: Subject) -> None:
         """Blank the messages about the user."""
-        _blank(self.path, lambda line: _sent_line_is_about(line, subject))
+        _blank(self.path, lambda line: _sent_line_is_about(line, subject), _left_of_sent)
 
     def hits_that_stay(self, subject: Subject, pattern: re.Pattern[bytes]) -> int:
         """How often ``pattern`` is in messages that stay: the deletion, and messages of other people."""
@@ -226,12 +226,19 @@ def _sent_line_is_about(line: bytes, subject: Subject) -> bool:
 
 
 def _sent_is_about(sent: Sent, subject: Subject) -> bool:
-    return is_about(sent.value, sent.key, subject) and not is_deletion(sent.value)
+    return must_go(sent.value, sent.key, sent.headers, subject)
 
 
-def _blank(path: Path, concerned: Any) -> None:
+def _left_of_sent(line: bytes) -> bytes:
+    """The deletion of a line without its content; nothing of another message."""
+    value, key, headers = content_of(msgspec.json.decode(line))
+    bare = bare_deletion(value, headers)
+    return b"" if bare is None else msgspec.json.encode(content_as_json(bare[0], key, bare[1]))
+
+
+def _blank(path: Path, concerned: Callable[[bytes], bool], left_of: Callable[[bytes], bytes] = lambda _line: b"") -> None:
     try:
-        blank_lines(path, concerned)
+        blank_lines(path, concerned, left_of)
     except OSError as error:
         raise DataDirError(f"{path} cannot be written: {error.strerror or os.strerror(error.errno or 0)}.") from error
 

@@ -35,7 +35,7 @@ from sources.log_ids import is_another
 from sources.raw_log import RawRow
 from sources.s3.location import Location
 from state.duration import MINUTE
-from state.records.subject import Subject, is_about, is_deletion
+from state.records.subject import Subject, bare_deletion, is_about, must_go
 
 FORMAT: Final = 1
 _SKEW_MS: Final = MINUTE
@@ -58,17 +58,22 @@ class Forgotten(msgspec.Struct, frozen=True, array_like=True):
     at: int
 
     def concerns(self, row: RawRow) -> bool:
-        """Whether a message must be left out: about the person, from before, and not the deletion, which every reader must read."""
+        """Whether a message must be left out: about the person, from before, and not a bare deletion, which every reader must read."""
         before = row.time is None or row.time <= self.at + _SKEW_MS
         return before and concerns(Subject(self.tenant, self.ids), row)
 
 
 def concerns(subject: Subject, row: RawRow, plain: Callable[[bytes], bytes] = bytes) -> bool:
-    """Whether a message is about a person, and is not their deletion. ``plain`` decodes a value that is not JSON."""
+    """Whether a message is about a person, and is no deletion without content. ``plain`` decodes a value that is not JSON."""
     if row.value is None:
         return row.key is not None and is_about(b"", row.key, subject)
-    value = plain(row.value)
-    return is_about(value, row.key, subject) and not is_deletion(value)
+    return must_go(plain(row.value), row.key, row.headers, subject)
+
+
+def left_of(row: RawRow, plain: Callable[[bytes], bytes] = bytes) -> RawRow:
+    """What stands in place of a message about a person who is forgotten: a deletion without its content, as JSON, or nothing of it."""
+    bare = None if row.value is None else bare_deletion(plain(row.value), row.headers)
+    return forgotten(row) if bare is None else RawRow(row.offset, row.time, row.key, *bare)
 
 
 class Archive:
@@ -193,7 +198,8 @@ class Archive:
         """Write a new file, without the content of people who wait to be forgotten. It is durable on return."""
         with self._store.changing():
             waiting = self.waiting()
-            kept = [forgotten(row) if is_forgotten(row) or any(each.concerns(row) for each in waiting) else row for row in rows]
+            marked = [forgotten(row) if is_forgotten(row) else row for row in rows]
+            kept = [left_of(row) if any(each.concerns(row) for each in waiting) else row for row in marked]
             self._create(file, frame_of(file.partition, kept))
 
     def tidy(self) -> None:
@@ -256,10 +262,10 @@ class Archive:
         with self._store.changing():
             self._set_waiting([each for each in self.waiting() if each not in people])
 
-    def erase(self, maybe: pl.Expr, concerned: Callable[[RawRow], bool]) -> int:
+    def erase(self, maybe: pl.Expr, concerned: Callable[[RawRow], bool], left_of: Callable[[RawRow], RawRow] = forgotten) -> int:
         """Erase every message that is ``concerned``, of those with ``maybe``. Offsets stay. Return how many files were written again.
 
-        A process may append and compact meanwhile: what it writes is looked at too.
+        ``left_of`` returns what stands in place of a message. A process may append and compact meanwhile: what it writes is looked at too.
         """
         self._store.check_erasing()
         self.tidy()
@@ -272,7 +278,7 @@ class Archive:
                     if not any(concerned(row) for row in rows_of(self.read(file).filter(maybe))):
                         continue
                     with self._store.changing():
-                        changed = without(self.read(file), file.partition, concerned)
+                        changed = without(self.read(file), file.partition, concerned, left_of)
                         if changed is not None:
                             self._store.replace(file.name, encoded(changed))
                             written += 1

@@ -95,10 +95,12 @@ def encoded(frame: pl.DataFrame) -> bytes:
     return data
 
 
-def without(frame: pl.DataFrame, partition: int, concerned: Callable[[RawRow], bool]) -> pl.DataFrame | None:
-    """Return the table with every concerned message forgotten; None where there is none."""
+def without(
+    frame: pl.DataFrame, partition: int, concerned: Callable[[RawRow], bool], left_of: Callable[[RawRow], RawRow]
+) -> pl.DataFrame | None:
+    """Return the table with ``left_of`` each concerned message; None where there is none."""
     rows, changed = list(rows_of(frame)), False
     for place, row in enumerate(rows):
         if not is_forgotten(row) and concerned(row):
-            rows[place], changed = forgotten(row), True
+            rows[place], changed = left_of(row), True
     return frame_of(partition, rows) if changed else None

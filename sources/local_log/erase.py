@@ -33,11 +33,11 @@ def is_erased(record: Record) -> bool:
     return not record.value and bool(record.headers) and record.headers[0][0] == ERASED_HEADER
 
 
-def erase(directory: Path, concerned: Callable[[Record], bool]) -> int:
+def erase(directory: Path, concerned: Callable[[Record], bool], left_of: Callable[[Record], Record] = lambda _record: ERASED) -> int:
     """Erase every message that is ``concerned``, and return how many. Others may append and read meanwhile.
 
-    The old bytes are overwritten in the file, and the write-ahead log is emptied. Raises ``LogError``, also where a reader
-    keeps it from that.
+    ``left_of`` returns what stands in its place. The old bytes are overwritten in the file, and the write-ahead log is emptied. Raises
+    ``LogError``, also where a reader keeps it from that.
     """
     reader = LogReader(directory)
     partitions = reader.identity.partitions
@@ -50,7 +50,7 @@ def erase(directory: Path, concerned: Callable[[Record], bool]) -> int:
             first: int | None = -1
             while first is not None:
                 with store.transaction() as database:
-                    first, found = _erase_rows(database, partition, first, concerned)
+                    first, found = _erase_rows(database, partition, first, concerned, left_of)
                     erased += found
         _empty_write_ahead_log(store)
     finally:
@@ -83,13 +83,15 @@ def _empty_write_ahead_log(store: Store) -> None:
     raise LogError(f"A reader keeps erased messages in the write-ahead log of {store.directory}; end it, then repeat the command.")
 
 
-def _erase_rows(database: sqlite3.Connection, partition: int, after: int, concerned: Callable[[Record], bool]) -> tuple[int | None, int]:
+def _erase_rows(
+    database: sqlite3.Connection, partition: int, after: int, concerned: Callable[[Record], bool], left_of: Callable[[Record], Record]
+) -> tuple[int | None, int]:
     """Look at the rows after ``after``. Return the last of them, None at the end, and how many messages were erased."""
     query = f"SELECT first, messages FROM p{partition:d} WHERE first > ? ORDER BY first LIMIT {_ROWS}"  # noqa: S608 - a number
     rows, erased = database.execute(query, (after,)).fetchall(), 0
     for first, messages in rows:
         records = _DECODER.decode(messages)
-        kept = [ERASED if not is_erased(record) and concerned(record) else record for record in records]
+        kept = [left_of(record) if not is_erased(record) and concerned(record) else record for record in records]
         changed = sum(new is not old for new, old in zip(kept, records, strict=True))
         if changed:
             erased += changed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -10,9 +10,10 @@ from state.events import peek_person
 from state.ids import Keys
 from state.mend_message import mend_text
 from state.placeholders import is_placeholder_id
-from state.records.dead_letter import DeadLetter
+from state.records.dead_letter import OWN_PREFIX, DeadLetter, Header
 from state.records.fact_builders import dead_letter_fact
 
+H = TypeVar("H", bound=Header)
 DELETION: Final = "user_deleted"
 
 
@@ -39,6 +40,9 @@ class _Merging(_Typed, rename="camel"):
     payload: _Merge | None = None
 
 
+_ENVELOPE: Final = frozenset({"eventId", "tenantId", "userId", "anonymousId", "eventType", "timestamp", "schemaVersion"})
+_KEPT_HEADERS: Final = frozenset({"traceparent", "x-api-version"})
+_raw_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _typed = msgspec.json.Decoder(_Typed)
 _merging = msgspec.json.Decoder(_Merging)
 
@@ -63,11 +67,34 @@ def is_about(value: bytes, key: bytes | None, subject: Subject) -> bool:
 
 
 def is_deletion(value: bytes) -> bool:
-    """Whether an event asks for a deletion. It holds an id and no content, and must stay until every reader has read it."""
+    """Whether an event asks for a deletion. It must stay until every reader has read it, without content (``bare_deletion``)."""
     try:
         return _typed.decode(mend_text(value)).event_type == DELETION
     except (ValueError, RecursionError):  # a DecodeError is a ValueError, and so is a text that is not UTF-8
         return False
+
+
+def bare_deletion(value: bytes, headers: tuple[H, ...] = ()) -> tuple[bytes, tuple[H, ...]] | None:
+    """Return value and headers of an event that asks for a deletion, without content: ids, time and version stay. None for another message.
+
+    They are those given where these hold no content.
+    """
+    if not is_deletion(value):
+        return None
+    mended = mend_text(value)
+    fields = {
+        name: msgspec.Raw(b"{}") if name == "payload" else each
+        for name, each in _raw_fields.decode(mended).items()
+        if (bytes(each).startswith(b"{") if name == "payload" else name in _ENVELOPE and not bytes(each).startswith((b"{", b"[")))
+    }
+    bare = msgspec.json.encode(fields)
+    kept = tuple(each for each in headers if each[0] in _KEPT_HEADERS or each[0].startswith(OWN_PREFIX))
+    return value if msgspec.json.format(mended, indent=-1) == bare else bare, kept
+
+
+def must_go(value: bytes, key: bytes | None, headers: tuple[Header, ...], subject: Subject) -> bool:
+    """Whether a message is about the user, and is no deletion or one with content."""
+    return is_about(value, key, subject) and bare_deletion(value, headers) != (value, headers)
 
 
 def letter_is_about(letter: DeadLetter, subject: Subject) -> bool:

@@ -27,9 +27,10 @@ from sources.errors import LogError
 from sources.files.sent_file import Sent, append_sent, read_sent
 from sources.local_log.erase import erase
 from sources.local_log.log import EventLog, Record
+from sources.local_log.reader import LogReader
 from sources.local_log.source import LocalLogSource
 from state.duration import HOUR
-from state.events import decode
+from state.events import Event, decode
 from state.messages import Message
 from state.person import snapshot
 from state.person.deduplication import remember
@@ -54,9 +55,16 @@ def letter(number: int, raw: bytes, key: bytes | None = None) -> DeadLetter:
     return found
 
 
+def deletion(user: str, **more: Any) -> bytes:
+    fields = json.loads(event(user, "user_deleted"))
+    return json.dumps({**fields, "payload": {}, **more}).encode()
+
+
+WITH_CONTENT = deletion("ann-who-leaves", payload={"email": "ann@home.example"}, traits={"name": "Ann"}, name="Ann")
+HEADERS = (("x-mail", b"ann@home.example"), ("traceparent", b"00-1"))
 MESSAGES = [
     event("ann-who-leaves"), event("cookie-of-ann"), event("ben-who-stays"), event("ann-who-leaves", tenant="other"),
-    event("ben-who-stays", "identity_merged", previousId="cookie-of-ann"), event("ann-who-leaves", "user_deleted"),
+    event("ben-who-stays", "identity_merged", previousId="cookie-of-ann"), deletion("ann-who-leaves"),
     event("ben-who-stays", text="ann-who-leaves"),
 ]  # fmt: skip
 OF_ANN = (0, 1, 4)
@@ -116,6 +124,40 @@ def test_messages_of_the_local_log_go_and_their_offsets_stay(tmp_path: Path) -> 
     part.close()
     bytes_left = b"".join(path.read_bytes() for path in directory.iterdir())
     assert b"cookie-of-ann" not in bytes_left
+
+
+def bare(value: bytes) -> bool:
+    fields = json.loads(value)
+    return fields == json.loads(deletion("ann-who-leaves")) and isinstance(decode(Message(value, None, "", 0, 0, NOW, NOW, 0)), Event)
+
+
+def test_a_deletion_with_content_is_held_until_only_its_envelope_is_left(data_dir: DataDir) -> None:
+    with EventLog(data_dir.event_log, partitions=1, retention=None, now=lambda: NOW) as log:
+        log.append([Record(b"k", WITH_CONTENT, HEADERS), Record(b"k", deletion("ann-who-leaves"), HEADERS[1:])])
+    append_sent(data_dir.sent, [Sent(WITH_CONTENT, b"k", HEADERS), Sent(deletion("ann-who-leaves")), Sent(b"next")])
+    size = data_dir.sent.stat().st_size
+    places: list[EventLogMessages | SentLines] = [EventLogMessages(data_dir.event_log), SentLines(data_dir)]
+    for place in places:
+        assert [each["raw"] for each in place.held(ANN)] == [WITH_CONTENT.decode()]
+        place.erase(ANN)
+        assert place.held(ANN) == []
+        place.maintain(ANN)
+        assert place.hits_that_stay(ANN, as_words(ANN.ids)) > 0
+    left = LogReader(data_dir.event_log)
+    try:
+        first, second = (row.record for row in left.read(0, 0, 10) or ())
+    finally:
+        left.close()
+    assert bare(first.value)
+    assert (first.key, first.headers) == (b"k", HEADERS[1:])
+    assert second == Record(b"k", deletion("ann-who-leaves"), HEADERS[1:]), "one without content is left as it is"
+    sent, *others = read_sent(data_dir.sent)
+    assert sent is not None
+    assert bare(sent.value)
+    assert (sent.key, sent.headers) == (b"k", HEADERS[1:])
+    assert others == [Sent(deletion("ann-who-leaves")), Sent(b"next")]
+    assert data_dir.sent.stat().st_size == size, "positions of the job are what they were"
+    assert b"home.example" not in b"".join(path.read_bytes() for path in (data_dir.sent, data_dir.event_log / "events.db"))
 
 
 def test_messages_go_from_however_many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

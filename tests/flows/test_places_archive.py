@@ -23,7 +23,7 @@ from sources.kafka.schema_registry import SchemaRegistry
 from sources.raw_log import RawRow
 from state.ids import Keys
 from state.records.subject import Subject
-from tests.flows.test_places import ANN, MESSAGES, OF_ANN, event
+from tests.flows.test_places import ANN, HEADERS, MESSAGES, OF_ANN, WITH_CONTENT, bare, event
 from tests.support.raw_logs import START, MemoryLog
 from tests.support.schema_registry import framed
 from tests.support.waiting import ends_within
@@ -104,6 +104,30 @@ def test_a_message_with_the_framing_of_a_schema_registry_is_decoded_first(archiv
     assert found.held(ANN)[-1]["partition"] == 1
     found.erase(ANN)
     assert found.held(ANN) == []
+
+
+@pytest.mark.parametrize("framed", [False, True])
+def test_of_a_deletion_with_content_only_the_envelope_stays(archive: Archive, *, framed: bool) -> None:
+    value = b"\x00" + WITH_CONTENT.hex().encode() if framed else WITH_CONTENT
+    archive.write(ArchiveFile("2026-01-05", 1, 0, 0), [RawRow(0, START, b"k", value, HEADERS)])
+    registry: Any = Framed()
+    found = ArchiveFiles(archive, lambda: START, log_keeps=False, registry=registry, wait_s=0.0)
+    assert [each["offset"] for each in found.held(ANN) if each["partition"] == 1] == [0]
+    found.erase(ANN)
+    assert found.held(ANN) == []
+    (row,) = (row for file in archive.files() if file.partition == 1 for row in rows_of(archive.read(file)))
+    assert row.value is not None
+    assert bare(row.value)
+    assert (row.offset, row.time, row.key, row.headers) == (0, START, b"k", HEADERS[1:])
+
+
+def test_a_deletion_with_content_that_comes_later_is_archived_without_it(archive: Archive) -> None:
+    place(archive, log_keeps=True).erase(ANN)
+    archive.write(ArchiveFile("2026-01-05", 1, 0, 0), [RawRow(0, START, b"k", WITH_CONTENT, HEADERS)])
+    (row,) = (row for file in archive.files() if file.partition == 1 for row in rows_of(archive.read(file)))
+    assert row.value is not None
+    assert bare(row.value)
+    assert row.headers == HEADERS[1:]
 
 
 def test_a_tombstone_with_the_id_as_its_key_is_about_the_user(archive: Archive) -> None:

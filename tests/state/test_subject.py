@@ -9,7 +9,7 @@ import pytest
 
 from state.events import Event, decode, peek_person
 from state.messages import Message
-from state.records.subject import Subject, is_about, is_deletion
+from state.records.subject import Subject, bare_deletion, is_about, is_deletion, must_go
 
 ANN = Subject("default", ("u-17", "é-visitor"))
 BOM = b"\xef\xbb\xbf"
@@ -62,6 +62,58 @@ def test_a_deletion_is_seen_in_what_the_decoder_mends_and_beside_any_payload() -
         assert isinstance(found, Event)
         assert is_deletion(value)
     assert not is_deletion(event())
+
+
+BARE = event(eventType="user_deleted", tenantId="default")
+HEADERS = (("traceparent", b"00"), ("onramp-attempts", b"2"))
+CONTENT: dict[str, Any] = {
+    "payload": {"email": "a@b.c"}, "traits": {"name": "A"}, "name": "A", "sessionId": "s", "more": 1, "schemaVersion": {"a": 1}
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "value", [BARE, BOM + BARE, BARE.replace(b" ", b""), event(eventType="user_deleted", payload=None), BARE[:-1] + b"\n }"]
+)
+def test_a_deletion_without_content_stays_as_it_is(value: bytes) -> None:
+    assert bare_deletion(value, HEADERS) == (value, HEADERS)
+    assert not must_go(value, None, (), ANN)
+
+
+@pytest.mark.parametrize("name", CONTENT)
+def test_of_a_deletion_with_content_its_envelope_stays(name: str) -> None:
+    value = event(eventType="user_deleted", tenantId="default", **{name: CONTENT[name]})
+    assert must_go(value, None, (), ANN)
+    (found, _) = bare_deletion(value, HEADERS) or (b"", ())
+    assert json.loads(found) == json.loads(BARE)
+    assert bare_deletion(found, HEADERS) == (found, HEADERS)
+    before, after = (decode(Message(each, None, "", 0, 0, NOW, NOW, 0)) for each in (value, found))
+    assert isinstance(after, Event)
+    assert not isinstance(before, Event) or (before.id, before.user, before.timestamp) == (after.id, after.user, after.timestamp)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        BARE.replace(b'"payload": {}', b'"payload": {"email": "a@b.c"}, "payload": {}'),
+        BARE.replace(b'"payload": {}', b'"payload": "a@b.c"'),
+        BARE.replace(b'"payload": {}', b'"payload":1').replace(b" ", b""),
+    ],
+)
+def test_content_is_seen_however_it_is_written_and_less_is_left(value: bytes) -> None:
+    assert must_go(value, None, (), ANN)
+    (found, _) = bare_deletion(value, HEADERS) or (b"", ())
+    assert is_deletion(found)
+    assert len(found) < len(value)
+    assert b"a@b.c" not in found
+    assert not must_go(found, None, (), ANN)
+
+
+def test_a_header_with_content_goes_and_other_messages_are_no_deletion() -> None:
+    assert must_go(BARE, None, (("mail", b"a@b.c"),), ANN)
+    assert bare_deletion(BARE, (("mail", b"a@b.c"), ("traceparent", b"00"))) == (BARE, (("traceparent", b"00"),))
+    assert not must_go(event(userId="ben", eventType="user_deleted", payload={"a": 1}), None, (), ANN)
+    assert must_go(event(), None, (), ANN)
+    assert bare_deletion(event()) is None
 
 
 @pytest.mark.parametrize("value", [b"\xff", b"", b"{", event(eventType="user_deleted\u00e9").replace(b"\\u00e9", b"\xff")])
