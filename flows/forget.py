@@ -228,7 +228,10 @@ def verify(stores: Stores, subject: Subject, now: Callable[[], int] = wall_clock
         elif held and isinstance(place, Recovery):
             line["note"] = f"the job forgets when it reads the deletion; of old snapshots: {_FOR_MAINTENANCE}"
         elif held and isinstance(place, Traces):
-            line["note"] = f"the text of deletions and old files of tables; {_FOR_MAINTENANCE}"
+            logs = [str(each["log"]) for each in rows if isinstance(each, dict) and "log" in each]
+            notes = [f"the text of deletions and old files of tables; {_FOR_MAINTENANCE}"] if held > len(logs) else []
+            notes += [f"{', '.join(logs)}: the log of the server has the ids until its TTL ends; delete its rows, or wait"] if logs else []
+            line["note"] = "; ".join(notes)
         elif held and isinstance(place, ArchiveFiles) and place.waits(subject):
             line["note"] = _NOT_ARCHIVED
         elif place.note:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from clickhouse_connect.driver.binding import format_str
 from flows.places.place import erasures_of
 from local.clickhouse import EmbeddedClickHouse
 from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.errors import QueryFailed
 from sinks.clickhouse.inserter import PERSONAL_TABLES, ClickHouseInserter
 from sinks.clickhouse.read_only_query import query
 from state.person.visitors_of import Claim, visitors_of
@@ -24,6 +26,9 @@ _KEEP_LITTLE: Final = (
     "merge_tree_clear_old_parts_interval_seconds",
     "cleanup_delay_period",
 )
+_LOGS: Final = {"query_log": "query", "query_thread_log": "query", "query_views_log": "view_query", "text_log": "message"}
+"""Logs of a server that may have the text of a statement → the column with it. The embedded one has none of them."""
+_WITH_TEXTS: Final = "arrayExists(each -> position({}, each) > 0, {{texts:Array(String)}})"
 _CLEAN_S: Final = 90.0
 _POKE_S: Final = 15.0
 _PAUSE_S: Final = 1.5
@@ -44,8 +49,9 @@ class Tables:
     def held(self, subject: Subject) -> list[Any]:
         """Return the rows, each with the name of its table."""
         found: list[Any] = []
+        values = {"tenant": subject.tenant, "ids": list(subject.ids)}
         for table, condition in (*((table, _ROWS) for table in PERSONAL_TABLES), ("dead_letters", _LETTERS)):
-            rows = query(self._store, f"SELECT * FROM {table} WHERE {condition}", {"tenant": subject.tenant, "ids": list(subject.ids)})  # noqa: S608
+            rows = query(self._store, f"SELECT * FROM {table} WHERE {condition}", values, private=True)  # noqa: S608
             found += [{"table": table, **row} for row in rows.to_dicts()]
         return found
 
@@ -69,13 +75,24 @@ class Traces:
         self._embedded = embedded
 
     def held(self, subject: Subject) -> list[Any]:
-        """Return the deletions whose text has one of the ids."""
-        sql = (
-            "SELECT table, mutation_id FROM system.mutations WHERE database = currentDatabase() "
-            "AND arrayExists(each -> position(command, each) > 0, {texts:Array(String)})"
-        )
+        """Return the deletions whose text has one of the ids, and each log of the server that has one, as far as its rows can be read."""
         quoted = [format_str(each) for each in subject.ids]  # with its quotes: one id may begin with another; they may be escaped
-        return query(self._store, sql, {"texts": [text for each in quoted for text in (each, f"{each[:-1]}\\'")]}).to_dicts()
+        texts = {"texts": [text for each in quoted for text in (each, f"{each[:-1]}\\'")]}
+        found = query(
+            self._store,
+            f"SELECT table, mutation_id FROM system.mutations WHERE database = currentDatabase() AND {_WITH_TEXTS.format('command')}",  # noqa: S608
+            texts,
+            private=True,
+        ).to_dicts()
+        there = query(self._store, "SELECT name FROM system.tables WHERE database = 'system'")["name"].to_list()
+        for log, column in _LOGS.items():
+            if log in there:
+                count = (
+                    f"SELECT 'system.{log}' AS log, count() AS rows FROM system.{log} WHERE {_WITH_TEXTS.format(column)} HAVING rows > 0"  # noqa: S608
+                )
+                with suppress(QueryFailed):  # the user may not read it, or it is too large to be read in a minute
+                    found += query(self._store, count, texts, private=True).to_dicts()
+        return found
 
     def erase(self, subject: Subject) -> None:
         """Do nothing: they go with ``maintain``, and by themselves after a hundred deletions more."""
@@ -131,6 +148,7 @@ def ids_of(store: ClickHouse, tenant: str, user: str) -> tuple[str, ...]:
             "WHERE tenant_id = {tenant:String} AND event_type = 'identity_merged' AND (has({ids:Array(String)}, user_id) "
             "OR has({ids:Array(String)}, JSONExtractString(payload, 'previousId'))) GROUP BY user_id, visitor",
             {"tenant": tenant, "ids": sorted(known)},
+            private=True,
         )
         claims |= {(by, visitor): at for by, visitor, at in found.iter_rows()}
         named = {each for pair in claims for each in pair}
@@ -148,5 +166,6 @@ def _users_among(store: ClickHouse, tenant: str, ids: Sequence[str]) -> set[str]
         "SELECT user_id FROM people_final WHERE tenant_id = {tenant:String} AND has({ids:Array(String)}, user_id) "
         "AND experiment_group != 'merged'",
         {"tenant": tenant, "ids": list(ids)},
+        private=True,
     )
     return set(found["user_id"].to_list())

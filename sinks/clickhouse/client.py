@@ -23,7 +23,7 @@ ANSWER_SECONDS = 120
 READ_SECONDS = 60
 """The longest time of one query of an analyst."""
 
-Role = Literal["write", "read"]
+Role = Literal["write", "read", "read in private"]
 
 
 class Embedded(Protocol):
@@ -101,9 +101,9 @@ class ClickHouse:
         """
         return self._of_thread("write")
 
-    def reader(self) -> Client:
-        """Return this thread's client for reading. The engine refuses every write of this client."""
-        return self._of_thread("read")
+    def reader(self, *, private: bool = False) -> Client:
+        """Return this thread's client for reading. The engine refuses every write of this client. ``private``: see ``unlogged``."""
+        return self._of_thread("read in private" if private else "read")
 
     def warm(self) -> None:
         """Connect this thread's writing client now, so that the first insert is not slow. Raises like ``client()``."""
@@ -158,7 +158,10 @@ class ClickHouse:
 
     def _connect(self, url: str, database: str | None, role: Role) -> Client:
         # Read-only is set last: after it no other setting of the client can be changed.
-        settings: dict[str, str | int] = {"max_execution_time": READ_SECONDS, **SETTINGS, "readonly": 1} if role == "read" else {}
+        settings: dict[str, str | int] = {}
+        if role != "write":
+            more = unlogged(self.client()) if role == "read in private" else {}
+            settings = {"max_execution_time": READ_SECONDS, **SETTINGS, **more, "readonly": 1}
         address = self._address if self._address is not None else parse_clickhouse_address(url)
         try:
             return self._open_http(address, database, settings)
@@ -202,3 +205,12 @@ class ClickHouse:
         if self._embedded is not None:  # also where its password is refused: then it was restarted a moment ago
             return StoreUnreachable(f"The embedded ClickHouse in {self.where} does not answer; run the command again.")
         return StoreUnreachable(f"ClickHouse at {self.where} does not answer; start it or correct its address.")
+
+
+def unlogged(client: Client) -> dict[str, str | int]:
+    """Return the settings of a statement that names users: with them its text, and so the ids, is not in ``system.query_log``.
+
+    Empty where the profile of the client's user fixes that all statements are logged.
+    """
+    found = client.server_settings.get("log_queries")
+    return {} if found is not None and found.readonly else {"log_queries": 0}

@@ -11,7 +11,7 @@ from clickhouse_connect.driver.binding import format_str
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.summary import QuerySummary
 
-from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.client import ClickHouse, unlogged
 from sinks.clickhouse.errors import Fault, PermanentInsert, StoreError, TransientInsert, code_of, is_no_answer, meaning_of
 from state.records.facts import FACTS
 from state.records.recommendation import Erase
@@ -104,7 +104,9 @@ class ClickHouseInserter:
         for where, rejected in _conditions(erasures):
             for table, condition in (*((table, where) for table in PERSONAL_TABLES), ("dead_letters", rejected)):
                 try:
-                    answer = self._store.client().command(f"ALTER TABLE {table} DELETE WHERE {condition} SETTINGS mutations_sync = 2")
+                    client = self._store.client()
+                    statement = f"ALTER TABLE {table} DELETE WHERE {condition} SETTINGS mutations_sync = 2"
+                    answer = client.command(statement, settings=unlogged(client))
                 except StoreError as error:
                     raise TransientInsert(str(error)) from error
                 except (ClickHouseError, OSError) as error:

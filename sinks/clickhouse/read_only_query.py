@@ -27,16 +27,17 @@ _NAMED = re.compile(r"(?:identifier ['`]|\bTable `?)([^'`\s]+)")
 _ERROR_WRAPPING = re.compile(r"^.*DB::Exception: |\s*\((?:version|for url) [^()]*(?:\([^)]*\))?\)", re.DOTALL)
 
 
-def query(store: ClickHouse, sql: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
+def query(store: ClickHouse, sql: str, parameters: Mapping[str, Any] | None = None, *, private: bool = False) -> pl.DataFrame:
     """Run one read and return its rows. The frame has its columns even if it has no rows.
 
-    ``parameters`` are the values of ``{name:Type}`` placeholders. Blocks at most a minute; then the engine cancels the query. Raises
+    ``parameters`` are the values of ``{name:Type}`` placeholders. ``private``: the server's log of queries, which has these values, is to
+    have none of this one. Blocks at most a minute; then the engine cancels the query. Raises
     ``QueryRefused`` for anything except a single read (it is not sent), ``QueryFailed`` for an error of the engine, and what
     ``ClickHouse.reader`` raises.
     """
     import polars as pl  # noqa: PLC0415 - a quarter of a second, which commands that ask for a value or two save
 
-    data = _answer(store, sql, parameters, "ArrowStream")
+    data = _answer(store, sql, parameters, "ArrowStream", private=private)
     try:
         return pl.read_ipc_stream(io.BytesIO(data))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
@@ -51,7 +52,7 @@ def query_values(store: ClickHouse, sql: str, parameters: Mapping[str, Any] | No
         raise QueryFailed(f"the answer of ClickHouse at {store.where} cannot be read ({str(error)[:120]}); ask again.") from None
 
 
-def _answer(store: ClickHouse, sql: str, parameters: Mapping[str, Any] | None, output: str) -> bytes:
+def _answer(store: ClickHouse, sql: str, parameters: Mapping[str, Any] | None, output: str, *, private: bool = False) -> bytes:
     statement = check_is_read(sql)
     for text in (statement, *(parameters or {}).values()):
         if isinstance(text, str) and not _is_utf8(text):
@@ -59,12 +60,12 @@ def _answer(store: ClickHouse, sql: str, parameters: Mapping[str, Any] | None, o
     values = dict(parameters) if parameters else None
     try:
         try:
-            return bytes(store.reader().raw_query(statement, parameters=values, fmt=output))
+            return bytes(store.reader(private=private).raw_query(statement, parameters=values, fmt=output))
         except (ClickHouseError, OSError) as error:
             if not (store.embedded and is_no_answer(error)):
                 raise
         store.find_again()  # its process was killed; a read may be repeated
-        return bytes(store.reader().raw_query(statement, parameters=values, fmt=output))
+        return bytes(store.reader(private=private).raw_query(statement, parameters=values, fmt=output))
     except (ClickHouseError, OSError) as error:
         raise QueryFailed(_sentence(store, error)) from None
 

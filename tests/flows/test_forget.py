@@ -221,7 +221,7 @@ class ClickHouse:
 @pytest.mark.parametrize("fails_at", ["ALTER TABLE people MODIFY", "ALTER TABLE events DELETE"])
 def test_an_interrupt_leaves_no_table_with_the_settings_of_maintenance(fails_at: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store: Any = ClickHouse(fails_at)
-    monkeypatch.setattr("flows.places.clickhouse.query", lambda *_: {"at": [1]})
+    monkeypatch.setattr("flows.places.clickhouse.query", lambda *_, **__: {"at": [1]})
     with pytest.raises(KeyboardInterrupt):
         Traces(store, None).maintain(ANN)
     assert store.changed == set()

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from flows.forget import Stores, verify
 from flows.places.clickhouse import Tables, Traces, ids_of
+from flows.settings import load_settings
+from local.data_dir import DataDir
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
+from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.read_only_query import query
+from state.ids import Keys
 from state.records.facts import DeadLetterFact, EventFact, Fact, LlmAnswerFact, PersonFact
 from state.records.subject import Subject
+from tests.support.clickhouse_faults import FaultProxy, fault_proxy
 from tests.support.facts import make
 
 pytest_plugins = ["tests.support.clickhouse_stores"]
-pytestmark = pytest.mark.parametrize("store_of_module", ["embedded"], indirect=True)
+on_the_embedded_one = pytest.mark.parametrize("store_of_module", ["embedded"], indirect=True)
 
 ANN = Subject("t", ("ann", "it's cookie-of-ann"))
 
@@ -34,6 +43,7 @@ def merge(by: str, visitor: str, at: int, tenant: str = "t") -> EventFact:
     )
 
 
+@on_the_embedded_one
 def test_rows_and_rejected_messages_go_and_the_text_of_the_deletion_is_told(migrated: ClickHouse) -> None:
     people = [("t", ANN.ids[0], 1), ("t", ANN.ids[0], 2), ("t", ANN.ids[1], 1), ("other", ANN.ids[0], 1), ("t", "ann-other", 1)]
     letters: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
@@ -61,6 +71,88 @@ def test_rows_and_rejected_messages_go_and_the_text_of_the_deletion_is_told(migr
     assert traces.held(Subject("t", ("an", "cookie-of-ann"))) == [], "a part of an id is nobody's"
 
 
+@pytest.fixture
+def watched(server_url: str) -> Iterator[tuple[ClickHouse, FaultProxy]]:
+    """A server's database, and what is asked of it."""
+    with fault_proxy(server_url) as proxy:
+        store = ClickHouse(url=f"http://127.0.0.1:{proxy.port}", database=f"test_{uuid.uuid4().hex}")
+        migrate(store)
+        yield store, proxy
+        store.close()
+
+
+def test_no_statement_that_names_the_user_comes_into_the_log_of_the_server(watched: tuple[ClickHouse, FaultProxy]) -> None:
+    store, proxy = watched
+    subject = Subject("t", ("zo-is-named", "cookie-of-zo-is-named"))
+    insert(store, make(PersonFact, tenant_id="t", user_id=subject.ids[0]), merge(subject.ids[0], subject.ids[1], 1))
+    proxy.asked.clear()
+    tables, traces = Tables(store), Traces(store, None)
+    assert set(ids_of(store, *("t", subject.ids[0]))) == set(subject.ids)
+    assert len(tables.held(subject)) == 2
+    tables.erase(subject)
+    assert tables.held(subject) == []
+    assert traces.held(subject)
+    naming = [path for path, body in proxy.asked if "zo-is-named" in path or b"zo-is-named" in body]
+    assert len(naming) > 30
+    assert all("log_queries=0" in path for path in naming)
+
+
+def test_a_profile_that_logs_all_statements_does_not_keep_a_deletion_from_running(watched: tuple[ClickHouse, FaultProxy]) -> None:
+    store, proxy = watched
+    insert(store, make(PersonFact, tenant_id="t", user_id="ann"))
+    client = store.client()
+    client.server_settings["log_queries"] = client.server_settings["log_queries"]._replace(readonly=1)
+    proxy.asked.clear()
+    tables = Tables(store)
+    assert len(tables.held(ANN)) == 1
+    tables.erase(ANN)
+    assert tables.held(ANN) == []
+    assert not any("log_queries" in path for path, _ in proxy.asked)
+
+
+LOGS = {"query_log": "query", "text_log": "message"}
+
+
+@pytest.fixture
+def logs(server_url: str) -> Iterator[Callable[[str, str], object]]:
+    """Adds a row to a log of the server, which the embedded engine behind it does not have by itself."""
+    client = ClickHouse(url=server_url, database="default").client()
+    for name, column in LOGS.items():
+        client.command(f"CREATE TABLE system.{name} ({column} String) ENGINE = Memory")
+    try:
+        yield lambda name, text: client.insert(f"system.{name}", [[text]])
+    finally:
+        for name in LOGS:
+            client.command(f"DROP TABLE system.{name}")
+        client.close()
+
+
+def test_a_log_of_the_server_that_has_an_id_is_counted(
+    watched: tuple[ClickHouse, FaultProxy], logs: Callable[[str, str], object], tmp_path: Path
+) -> None:
+    traces = Traces(watched[0], None)
+    logs("query_log", "SELECT * FROM people WHERE user_id = 'ann-other'")
+    assert traces.held(ANN) == []
+    for _ in range(2):
+        logs("query_log", "SELECT * FROM people WHERE user_id = 'ann'")
+    logs("text_log", r"(from 1.2.3.4) SELECT ['it\'s cookie-of-ann']")
+    assert traces.held(ANN) == [{"log": "system.query_log", "rows": 2}, {"log": "system.text_log", "rows": 1}]
+    settings = load_settings(data_dir=tmp_path)
+    (line,) = verify(Stores(settings, DataDir(tmp_path), Keys(b"x" * 16), (traces,), "", None), ANN)
+    assert line["held"] == 2
+    assert line["note"].startswith("system.query_log, system.text_log: the log of the server has the ids")
+
+
+def test_a_log_that_cannot_be_read_is_passed_over(watched: tuple[ClickHouse, FaultProxy]) -> None:
+    client = watched[0].client()
+    client.command("CREATE VIEW system.query_log AS SELECT toString(throwIf(1, 'not for you')) AS query")
+    try:
+        assert Traces(watched[0], None).held(ANN) == []
+    finally:
+        client.command("DROP VIEW system.query_log")
+
+
+@on_the_embedded_one
 def test_ids_of_earlier_visitors_are_followed_through_the_merges_of_the_tenant(migrated: ClickHouse) -> None:
     insert(
         migrated,

@@ -50,6 +50,8 @@ class FaultProxy:
     inserts: int = field(default=0)
     erasing: str = ""
     refusing: str = ""
+    asked: list[tuple[str, bytes]] = field(default_factory=list)
+    """Path and body of each request."""
 
 
 @contextmanager
@@ -67,6 +69,7 @@ def fault_proxy(url: str) -> Iterator[FaultProxy]:
 
         def do_GET(self) -> None:
             body, path = self._body(), self.path
+            proxy.asked.append((path, body))
             if proxy.prefix:
                 if not path.startswith(proxy.prefix + "?") and not path.startswith(proxy.prefix + "/"):
                     self._answer(404, b"<html>nginx 404</html>", _HTML)
