@@ -195,7 +195,7 @@ def refuse_while_running(stores: Stores) -> None:
 def maintain(stores: Stores, subject: Subject) -> list[dict[str, Any]]:
     """Erase the bytes that stay in files, and search every file of the data directory. Returns a line of the receipt.
 
-    Blocks for a minute or two. Raises ``DataDirInUseError`` while a job runs.
+    Blocks for some seconds, and up to a minute and a half more for a ClickHouse server. Raises ``DataDirInUseError`` while a job runs.
     """
     with stores.data_dir.lock("onramp forget"):
         for place in stores.places:
@@ -208,7 +208,7 @@ def maintain(stores: Stores, subject: Subject) -> list[dict[str, Any]]:
 
     found = files_with(stores.data_dir, subject, stays)
     line: dict[str, Any] = {"store": "every byte of the data directory", "held": len(found), "verifiedAt": rfc3339(wall_clock())}
-    return [{**line, "note": ", ".join(found[:_SHOWN])} if found else line]
+    return [{**line, "note": f"{', '.join(found[:_SHOWN])}; repeat `--maintain` in some minutes"} if found else line]
 
 
 def _is_at(place: SentLines | EventLogMessages | ArchiveFiles, path: Path) -> bool:
@@ -229,7 +229,11 @@ def verify(stores: Stores, subject: Subject, now: Callable[[], int] = wall_clock
             line["note"] = f"the job forgets when it reads the deletion; of old snapshots: {_FOR_MAINTENANCE}"
         elif held and isinstance(place, Traces):
             logs = [str(each["log"]) for each in rows if isinstance(each, dict) and "log" in each]
-            notes = [f"the text of deletions and old files of tables; {_FOR_MAINTENANCE}"] if held > len(logs) else []
+            notes = (
+                [f"the text of deletions and old files of tables; {_FOR_MAINTENANCE}, or are left some minutes longer"]
+                if held > len(logs)
+                else []
+            )
             notes += [f"{', '.join(logs)}: the log of the server has the ids until its TTL ends; delete its rows, or wait"] if logs else []
             line["note"] = "; ".join(notes)
         elif held and isinstance(place, ArchiveFiles) and place.waits(subject):

@@ -19,7 +19,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.errors import StoreUnreachable
 
-_PREFIX: Final = "onramp_backup_"
+PREFIX: Final = "onramp_backup_"
 
 
 @dataclass
@@ -42,12 +42,12 @@ def frozen_tables(store: ClickHouse, directory: Path) -> Iterator[FrozenTables]:
     if not (directory / "metadata" / f"{store.database}.sql").exists():
         yield found
         return
-    for old in directory.glob(f"shadow/{_PREFIX}*"):
+    for old in directory.glob(f"shadow/{PREFIX}*"):
         shutil.rmtree(old)  # of a backup that was killed
     counter = directory / "shadow" / "increment.txt"
     if counter.exists() and not counter.stat().st_size:
         counter.unlink()  # written on a full disk; the engine makes a new one, and freezes nothing while it is empty
-    name = f"{_PREFIX}{secrets.token_hex(8)}"
+    name = f"{PREFIX}{secrets.token_hex(8)}"
     try:
         _freeze(store, directory, name, found)
         yield found

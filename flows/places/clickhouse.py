@@ -12,6 +12,7 @@ from clickhouse_connect.driver.binding import format_str
 
 from flows.places.place import erasures_of
 from local.clickhouse import EmbeddedClickHouse
+from local.clickhouse_leftovers import remove_leftovers
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.errors import QueryFailed
 from sinks.clickhouse.inserter import PERSONAL_TABLES, ClickHouseInserter
@@ -76,14 +77,8 @@ class Traces:
 
     def held(self, subject: Subject) -> list[Any]:
         """Return the deletions whose text has one of the ids, and each log of the server that has one, as far as its rows can be read."""
-        quoted = [format_str(each) for each in subject.ids]  # with its quotes: one id may begin with another; they may be escaped
-        texts = {"texts": [text for each in quoted for text in (each, f"{each[:-1]}\\'")]}
-        found = query(
-            self._store,
-            f"SELECT table, mutation_id FROM system.mutations WHERE database = currentDatabase() AND {_WITH_TEXTS.format('command')}",  # noqa: S608
-            texts,
-            private=True,
-        ).to_dicts()
+        texts = _texts(subject)
+        found = self._deletions(texts)
         there = query(self._store, "SELECT name FROM system.tables WHERE database = 'system'")["name"].to_list()
         for log, column in _LOGS.items():
             if log in there:
@@ -98,10 +93,17 @@ class Traces:
         """Do nothing: they go with ``maintain``, and by themselves after a hundred deletions more."""
 
     def maintain(self, subject: Subject) -> None:
-        """Let ClickHouse drop old files and texts of deletions soon, and wait for it. The embedded one is stopped to remove the texts.
+        """Remove old files and texts of deletions: of the embedded one while it is stopped, which takes some seconds.
 
-        When a server cleans up cannot be forced. The receipt says what is left after ``_CLEAN_S``.
+        A server is asked to drop them soon. When it does so cannot be forced; the receipt says what is left after ``_CLEAN_S``.
         """
+        if self._embedded is not None:
+            running = query(self._store, "SELECT count() AS n FROM system.mutations WHERE database = currentDatabase() AND NOT is_done")
+            if not running["n"][0]:
+                self._store.close()  # it opens again with the next query
+                with EmbeddedClickHouse(self._embedded).stopped():
+                    remove_leftovers(self._embedded)
+            return
         client = self._store.client()
         try:
             for table in _TABLES:
@@ -110,12 +112,6 @@ class Traces:
         finally:
             for table in _TABLES:
                 client.command(f"ALTER TABLE {table} RESET SETTING {', '.join(_KEEP_LITTLE)}")
-        running = query(self._store, "SELECT count() AS n FROM system.mutations WHERE database = currentDatabase() AND NOT is_done")
-        if self._embedded is not None and not running["n"][0]:
-            self._store.close()  # it opens again with the next query
-            with EmbeddedClickHouse(self._embedded).stopped():
-                for text in self._embedded.glob("store/*/*/mutation_*.txt"):
-                    text.unlink()
 
     def _wait_for_cleaning(self, client: Any, subject: Subject) -> None:
         began = int(query(self._store, "SELECT toUnixTimestamp(now()) AS at")["at"][0])
@@ -126,8 +122,12 @@ class Traces:
                 for table in _TABLES:
                     client.command(f"ALTER TABLE {table} DELETE WHERE 0 SETTINGS mutations_sync = 2")
             time.sleep(_PAUSE_S)
-            if not self._with_files_of_before(began) and (self._embedded is not None or not self.held(subject)):
+            if not self._with_files_of_before(began) and not self._deletions(_texts(subject)):
                 break
+
+    def _deletions(self, texts: dict[str, list[str]]) -> list[Any]:
+        sql = f"SELECT table, mutation_id FROM system.mutations WHERE database = currentDatabase() AND {_WITH_TEXTS.format('command')}"  # noqa: S608
+        return query(self._store, sql, texts, private=True).to_dicts()
 
     def _with_files_of_before(self, began: int) -> set[str]:
         """Tables with files that were replaced before ``began`` (seconds). Files replaced later held nothing of the user any more."""
@@ -136,6 +136,12 @@ class Traces:
             "AND toUnixTimestamp(remove_time) <= {began:UInt32}"
         )
         return set(query(self._store, sql, {"began": began})["table"].to_list()) & set(_TABLES)
+
+
+def _texts(subject: Subject) -> dict[str, list[str]]:
+    """The ids as they stand in a statement, with their quotes: one id may begin with another. The quotes may be escaped."""
+    quoted = [format_str(each) for each in subject.ids]
+    return {"texts": [text for each in quoted for text in (each, f"{each[:-1]}\\'")]}
 
 
 def ids_of(store: ClickHouse, tenant: str, user: str) -> tuple[str, ...]:

@@ -193,7 +193,7 @@ def test_maintenance_names_every_file_but_that_of_the_deletion(stores: Stores) -
     assert (line["held"], line.get("note")) == (0, None)
     (stores.data_dir.path / "a.log").write_bytes(b"u-17")
     (line,) = maintain(stores, ANN)
-    assert (line["held"], line["note"]) == (1, "a.log")
+    assert (line["held"], line["note"]) == (1, "a.log; repeat `--maintain` in some minutes")
     with stores.data_dir.lock("onramp run"), pytest.raises(DataDirInUseError):
         maintain(stores, ANN)
 
