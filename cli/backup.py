@@ -25,6 +25,9 @@ _OutOption = Annotated[
     ),
 ]
 _BackupArgument = Annotated[str, typer.Argument(metavar="BACKUP", help="A file of `onramp backup`, or s3://BUCKET/NAME.")]
+_UnsignedOption = Annotated[
+    bool, typer.Option("--unsigned", help="Do not check the signature: somebody may have changed the backup, its users and its keys.")
+]
 _IntoOption = Annotated[Path, typer.Option("--into", metavar="DIR", help="New or empty directory, which becomes the data directory.")]
 
 
@@ -70,8 +73,12 @@ def backup(out: _OutOption = None, by: ByOption = None, as_json: JsonOption = Fa
         _list("Not in it:", manifest["notIncluded"])
 
 
-def restore(backup: _BackupArgument, into: _IntoOption, by: ByOption = None, as_json: JsonOption = False) -> None:
+def restore(
+    backup: _BackupArgument, into: _IntoOption, unsigned: _UnsignedOption = False, by: ByOption = None, as_json: JsonOption = False
+) -> None:
     """Make a data directory of a backup, on this machine or another one. Every file is compared with what was written.
+
+    Set ONRAMP_SECRET as the job has it, if it has one: it signs the backup, so that one that somebody changed is refused.
 
     Then start the job on the directory as before: it goes on where the backup was made. A backup also brings back whom you forgot since:
     forget them again.
@@ -81,10 +88,12 @@ def restore(backup: _BackupArgument, into: _IntoOption, by: ByOption = None, as_
               onramp restore s3://company-backups/onramp/onramp-backup-20260302T040000Z.tar --into .onramp
     """
     from cli.audited import login_name
+    from cli.options import load
     from cli.streams import writing
     from flows import backup as job
     from flows.stop import sigterm_interrupts
     from local.audit_log import AuditLog
+    from local.backup_file import SignatureCheck
     from local.data_dir import DataDir
     from reports.render import print_json
     from sources.wall_clock import wall_clock
@@ -92,13 +101,20 @@ def restore(backup: _BackupArgument, into: _IntoOption, by: ByOption = None, as_
     who, watch, stored = login_name(by), _watch(), stored_at(backup, "'BACKUP'")
     if stored is not None and stored.is_place:
         raise typer.BadParameter("it names a place in S3, and no backup in it.", param_hint="'BACKUP'")
+    secret = load().secret
+    signature = SignatureCheck(None if secret is None else secret.get_secret_value().encode(), unsigned)
     with writing(into), sigterm_interrupts():
-        manifest = job.restore(Path(backup), into, watch) if stored is None else job.restore_from_s3(stored, into, watch)
+        if stored is None:
+            manifest = job.restore(Path(backup), into, watch, signature)
+        else:
+            manifest = job.restore_from_s3(stored, into, watch, signature)
     AuditLog(DataDir(into).audit, wall_clock).append("restore", who, takenAt=manifest["takenAt"], file=backup)
     if as_json:
         print_json({"dataDir": str(into), **_shown(manifest)})
     else:
         _show(f"{into} is the data directory of {manifest['takenAt']}", manifest, sum(each["size"] for each in manifest["files"].values()))
+        if signature.skipped or signature.secret is None:
+            _list("Not checked:", ["Whether somebody changed the backup: " + ("--unsigned." if signature.skipped else "it is not signed.")])
         _list("Start the job with:", _settings(into, manifest))
         _list("Not in the backup:", manifest["notIncluded"])
 

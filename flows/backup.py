@@ -29,7 +29,7 @@ from flows.catalogs import built_in, catalog_files, is_directory
 from flows.clickhouse_store import open_store
 from flows.settings import Settings
 from flows.version import onramp_version
-from local.backup_file import BackupError, BackupWriter, Manifest, check, unpack, unpack_from, writing
+from local.backup_file import NO_SECRET, BackupError, BackupWriter, Manifest, SignatureCheck, check, unpack, unpack_from, writing
 from local.clickhouse import EmbeddedClickHouse
 from local.clickhouse_files import FrozenTables, frozen_tables
 from local.data_dir import DataDir
@@ -107,19 +107,19 @@ def _check_written(file: Path, watch: Watch) -> None:
         ) from error
 
 
-def restore_from_s3(backup: Location, into: Path, watch: Watch) -> Manifest:
+def restore_from_s3(backup: Location, into: Path, watch: Watch, signature: SignatureCheck = NO_SECRET) -> Manifest:
     """Like ``restore``, for an object in S3, which is unpacked as it comes. Raises ``ObjectStoreError`` as well."""
     watch.on_stage(f"files from {backup}")
     with downloading(backup) as file:
-        manifest = unpack_from(file, backup, into, watch.on_bytes)
+        manifest = unpack_from(file, backup, into, watch.on_bytes, signature)
     DataDir.create(into)
     return manifest
 
 
-def restore(backup: Path, into: Path, watch: Watch) -> Manifest:
+def restore(backup: Path, into: Path, watch: Watch, signature: SignatureCheck = NO_SECRET) -> Manifest:
     """Write the data directory of ``backup`` to ``into``, which is new or empty, and return the manifest. Raises ``BackupError``."""
     watch.on_stage("files")
-    manifest = unpack(backup, into, watch.on_bytes)
+    manifest = unpack(backup, into, watch.on_bytes, signature)
     DataDir.create(into)
     return manifest
 
@@ -152,9 +152,16 @@ def _back_up(settings: Settings, data_dir: DataDir, target: Path, watch: Watch, 
             if log is not None:
                 watch.on_stage("event log")
                 about["messages"] = add_event_log(log, staging, backup, about["positions"])
-            return backup.finish({**about, "notIncluded": _not_included(settings)})
+            return backup.finish({**about, "notIncluded": _not_included(settings)}, _signing_secret(settings, data_dir))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _signing_secret(settings: Settings, data_dir: DataDir) -> bytes | None:
+    """ONRAMP_SECRET; None where a backup would have it itself, so that whoever reads one could sign another."""
+    if settings.secret is None or data_dir.secret_key.exists():
+        return None
+    return settings.secret.get_secret_value().encode()
 
 
 def event_log_of(settings: Settings) -> Path | None:

@@ -8,7 +8,8 @@
 
 A file that was cut off has no manifest. ``unpack`` takes regular files alone, under names that belong into a data directory, compares each
 with the manifest, and refuses snapshots that could run code (``local/plain_snapshots.py``), before the directory can be used. The checksums
-show damage, and not who wrote the file: whoever can change it can change them, too.
+show damage, and not who wrote the file: whoever can change it can change them, too. So the manifest is signed with ONRAMP_SECRET, where
+that is set and not in the backup itself.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import fcntl
 import gzip
 import hashlib
+import hmac
 import io
 import json
 import os
@@ -25,7 +27,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, Annotated, Any, Final, cast
+from typing import IO, Annotated, Any, Final, NamedTuple, cast
 
 import msgspec
 
@@ -74,6 +76,16 @@ class _Shown(msgspec.Struct):
     messages: _Whole = 0
 
 
+class SignatureCheck(NamedTuple):
+    """How ``unpack`` finds out whether a backup was changed by others. ``secret``: ONRAMP_SECRET, if it is set here."""
+
+    secret: bytes | None = None
+    skipped: bool = False
+
+
+NO_SECRET: Final = SignatureCheck()
+
+
 class BackupError(Exception):
     """A backup cannot be written or restored. The text is one sentence for the user."""
 
@@ -103,9 +115,11 @@ class BackupWriter:
         self._put(name, len(data), hashed)
         self._files[name] = {"size": len(data), "sha256": hashed.digest()}
 
-    def finish(self, about: Manifest) -> Manifest:
-        """Add the manifest, which has the fields of ``about`` and all files, and return it."""
+    def finish(self, about: Manifest, secret: bytes | None = None) -> Manifest:
+        """Add the manifest, which has the fields of ``about`` and all files, and return it. It is signed if there is a ``secret``."""
         manifest = {**about, "files": self._files}
+        if secret is not None:
+            manifest["signature"] = _signature(manifest, secret)
         self.put_json(_LAST, manifest)
         return manifest
 
@@ -153,10 +167,10 @@ def _packed(name: str, plain: IO[bytes]) -> Iterator[IO[bytes]]:
         yield plain
 
 
-def unpack(backup: Path, into: Path, on_bytes: OnBytes) -> Manifest:
+def unpack(backup: Path, into: Path, on_bytes: OnBytes, signature: SignatureCheck = NO_SECRET) -> Manifest:
     """Write the files of a backup to the directory ``into``, as ``unpack_from`` does. Raises ``BackupError`` and ``OSError``."""
     with _opened(backup) as plain:
-        return unpack_from(plain, backup, into, on_bytes)
+        return unpack_from(plain, backup, into, on_bytes, signature)
 
 
 def check(backup: Path, on_bytes: OnBytes) -> None:
@@ -175,7 +189,7 @@ def _opened(backup: Path) -> Iterator[io.BufferedReader]:
         yield plain
 
 
-def unpack_from(plain: io.BufferedReader, backup: object, into: Path, on_bytes: OnBytes) -> Manifest:
+def unpack_from(plain: io.BufferedReader, backup: object, into: Path, on_bytes: OnBytes, signature: SignatureCheck = NO_SECRET) -> Manifest:
     """Write the files of a backup that is read from ``plain`` once, to the directory ``into``, which is created, or is empty.
 
     ``backup`` is its name in messages. Return the manifest. Until every file was compared with the manifest, all of them are in a directory
@@ -189,6 +203,7 @@ def unpack_from(plain: io.BufferedReader, backup: object, into: Path, on_bytes: 
         building.mkdir(mode=0o700)
         try:
             manifest = _unpack_to(building, plain, backup, on_bytes)
+            _check_signature(manifest, backup, signature)
             for path in sorted(building.iterdir(), key=lambda path: path.name == _MARK):
                 path.rename(into / path.name)
             building.rmdir()
@@ -269,6 +284,34 @@ def _verified(plain: io.BufferedReader, backup: object, take: Callable[[IO[bytes
     if _MARK not in found:
         raise BackupError(f"The backup {backup} has no file {_MARK}, so it is of no data directory; nothing was restored.")
     return manifest
+
+
+def _check_signature(manifest: Manifest, backup: object, check: SignatureCheck) -> None:
+    found = manifest.get("signature")
+    if check.skipped or (found is None and check.secret is None):
+        return
+    if check.secret is None:
+        raise BackupError(
+            f"The backup {backup} is signed, and ONRAMP_SECRET is not set here: set it to the value that the job had, or add --unsigned to "
+            "restore a backup that others may have changed. Nothing was restored."
+        )
+    if found is None:
+        raise BackupError(
+            f"The backup {backup} is not signed: an older version made it, its job had no ONRAMP_SECRET, or somebody changed it. Add "
+            "--unsigned if nobody else can write where it was kept. Nothing was restored."
+        )
+    if not isinstance(found, str) or not hmac.compare_digest(found.encode(), _signature(manifest, check.secret).encode()):
+        raise BackupError(
+            f"The backup {backup} is not signed with this ONRAMP_SECRET: its job had another one, or somebody changed it. Set the one of "
+            "the job. Nothing was restored."
+        )
+
+
+def _signature(manifest: Manifest, secret: bytes) -> str:
+    """A keyed hash of all other fields, and so of all files. The key is for this purpose only."""
+    fields = json.loads(json.dumps({name: value for name, value in manifest.items() if name != "signature"}))
+    key = hashlib.blake2b(b"onramp backup", key=hashlib.sha256(secret).digest(), digest_size=32).digest()
+    return hmac.new(key, json.dumps(fields, sort_keys=True).encode(), hashlib.sha256).hexdigest()
 
 
 def _check_first(entries: _Entries, backup: object) -> None:

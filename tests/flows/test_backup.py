@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cli.app import invoke
 from cli.backup import _settings
 from flows.backup import Watch, _add_files, _not_included, add_dead_letters, add_event_log, add_spool, back_up, restore
 from flows.settings import load_settings
@@ -182,6 +183,26 @@ def test_only_one_backup_of_a_directory_is_made_at_a_time_and_a_failed_one_leave
 def append(log: Path) -> None:
     with EventLog(log, partitions=1, retention=None) as writer:
         writer.append([Record(b"u", b"{}")])
+
+
+@pytest.mark.parametrize("generated", [False, True])
+def test_a_backup_is_signed_with_the_secret_that_is_not_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, generated: bool
+) -> None:
+    data_dir = DataDir.create(tmp_path / "data")
+    append(data_dir.event_log)
+    secret = "the secret of the job"
+    if generated:
+        data_dir.secret_key.write_text(secret)
+    manifest = back_up(load_settings(data_dir=data_dir.path, secret=secret), tmp_path / "b.tar", Watch())
+    assert ("signature" in manifest) == (not generated)
+    monkeypatch.setenv("ONRAMP_SECRET", secret)
+    assert invoke(["restore", str(tmp_path / "b.tar"), "--into", str(tmp_path / "there")]) == int(generated)
+    monkeypatch.setenv("ONRAMP_SECRET", "another secret of a job")
+    assert invoke(["restore", str(tmp_path / "b.tar"), "--into", str(tmp_path / "other")]) == 1
+    assert "is not signed" in capsys.readouterr().err
+    assert invoke(["restore", str(tmp_path / "b.tar"), "--into", str(tmp_path / "other"), "--unsigned"]) == 0
+    assert "Whether somebody changed the backup: --unsigned." in capsys.readouterr().out
 
 
 def test_a_job_that_is_ahead_of_the_log_is_not_backed_up(tmp_path: Path) -> None:

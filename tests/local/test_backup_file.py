@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import stat
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from local.backup_file import FORMAT, BackupError, unpack, writing
+from local.backup_file import FORMAT, BackupError, SignatureCheck, unpack, writing
 from local.data_dir import FORMAT as LAYOUT
 
 FILES = {
@@ -329,3 +330,66 @@ def test_a_small_file_never_fills_the_memory(tmp_path: Path, kind: str) -> None:
         assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
     finally:
         tracemalloc.stop()
+
+
+SECRET = b"the secret of the job"
+
+
+def signed(target: Path, secret: bytes | None = SECRET) -> Path:
+    with writing(target, {"onramp": "1.2"}, NOW, nothing) as backup:
+        for name, content in {**FILES, "keys.json": b"[]"}.items():
+            backup.add_bytes(name, content)
+        backup.finish({**SHOWN, "positions": {"log:é": 7}, "load": 0.1}, secret)
+    return target
+
+
+def rewritten(backup: Path, change: Callable[[dict[str, bytes], dict[str, object]], object]) -> None:
+    """Change a backup as somebody does who knows its format: the checksums are right."""
+    with tarfile.open(backup) as archive:
+        files = {entry.name: file.read() for entry in archive if (file := archive.extractfile(entry)) is not None}
+    first, manifest = files.pop("onramp-backup.json"), json.loads(files.pop("manifest.json"))
+    change(files, manifest)
+    manifest["files"] = {name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
+    files["manifest.json"] = json.dumps(manifest).encode()
+    crafted(backup, [(tarfile.TarInfo(name), data) for name, data in files.items()], json.loads(first))
+
+
+CHANGES: dict[str, Callable[[dict[str, bytes], dict[str, object]], object]] = {
+    "a file": lambda files, _manifest: files.update({"keys.json": b"[1]"}),
+    "one more file": lambda files, _manifest: files.update({"demo.key": b"x"}),
+    "what is shown": lambda _files, manifest: manifest.update(takenAt="2027"),
+    "no signature": lambda _files, manifest: manifest.pop("signature"),
+    "a signature that is no text": lambda _files, manifest: manifest.update(signature=1),
+    "a signature of other letters": lambda _files, manifest: manifest.update(signature="é"),
+}
+
+
+def test_a_signed_backup_is_restored_with_its_secret_only(tmp_path: Path) -> None:
+    backup = signed(tmp_path / "b.tar")
+    assert unpack(backup, tmp_path / "a", nothing, SignatureCheck(SECRET))["epoch"] == 7
+    with pytest.raises(BackupError, match=r"not signed with this ONRAMP_SECRET.*Nothing was restored"):
+        unpack(backup, tmp_path / "b", nothing, SignatureCheck(b"another"))
+    with pytest.raises(BackupError, match=r"ONRAMP_SECRET is not set here: set it.*--unsigned"):
+        unpack(backup, tmp_path / "c", nothing)
+    assert not list((tmp_path / "b").iterdir())
+    unpack(backup, tmp_path / "d", nothing, SignatureCheck(skipped=True))
+    unpack(signed(tmp_path / "old.tar", None), tmp_path / "e", nothing)
+    with pytest.raises(BackupError, match=r"is not signed: .*Add --unsigned if nobody else can write"):
+        unpack(tmp_path / "old.tar", tmp_path / "f", nothing, SignatureCheck(SECRET))
+    unpack(tmp_path / "old.tar", tmp_path / "f", nothing, SignatureCheck(SECRET, skipped=True))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_backup_with_right_checksums_is_refused(tmp_path: Path, change: str) -> None:
+    backup = signed(tmp_path / "b.tar")
+    rewritten(backup, CHANGES[change])
+    with pytest.raises(BackupError, match=r"is not signed"):
+        unpack(backup, tmp_path / "data", nothing, SignatureCheck(SECRET))
+    assert not list((tmp_path / "data").iterdir())
+    unpack(backup, tmp_path / "data", nothing, SignatureCheck(SECRET, skipped=True))
+
+
+def test_a_backup_that_is_written_again_without_a_change_stays_signed(tmp_path: Path) -> None:
+    backup = signed(tmp_path / "b.tar")
+    rewritten(backup, lambda _files, _manifest: None)
+    unpack(backup, tmp_path / "data", nothing, SignatureCheck(SECRET))
