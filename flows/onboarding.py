@@ -67,8 +67,8 @@ class FlowParts:
     """What the graph is built from: source, sinks, catalogs and keys.
 
     ``workers`` is their number in all processes of the job, ``processes`` that of the processes, ``sink_partitions`` that of the workers
-    which write to each sink. ``known_sink_partitions``: those of earlier runs too, where they were more. ``wording`` calls the model, None
-    without one.
+    which write to each sink. ``known_sink_partitions``: those of earlier runs too, where they were more. ``erased_partitions``: those that
+    may have rows of a deleted user. ``wording`` calls the model, None without one.
     """
 
     source: Source[Message | Tick]
@@ -81,6 +81,7 @@ class FlowParts:
     workers: int = 1
     sink_partitions: int = 1
     known_sink_partitions: int = 1
+    erased_partitions: int = 1
     processes: int = 1
     stop: Stop | None = None
     wording: Wording | None = None
@@ -133,8 +134,8 @@ def build(parts: FlowParts) -> Dataflow:
 
     # Analysts read ClickHouse: every event, signal, decision, non-decision and outcome. The heartbeat makes their rows durable.
     evidence: Stream[Any] = op.merge("evidence", decoded, switched, tracked, estimated, chosen, composed, *enriched)
-    rows = facts_step("facts", evidence, partitions, parts.known_sink_partitions)
-    beats = heartbeat_step("heartbeat", decoded, partitions)
+    rows = facts_step("facts", evidence, partitions, parts.erased_partitions)
+    beats = heartbeat_step("heartbeat", decoded, max(partitions, parts.known_sink_partitions))
     op.output("clickhouse", op.merge("rows", rows, beats), parts.facts)
 
     # Operators read the dead letters, and the counters.

@@ -12,7 +12,7 @@ from bytewax.inputs import Source
 from flows.engines import Engines
 from flows.inputs import LiveSource
 from flows.onboarding import FlowParts, SideChannels
-from flows.settings import Settings
+from flows.settings import MOST_SINK_PARTITIONS, Settings
 from flows.stop import StopRequest
 from sinks.dead_letters.file import DeadLetterFileSink
 from sinks.dead_letters.topic import DeadLetterTopicSink
@@ -52,6 +52,7 @@ def make_parts(
     if model is not None and tracer is not None:
         model.service.on_answer = partial(_trace, tracer)
     engines.delivery.spool.stopping = stop
+    processes = max(1, len(settings.process_addresses))
     policy = WritePolicy(ttl_hours=settings.redis_ttl_hours, give_up_seconds=settings.redis_give_up_seconds, stopping=stop)
     return FlowParts(
         source=source,
@@ -71,7 +72,8 @@ def make_parts(
         workers=workers,
         sink_partitions=settings.sink_partitions,
         known_sink_partitions=engines.sink_partitions,
-        processes=max(1, len(settings.process_addresses)),
+        erased_partitions=engines.sink_partitions if processes == 1 else MOST_SINK_PARTITIONS,  # only the first process knows those before
+        processes=processes,
         stop=stop,
         wording=model.wording if model is not None else None,
     )

@@ -42,6 +42,7 @@ PREFIX: Final = "ONRAMP_"
 _FORBIDDEN_IN_LLM_URL: Final = re.compile(r"[@?#\s]")
 """Characters of URL parts that may hold a secret. The address of the model server is shown and logged, so it may have none of them."""
 
+MOST_SINK_PARTITIONS: Final = 10
 _PATTERNS: Final = {"clickhouse_database": "a name of letters, digits and _ that begins with no digit (at most 64 characters)"}
 """In words, the pattern of each setting that has one."""
 
@@ -199,7 +200,9 @@ class Settings(BaseSettings):
         description="Files of the recovery store, fixed when it is created. With more, a job with a million users resumes faster; with "
         "fewer, the pause at a snapshot is shorter.",
     )
-    sink_partitions: int = Field(default=1, ge=1, le=10, description="Workers that can write to one sink at the same time.")
+    sink_partitions: int = Field(
+        default=1, ge=1, le=MOST_SINK_PARTITIONS, description="Workers that can write to one sink at the same time."
+    )
     process_addresses: Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_addresses)] = Field(
         default=(),
         description="Addresses of all processes of the job, host:port separated by commas, the same list for each. Unset: one process.",

@@ -36,9 +36,12 @@ def _person_of(row: Row) -> str:
     return user
 
 
-def facts_step(step_id: str, up: Stream[HasRows | tuple[str, HasRows]], partitions: int, known: int = 1) -> KeyedStream[list[Row]]:
-    """The rows of a batch, as one item for each partition of the sink. ``known``: the partitions that earlier runs had too."""
-    everywhere = range(max(partitions, known))
+def facts_step(step_id: str, up: Stream[HasRows | tuple[str, HasRows]], partitions: int, erased: int = 1) -> KeyedStream[list[Row]]:
+    """The rows of a batch, as one item for each partition of the sink. Deletions go to the first ``erased`` partitions, too.
+
+    The sink wraps numbers beyond its partitions, so there ``erased`` may be more than it has.
+    """
+    everywhere = range(max(partitions, erased))
 
     def gather(batch: list[HasRows | tuple[str, HasRows]]) -> list[tuple[str, list[Row]]]:
         rows: list[Row] = [row for outputs in unkeyed(batch) for row in outputs.rows]

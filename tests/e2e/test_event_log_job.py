@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,33 @@ def test_the_number_of_workers_that_write_may_be_lowered_again(settings: dict[st
             said, complained = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, complained
         assert json.loads(said)["eventsRead"] == writer.sent
+
+
+def test_rows_of_a_deletion_do_not_wait_in_partitions_of_before(settings: dict[str, str], tmp_path: Path) -> None:
+    writer, (first, *others) = Writer(tmp_path / "log"), list(simulated(6, 1, seed=8))
+    later = datetime.fromisoformat(json.loads(others[-1])["timestamp"]) + timedelta(hours=1)
+    deletion = {"eventId": "x", "eventType": "user_deleted", "timestamp": later.isoformat(), "payload": {}}
+    deletion["userId"] = json.loads(first)["userId"]
+    writer.append([first, *others])
+
+    def stop(process: subprocess.Popen[str]) -> None:
+        process.send_signal(signal.SIGTERM)
+        _, complained = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, complained
+
+    def has_read() -> bool:
+        saved = saved_positions(tmp_path / "data" / "state", NAME)
+        return sum(position.offset for position in saved.values()) == writer.sent
+
+    with job(settings | {"ONRAMP_SINK_PARTITIONS": "3"}, tmp_path) as before:
+        wait_until(has_read, "all messages", within=LONG, process=before)
+        stop(before)
+    with job(settings, tmp_path) as process:
+        writer.append([json.dumps(deletion).encode()])
+        wait_until(has_read, "the deletion", within=LONG, process=process)
+        spooled = (tmp_path / "data" / "spool").glob
+        wait_until(lambda: not [*spooled("1.*"), *spooled("2.*")], "the delivery of the deletion", within=LONG, process=process)
+        stop(process)
 
 
 def test_a_life_on_the_event_log(settings: dict[str, str], tmp_path: Path) -> None:
