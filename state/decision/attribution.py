@@ -69,12 +69,13 @@ class Attribution:
         """
         for decision in [each for each in person.open if each.step in newly]:
             at, window = min(newly[decision.step], now), decision.window
-            if not decision.shown or at < decision.shown:
+            shown = min(decision.shown, now)  # snapshots of earlier releases may have the time of a clock that is ahead
+            if not shown or at < shown:
                 self.close(out, person, decision, "withdrawn", now)
-            elif at <= decision.shown + window:
+            elif at <= shown + window:
                 self.close(out, person, decision, "success", at)
             else:
-                self.close(out, person, decision, "failure", decision.shown + window)
+                self.close(out, person, decision, "failure", shown + window)
 
     def close_due(self, out: Collector, person: Person, due: int) -> None:
         """Timer: close what is due by ``due``. An open attribution window ends in failure; a decision that was not shown expires."""

@@ -262,6 +262,15 @@ def test_a_device_whose_clock_is_ahead_has_shown_guidance_no_later_than_the_log_
     assert ended(life) == [("success", 6 * MINUTE)]
 
 
+def test_a_decision_that_an_earlier_release_dated_by_a_clock_that_is_ahead_can_succeed() -> None:
+    life = guided()
+    life.see(event("recommendation_shown", MINUTE, recommendationId=life.echo()))
+    assert life.person is not None
+    life.person.open[0].shown += HOUR
+    life.see(connect(6 * MINUTE + HOUR, log=6 * MINUTE))
+    assert ended(life) == [("success", 6 * MINUTE)]
+
+
 @pytest.mark.parametrize("kind", ["recommendation_clicked", "tooltip_dismiss"])
 def test_a_click_and_a_dismissal_of_a_clock_that_is_ahead_are_dated_by_the_log(kind: str) -> None:
     life = guided()
