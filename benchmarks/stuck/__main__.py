@@ -178,6 +178,7 @@ def main() -> None:
     parser.add_argument("--worlds", type=int, default=20, help="number of synthetic worlds (default: 20)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the worlds (default: 1)")
     parser.add_argument("--only", type=int, nargs="+", metavar="NUMBER", help="numbers of the worlds to run instead, from 0")
+    parser.add_argument("--optional", action="store_true", help="let all steps but the last be optional, as in many drafted catalogs")
     parser.add_argument("--events", type=Path, help="a log of your own, JSON lines, also gzipped")
     parser.add_argument("--catalog", type=Path, help="its catalog, with observe: true")
     parser.add_argument("--steps", nargs="+", metavar="STEP=EVENT", help="its steps in path order, each with the event that completes it")
@@ -205,7 +206,7 @@ def _worlds(given: argparse.Namespace, numbers: Iterable[int]) -> Iterator[World
     if given.events is not None:
         yield own_world(given.events, given.catalog, given.steps)
     for number in numbers:
-        yield draw(given.seed, number)
+        yield draw(given.seed, number, optional=given.optional)
 
 
 if __name__ == "__main__":

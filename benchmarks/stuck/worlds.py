@@ -119,18 +119,19 @@ class World(NamedTuple):
     about: dict[str, Any]
 
 
-def draw(seed: int, number: int, most_events: int = MOST_EVENTS) -> World:
-    """Return a world with at most ``most_events`` events."""
+def draw(seed: int, number: int, most_events: int = MOST_EVENTS, *, optional: bool = False) -> World:
+    """Return a world with at most ``most_events`` events. ``optional``: its catalog lets all steps but the last be skipped."""
     rng = np.random.default_rng([seed, number])
     nature = _draw_nature(rng, number, most_events)
     laws = "+".join(dict.fromkeys(each.law.name for each in nature.steps))
     signs = ("+".join(nature.signs) if nature.evidence else "noise") if nature.signs else "no signs"
     rhythm = "".join([", weekly" if nature.weekly else "", f", {nature.drift} drift" if nature.drift != "no" else ""])
-    name = f"{seed}/{number} {laws}, {nature.people_a_day:.0f} a day{rhythm}{', skips' if nature.skips else ''}, {signs}"
+    skipping = "".join([", skips" if nature.skips else "", ", optional" if optional else ""])
+    name = f"{seed}/{number} {laws}, {nature.people_a_day:.0f} a day{rhythm}{skipping}, {signs}"
     return World(
         name,
         list(_Simulation(nature, rng).lines()),
-        _catalog(nature),
+        _catalog(nature, optional=optional),
         {f"step_{position}": f"step {position} done" for position in range(len(nature.steps))},
         nature.evidence,
         nature.described(),
@@ -306,11 +307,12 @@ class _Simulation:
         return [begins + 1 + float(rng.exponential(0.2 * p90))]
 
 
-def _catalog(nature: Nature) -> str:
+def _catalog(nature: Nature, *, optional: bool) -> str:
     factor = {"right": 1.0, "ten times too long": 10.0, "ten times too short": 0.1}.get(nature.usual)
     steps = []
     for position, each in enumerate(nature.steps):
         usual = "" if factor is None else f", usual: {round(max(MINUTE, each.law.p90 * factor))}ms"
+        usual += ", optional: true" if optional and position < len(nature.steps) - 1 else ""
         typical = round(np.clip(each.law.p90 / 4, SECOND, 10 * MINUTE))
         steps.append(
             f"  - {{id: step_{position}, title: do step {position}, typical: {typical}ms{usual}, "
