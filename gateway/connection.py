@@ -126,6 +126,7 @@ class Connection(HttpToolsProtocol):
         self._unfinished = 0
         if self._head_timer is not None:
             self._end_head_timer()
+        self._unset_keepalive_if_required()  # it runs if the head came in one read with the rest of the body before it
         self._busy = True
         self._idle.pop(self, None)
         self.limit_concurrency = None if self.url in ALWAYS_ANSWERED else self._limits.connections

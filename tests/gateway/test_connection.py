@@ -19,6 +19,7 @@ from tests.support.gateway import Gateway, event, run_gateway
 from tests.support.waiting import PATIENCE, never, run_async, until, wait_until
 
 GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n"
+STREAM = b"GET /stream HTTP/1.1\r\n\r\n"
 SOON = 0.3
 """Seconds that a head may take in these tests."""
 
@@ -293,8 +294,22 @@ def test_a_stream_has_no_limit_of_time_here() -> None:
     async def main() -> None:
         async with wired() as server:
             loop, (wire, connection) = server.loop, server.connect()
-            connection.data_received(b"GET /stream HTTP/1.1\r\n\r\n")
+            connection.data_received(STREAM)
             await until(lambda: b" 204 " in wire.written, "the head of the answer")
+            loop.advance(10_000)
+            assert not wire.closed
+
+    run_async(main())
+
+
+def test_a_stream_that_follows_the_rest_of_a_body_has_no_limit_of_time_either() -> None:
+    async def main() -> None:
+        async with wired() as server:
+            loop, (wire, connection) = server.loop, server.connect()
+            connection.data_received(GET + b"content-length: 4\r\n\r\n12")
+            await until(lambda: b" 204 " in wire.written, "the answer")
+            connection.data_received(b"34" + STREAM)
+            await until(lambda: wire.written.count(b" 204 ") == 2, "the head of the stream")
             loop.advance(10_000)
             assert not wire.closed
 
