@@ -4,7 +4,8 @@ uvicorn bounds neither the bytes of a head (the request line and the headers) no
 are enough connections. Here
 
 - a head that is too large gets 431, and the connection is closed. Bytes between two pieces of a body, and after the last, count the same;
-- a connection on which no request is under way must bring a head in ``head_seconds``, or is closed without an answer;
+- a connection on which no request is under way must bring a head in ``head_seconds``, or is closed without an answer. The rest of a body
+  whose request was answered before has ``body_seconds``, so that a slow client can read the answer;
 - at the limit of connections the one that has waited longest for a request is closed for a new one. Requests beyond the limit get 503, but
   the health addresses are always answered;
 - a client that takes nothing of its answer for ``send_seconds`` is cut off.
@@ -22,6 +23,7 @@ from typing import Any, Final, cast
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.body import BODY_SECONDS
 from gateway.byte_budget import ByteBudget
 from gateway.stream_route import MOST_STREAMS
 
@@ -43,6 +45,7 @@ class Limits(msgspec.Struct, frozen=True):
     """Of all heads that are not complete, in memory at once. One that would not fit is cut off; most come whole, and need none of this."""
     headers: int = 100
     head_seconds: float = 10.0
+    body_seconds: float = BODY_SECONDS
     send_seconds: float = 30.0
     keep_alive_seconds: int = 75
     """Longer than the idle limit of usual load balancers (60 s): the side that closes first must be theirs."""
@@ -71,6 +74,8 @@ class Connection(HttpToolsProtocol):
         self._too_large = False
         self._busy = False
         """Whether a request is under way."""
+        self._in_body = False
+        """Whether more of a message must come, answered or not."""
         self._head_timer: TimerHandle | None = None
         self._send_timer: TimerHandle | None = None
 
@@ -116,7 +121,7 @@ class Connection(HttpToolsProtocol):
             self._too_large = True
             self.send_400_response("")
         elif self._head_timer is None and self.timeout_keep_alive_task is None and not self._busy:
-            self._await_head()  # part of a head, or of a body whose request was answered before
+            self._await_head()
 
     def on_headers_complete(self) -> None:
         """Begin a request."""
@@ -127,7 +132,7 @@ class Connection(HttpToolsProtocol):
         if self._head_timer is not None:
             self._end_head_timer()
         self._unset_keepalive_if_required()  # it runs if the head came in one read with the rest of the body before it
-        self._busy = True
+        self._busy = self._in_body = True
         self._idle.pop(self, None)
         self.limit_concurrency = None if self.url in ALWAYS_ANSWERED else self._limits.connections
         super().on_headers_complete()
@@ -140,6 +145,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """End the body. If its request was answered before, the connection waits for the next one from now on."""
         self._unfinished = 0
+        self._in_body = False
         super().on_message_complete()
         if not self._busy:
             self._end_head_timer()
@@ -184,7 +190,9 @@ class Connection(HttpToolsProtocol):
         return len(self.headers or ()) > self._limits.headers
 
     def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(self._limits.head_seconds, self.transport.abort)
+        """Bound what comes now: a head, or the rest of a body whose request was answered before."""
+        seconds = self._limits.body_seconds if self._in_body else self._limits.head_seconds
+        self._head_timer = self.loop.call_later(seconds, self.transport.abort)
 
     def _end_head_timer(self) -> None:
         if self._head_timer is not None:

@@ -21,7 +21,7 @@ from tests.support.waiting import PATIENCE, never, run_async, until, wait_until
 GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n"
 STREAM = b"GET /stream HTTP/1.1\r\n\r\n"
 SOON = 0.3
-"""Seconds that a head may take in these tests."""
+"""Seconds that a head, or the rest of a body, may take in these tests."""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with run_gateway(tmp_path_factory.mktemp("hasty"), limits=Limits(head_seconds=SOON)) as running:
+    with run_gateway(tmp_path_factory.mktemp("hasty"), limits=Limits(head_seconds=SOON, body_seconds=SOON)) as running:
         yield running
 
 
@@ -121,7 +121,7 @@ BEGUN = {
 @pytest.mark.parametrize("sent", [b"", *(sent for sent, _ in BEGUN.values())], ids=["nothing", *BEGUN])
 def test_a_connection_that_brings_no_request_is_closed(tmp_path: Path, sent: bytes) -> None:
     with (
-        run_gateway(tmp_path, limits=Limits(head_seconds=SOON, keep_alive_seconds=1)) as gateway,
+        run_gateway(tmp_path, limits=Limits(head_seconds=SOON, body_seconds=SOON, keep_alive_seconds=1)) as gateway,
         connect(gateway, sent) as connection,
     ):
         rest_of(connection)
@@ -286,6 +286,41 @@ def test_a_body_that_comes_after_the_answer_ends_no_connection() -> None:
                 connection.data_received(b"234" if head.endswith(b"\n") else b"2")
                 loop.advance(74)
                 assert not wire.closed
+
+    run_async(main())
+
+
+@pytest.mark.parametrize("first", [b"", b"1"], ids=["nothing of the body before the answer", "a piece of it"])
+def test_the_rest_of_an_answered_body_has_thirty_seconds(first: bytes) -> None:
+    async def main() -> None:
+        async with wired() as server:
+            loop, (wire, connection) = server.loop, server.connect()
+            connection.data_received(GET + b"content-length: 1000\r\n\r\n" + first)
+            await until(lambda: b" 204 " in wire.written, "the answer")
+            loop.advance(20)
+            connection.data_received(b"2")
+            for _ in range(29):
+                loop.advance(1)
+                connection.data_received(b"3")
+            assert not wire.closed
+            loop.advance(1)
+            assert wire.closed
+
+    run_async(main())
+
+
+def test_half_a_head_after_an_answered_body_has_ten_seconds() -> None:
+    async def main() -> None:
+        async with wired() as server:
+            loop, (wire, connection) = server.loop, server.connect()
+            connection.data_received(GET + b"content-length: 2\r\n\r\n1")
+            await until(lambda: b" 204 " in wire.written, "the answer")
+            connection.data_received(b"2")
+            connection.data_received(GET)
+            loop.advance(9)
+            assert not wire.closed
+            loop.advance(1)
+            assert wire.closed
 
     run_async(main())
 
