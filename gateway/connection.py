@@ -171,7 +171,7 @@ class Connection(HttpToolsProtocol):
         self._await_reader()
 
     def pause_writing(self) -> None:
-        """Give a slow reader ``send_seconds``."""
+        """Give the reader ``send_seconds`` to take something."""
         super().pause_writing()
         self._await_reader()
 
@@ -200,8 +200,16 @@ class Connection(HttpToolsProtocol):
             self._head_timer = None
 
     def _await_reader(self) -> None:
-        if self._send_timer is None and self.transport.get_write_buffer_size():
-            self._send_timer = self.loop.call_later(self._limits.send_seconds, self.transport.abort)
+        if self._send_timer is None and (unread := self.transport.get_write_buffer_size()):
+            self._send_timer = self.loop.call_later(self._limits.send_seconds, self._check_reader, unread)
+
+    def _check_reader(self, unread: int) -> None:
+        """Cut off a client that has taken none of the ``unread`` bytes since they were counted. Wait again for one that has."""
+        self._send_timer = None
+        if self.transport.get_write_buffer_size() < unread:
+            self._await_reader()
+        else:
+            self.transport.abort()
 
 
 def connection_factory(limits: Limits) -> type[Connection]:

@@ -34,7 +34,7 @@ MOST_OF_ONE_USER: Final = 20
 LONGEST_SECONDS: Final = 3_600.0
 """A stream of a server key ends after an hour, so that balancers can move it."""
 _SEND_SECONDS: Final = 30.0
-"""A reader that takes nothing for so long is gone."""
+"""A reader that makes no room for the next event in this time is gone, or too slow for a stream."""
 _ID: Final = re.compile(r"(\d{1,18})\.(\d)\.(\d{1,18})(?:\.([0-9a-f]{1,8})\.([0-9a-f]{1,8}))?")
 
 _NOTHING: Final = (-1, 0)
@@ -187,7 +187,7 @@ class _Stream:
                     await asyncio.wait_for(self._changed.wait(), max(0.0, wait))
             if not self._gone:
                 await asyncio.wait_for(send({"type": "http.response.body", "body": b"", "more_body": False}), _SEND_SECONDS)
-        except TimeoutError:  # the reader takes nothing; ending the response closes the connection
+        except TimeoutError:  # the reader is gone or too slow; ending the response closes the connection
             return
         finally:
             watcher.cancel()

@@ -6,10 +6,12 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import uvloop
 from uvicorn.server import ServerState
 
 from gateway.connection import ALWAYS_ANSWERED, Connection, Limits
@@ -146,19 +148,19 @@ class ManualLoop:
 
     def __init__(self) -> None:
         self._now = 0.0
-        self._timers: dict[ManualTimer, float] = {}
+        self.timers: dict[ManualTimer, float] = {}
 
     def create_task(self, step: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(step)
 
-    def call_later(self, seconds: float, call: Callable[[], None]) -> ManualTimer:
-        timer = ManualTimer(self._timers, call)
-        self._timers[timer] = self._now + seconds
+    def call_later(self, seconds: float, call: Callable[..., None], *args: Any) -> ManualTimer:
+        timer = ManualTimer(self.timers, partial(call, *args))
+        self.timers[timer] = self._now + seconds
         return timer
 
     def advance(self, seconds: float) -> None:
         self._now += seconds
-        for timer in [timer for timer, due in self._timers.items() if due <= self._now]:
+        for timer in [timer for timer, due in self.timers.items() if due <= self._now]:
             timer.cancel()
             timer.call()
 
@@ -173,12 +175,14 @@ class ManualTimer:
 
 
 class Wire(asyncio.Transport):
-    """A transport that keeps what is written, for a client that takes everything at once."""
+    """A transport that keeps what is written, for a client that has ``unread`` bytes of it still to take."""
 
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
+        self.unread = 0
         self.closed = False
+        self.aborted = False
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         self.written += bytes(data)
@@ -186,13 +190,14 @@ class Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.closed
 
-    def abort(self) -> None:
+    def close(self) -> None:
         self.closed = True
 
-    close = abort
+    def abort(self) -> None:
+        self.closed = self.aborted = True
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.unread
 
     def pause_reading(self) -> None:
         pass
@@ -349,6 +354,53 @@ def test_a_stream_that_follows_the_rest_of_a_body_has_no_limit_of_time_either() 
             assert not wire.closed
 
     run_async(main())
+
+
+async def paused_stream(server: Wired) -> tuple[Wire, Connection]:
+    """A stream whose client has 100,000 bytes to take before it goes on."""
+    wire, connection = server.connect()
+    connection.data_received(STREAM)
+    await until(lambda: b" 204 " in wire.written, "the head of the answer")
+    wire.unread = 100_000
+    connection.pause_writing()
+    return wire, connection
+
+
+def test_a_reader_that_takes_something_in_thirty_seconds_is_not_cut_off() -> None:
+    async def main() -> None:
+        async with wired() as server:
+            wire, _ = await paused_stream(server)
+            for _ in range(10):
+                server.loop.advance(29)
+                wire.unread -= 1
+                server.loop.advance(1)
+                assert not wire.closed
+            server.loop.advance(29)
+            assert not wire.closed
+            server.loop.advance(1)
+            assert wire.aborted
+
+    run_async(main())
+
+
+def test_uvloop_counts_each_piece_of_an_answer_that_a_reader_takes() -> None:
+    """Otherwise a slow reader could not be told from one that takes nothing."""
+
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            theirs.setblocking(False)
+            loop = asyncio.get_running_loop()
+            transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, ours)
+            transport.write(b"x" * 10_000_000)
+            taken = 0
+            while taken < 5_000_000:  # far more than the buffers of the kernel
+                taken += len(await loop.sock_recv(theirs, 65_536))
+            assert 0 < transport.get_write_buffer_size() <= 10_000_000 - taken
+            transport.abort()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(main(), PATIENCE))
 
 
 def stream_request(gateway: Gateway) -> bytes:
