@@ -92,6 +92,7 @@ class Connection(HttpToolsProtocol):
         self._idle.pop(self, None)
         self._heads.take(-self._held)
         self._end_head_timer()
+        self._unset_keepalive_if_required()  # uvicorn lets it run on after an error
         if self._send_timer is not None:
             self._send_timer.cancel()
         super().connection_lost(exc)

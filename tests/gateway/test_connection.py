@@ -356,6 +356,14 @@ def test_a_stream_that_follows_the_rest_of_a_body_has_no_limit_of_time_either() 
     run_async(main())
 
 
+async def answered(server: Wired) -> tuple[Wire, Connection]:
+    """A connection that waits for its second request."""
+    wire, connection = server.connect()
+    connection.data_received(GET + b"\r\n")
+    await until(lambda: b" 204 " in wire.written, "the answer")
+    return wire, connection
+
+
 async def paused_stream(server: Wired) -> tuple[Wire, Connection]:
     """A stream whose client has 100,000 bytes to take before it goes on."""
     wire, connection = server.connect()
@@ -379,6 +387,87 @@ def test_a_reader_that_takes_something_in_thirty_seconds_is_not_cut_off() -> Non
             assert not wire.closed
             server.loop.advance(1)
             assert wire.aborted
+
+    run_async(main())
+
+
+def test_each_pause_of_an_answer_has_thirty_seconds() -> None:
+    async def main() -> None:
+        async with wired() as server:
+            wire, connection = await paused_stream(server)
+            server.loop.advance(29)
+            connection.resume_writing()
+            connection.pause_writing()
+            server.loop.advance(29)
+            assert not wire.closed
+            connection.resume_writing()
+            server.loop.advance(10_000)
+            assert not wire.closed
+
+    run_async(main())
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(b"no request\r\n\r\n", id="400"),
+        pytest.param(GET + b"x-a: b\r\n" * 101 + b"\r\n", id="431"),
+        pytest.param(GET + b"connection: close\r\n\r\n", id="connection: close"),
+    ],
+)
+def test_a_last_answer_that_nobody_takes_does_not_hold_its_connection(request_: bytes) -> None:
+    async def main() -> None:
+        async with wired() as server:
+            wire, connection = await answered(server)
+            wire.unread = 10
+            connection.data_received(request_)
+            await until(lambda: wire.closed, "the last answer")
+            server.loop.advance(29)
+            assert not wire.aborted
+            server.loop.advance(1)
+            assert wire.aborted
+
+    run_async(main())
+
+
+def test_a_connection_without_a_further_request_ends_though_its_client_takes_nothing() -> None:
+    async def main() -> None:
+        async with wired() as server:
+            wire, _ = await answered(server)
+            server.loop.advance(75)
+            assert wire.aborted
+
+    run_async(main())
+
+
+async def connected(server: Wired) -> tuple[Wire, Connection]:
+    return server.connect()
+
+
+@pytest.mark.parametrize("error", [None, ConnectionResetError()], ids=["closed", "reset"])
+@pytest.mark.parametrize("begin", [connected, answered, paused_stream])
+def test_a_connection_that_has_ended_leaves_no_timer(
+    begin: Callable[[Wired], Coroutine[Any, Any, tuple[Wire, Connection]]], error: Exception | None
+) -> None:
+    async def main() -> None:
+        async with wired() as server:
+            _, connection = await begin(server)
+            assert server.loop.timers
+            connection.connection_lost(error)
+            assert not server.loop.timers
+
+    run_async(main())
+
+
+def test_a_connection_that_has_ended_makes_no_room() -> None:
+    async def main() -> None:
+        async with wired(Limits(connections=2)) as server:
+            _, ended = server.connect()
+            ended.connection_lost(None)
+            waiting, _ = server.connect()
+            new, _ = server.connect()
+            assert waiting.closed
+            assert not new.closed
 
     run_async(main())
 
