@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,9 @@ from sources.batching import BatchPolicy
 from sources.errors import OffsetGapError, SourceError, UnreachableError
 from sources.kafka.partition_watch import LEAST_SPARE, with_spares
 from sources.kafka.source import KafkaSource, _SparePartition
+from sources.log_time import GRID_MS, LAG_MS
 from state.messages import Message, Tick
+from state.stuck.parameters import PERIOD
 from tests.sources.harness import LOOKAHEAD
 from tests.support.scripted_kafka import START, ScriptedCluster, ScriptedRecord
 from tests.support.waiting import ends_within, wait_until
@@ -200,6 +202,44 @@ def test_a_process_that_reads_only_spare_partitions_lets_those_that_have_gone_fo
     with pytest.raises(StopIteration):
         part.next_batch()
     part.close()
+
+
+LATE = START + 10 * PERIOD
+
+
+@contextmanager
+def late_part(index: int, due: list[int], *, paused: Callable[[], bool] = lambda: False) -> Iterator[Any]:
+    """Partition ``index`` of a job that was down for ten periods, with timers at the times of ``due``."""
+    policy = BatchPolicy(lambda _, after=-1: min((each for each in due if each > after), default=None), lambda _: LOOKAHEAD)
+    source = KafkaSource(ScriptedCluster(end=7), policy, now=lambda: LATE, paused=paused, known=[9])
+    source.list_parts()
+    part = source.build_part("input", f"events:{index}", (1, 7, LATE, 4, START, ""))
+    try:
+        yield part
+    finally:
+        part.close()
+
+
+@pytest.mark.parametrize("index", [0, 9], ids=["a partition of the topic", "one that has gone"])
+def test_a_partition_does_not_sleep_between_the_ticks_that_its_timers_wait_for(index: int) -> None:
+    due = [START + PERIOD // 3, START + 4 * PERIOD]
+    boundaries = [-(-each // PERIOD) * PERIOD for each in due]
+    with late_part(index, due) as part:
+        found = []
+        for _ in range(3):
+            [tick] = part.next_batch()
+            found.append((tick.at, part.next_awake() is None))
+            due[:] = [each for each in due if each > tick.at]
+    assert found == [*((each, True) for each in boundaries), (LATE // GRID_MS * GRID_MS - LAG_MS, False)]
+
+
+@pytest.mark.parametrize("index", [0, 9], ids=["a partition of the topic", "one that has gone"])
+def test_time_stands_still_while_the_job_pauses(index: int) -> None:
+    pause = [True]
+    with late_part(index, [], paused=lambda: pause[0]) as part:
+        assert part.next_batch() == []
+        pause[0] = False
+        assert [type(item) for item in part.next_batch()] == [Tick]
 
 
 def test_fewer_partitions_of_a_topic_that_was_created_again_need_the_setting_that_accepts_a_gap() -> None:
