@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import resource
 import signal
 import socket
@@ -18,6 +19,8 @@ from starlette.types import ASGIApp
 from gateway.connection import MOST_CONNECTIONS, Limits, connection_factory
 from gateway.stopping import Stopping
 
+_LOG = logging.getLogger(__name__)
+
 _DRAIN_SECONDS: Final = 10
 """How long requests may take to end after a signal. Streams end at once, and a commit takes milliseconds."""
 _COLLECT_AFTER: Final = 20_000
@@ -26,6 +29,8 @@ _BACKLOG: Final = 2_048
 _OPEN_FILES: Final = 65_536
 _OTHER_FILES: Final = 256
 """Files that are no connections within the limit: the log, connections to stores, and those that are being refused."""
+_FEW_CONNECTIONS: Final = 1_000
+"""A gateway that has room for fewer says so when it starts: it was hardly meant."""
 
 
 class ListenError(Exception):
@@ -77,7 +82,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(app: ASGIApp, bound: socket.socket, stopping: Stopping) -> None:
     """Serve until SIGINT or SIGTERM, then end streams, answer what is under way, and return. Call it from the main thread. Blocks."""
-    limits = Limits(connections=min(MOST_CONNECTIONS, _allow_connections()))
+    limits = Limits(connections=_allow_connections())
     gc.collect()
     gc.freeze()  # what was loaded at the start stays for good, and need not be looked at again
     gc.set_threshold(_COLLECT_AFTER, 20, 50)
@@ -85,12 +90,18 @@ def serve(app: ASGIApp, bound: socket.socket, stopping: Stopping) -> None:
 
 
 def _allow_connections() -> int:
-    """Raise the limit of open files as far as the system allows, and return for how many connections it is enough."""
+    """Raise the limit of open files as far as the system allows, and return for how many connections it is enough. Warn if they are few."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return max(1, most - _OTHER_FILES)
+    connections = min(MOST_CONNECTIONS, max(most // 2, most - _OTHER_FILES))
+    if connections < _FEW_CONNECTIONS:
+        needed = MOST_CONNECTIONS + _OTHER_FILES
+        _LOG.warning(
+            "%s open files are enough for %s connections; raise the limit (nofile) to %s", f"{most:,}", f"{connections:,}", f"{needed:,}"
+        )
+    return connections
 
 
 def make_server(app: ASGIApp, stopping: Stopping, limits: Limits | None = None) -> uvicorn.Server:

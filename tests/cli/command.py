@@ -39,8 +39,17 @@ def environment(**more: str) -> dict[str, str]:
 
 def start(*arguments: object, cwd: Path, **more: str) -> subprocess.Popen[str]:
     """Start the command and return at once."""
+    return _start([], arguments, cwd, more)
+
+
+def start_with_open_files(most: int, /, *arguments: object, cwd: Path, **more: str) -> subprocess.Popen[str]:
+    """Start the command where the system allows it ``most`` open files."""
+    return _start(["sh", "-c", f'ulimit -n {most} && exec "$0" "$@"'], arguments, cwd, more)
+
+
+def _start(before: list[str], arguments: tuple[object, ...], cwd: Path, more: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "cli", *map(str, arguments)],
+        [*before, sys.executable, "-m", "cli", *map(str, arguments)],
         cwd=cwd,
         env=environment(**more),
         stdin=subprocess.DEVNULL,

@@ -16,7 +16,7 @@ from sources.local_log.log import EventLog, Record
 from sources.local_log.reader import LogReader
 from sources.wall_clock import wall_clock
 from state.duration import DAY
-from tests.cli.command import onramp, start
+from tests.cli.command import onramp, start, start_with_open_files
 from tests.support.gateway import event
 from tests.support.waiting import PATIENCE, join, read_line, running, wait_until
 
@@ -75,6 +75,15 @@ def test_the_gateway_takes_the_log_as_it_is_and_deletes_what_the_settings_do_not
         wait_until(lambda: reader.first_bounds(0).low == 9, "the deletion of the nine", process=process)
     assert reader.first_bounds(0).end == 12
     reader.close()
+
+
+def test_with_few_open_files_it_serves_and_says_what_to_raise(tmp_path: Path) -> None:
+    environment = {"ONRAMP_EVENT_LOG": "log", "ONRAMP_SECRET": "x" * 16}
+    with running(start_with_open_files(256, "gateway", "--port", "0", cwd=tmp_path, **environment)) as process:
+        (url,) = re.findall(r"http://127\.0\.0\.1:\d+", read_line(process.stderr, "the address of the gateway"))
+        assert httpx2.get(f"{url}/openapi.json", timeout=PATIENCE).status_code == 200
+        said = read_line(process.stderr, "the warning")
+    assert "256 open files are enough for 128 connections; raise the limit (nofile) to 10,256" in said
 
 
 def stored_ids(directory: Path) -> list[str]:
