@@ -52,7 +52,7 @@ def decide_twice(
 def _shown(plan: Plan, trigger: str, step_id: str, arm: str) -> tuple[object, ...] | None:
     """What users may read where ``arm`` is shown, without their own traits; None where the catalog cannot show it.
 
-    A text of a model, which the job may have used, counts as the same if its prompts and facts are.
+    A text of a model, which the job may have used, counts as the same if all is that its prompt is made of, and the rules for such texts.
     """
     catalog = plan.catalog
     try:
@@ -60,8 +60,12 @@ def _shown(plan: Plan, trigger: str, step_id: str, arm: str) -> tuple[object, ..
     except KeyError:
         return None
     slots = {name: slot for name, slot in catalog.slots.items() if f"{{{name}}}" in template}
-    prompts = catalog.wording.prompts if catalog.wording is not None else []
-    return component, render(template, catalog, step.title, {}), step.link, slots, prompts, step.facts if prompts else {}
+    shown = (component, render(template, catalog, step.title, {}), step.link, slots)
+    if catalog.wording is None:
+        return shown
+    tones = {each.id: each.tone for each in catalog.arms}
+    paths = {path.id: path.title for path in catalog.paths if step_id in path.steps}
+    return *shown, catalog.wording, step.facts, catalog.product, catalog.description, catalog.slots, tones[arm], paths
 
 
 def _decide(settings: Settings, keys: Keys, plan: Plan, given: Input, tenant: str, since: int | None, until: int | None) -> Decided:

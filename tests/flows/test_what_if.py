@@ -87,6 +87,13 @@ def arms_with_another_text(rows: list[dict[str, Any]]) -> set[str]:
         ("default: there", "default: you"),
         ("passive, component: tooltip", "passive, component: modal"),
         ("version: nudge-1", "version: nudge-2"),
+        ("longest: 240", "longest: 60"),
+        ("template_share: 0.1", "template_share: 1"),
+        ("wording:", "wording:\n  cold_events: 0"),
+        ("languages: [en]", "languages: [de]"),
+        ("emoji: []", "emoji: ['🎉']"),
+        ("Team analytics on the web", "Team reports on the web"),
+        ("title: Everyone else", "title: Everybody else"),
     ],
 )
 def test_every_arm_that_would_say_something_else_is_known(tmp_path: Path, source: Path, old: str, new: str) -> None:
@@ -95,8 +102,11 @@ def test_every_arm_that_would_say_something_else_is_known(tmp_path: Path, source
 
 
 def test_what_no_user_reads_may_differ(tmp_path: Path, source: Path) -> None:
-    for rows in decide(tmp_path, source, edited(tmp_path, "attribution_window: 24h", "attribution_window: 12h")):
-        assert arms_with_another_text(rows) == set()
+    other_paths = ("title: Engineers put", "title: Developers put")
+    default = ("wording:", "wording:\n  cold_events: 3")
+    for old, new in (("attribution_window: 24h", "attribution_window: 12h"), other_paths, default):
+        for rows in decide(tmp_path, source, edited(tmp_path, old, new)):
+            assert arms_with_another_text(rows) == set(), new
 
 
 def test_only_the_range_and_the_tenant_count(tmp_path: Path, source: Path) -> None:
