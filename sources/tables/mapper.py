@@ -19,6 +19,7 @@ from state.vocabulary import EVENT_TYPES
 
 Row = Mapping[str, Any]
 """Column → value."""
+_OBJECT_BEGINS: Final = ("{", b"{")
 _DIGEST_BYTES: Final = 16
 _OUT_OF_RANGE: Final = "timestamp_out_of_range"
 
@@ -47,7 +48,7 @@ class _RowError(Exception):
 
 
 class Cells:
-    """The cells of ``row``, by column: one of that very name, or a dotted path into nested ones. Text on such a path is read as JSON."""
+    """The cells of ``row``, by column: one of that very name, or a dotted path into nested ones, also into an object as JSON text."""
 
     __slots__ = ("_objects", "row")
 
@@ -56,7 +57,10 @@ class Cells:
         self._objects: dict[str, dict[str, Any] | _RowError | None] | None = None  # made where it is needed: most rows have no JSON text
 
     def value(self, column: str) -> Any:
-        """Return the value; None where there is none. Raises ``_RowError`` for text that is not the JSON of an object."""
+        """Return the value; None where there is none. Raises ``_RowError`` where a path leads into damaged JSON of an object.
+
+        Text that does not begin like an object has no value inside: a column may hold an object in one row and a word in the next.
+        """
         row = self.row
         if column in row:
             return row[column]
@@ -64,7 +68,7 @@ class Cells:
         if not inside or first not in row:
             return None
         value = row[first]
-        if isinstance(value, str | bytes):
+        if isinstance(value, str | bytes) and value.lstrip()[:1] in _OBJECT_BEGINS:
             value = self.object(first)
         return find(value, tuple(inside)) if isinstance(value, dict) else None
 

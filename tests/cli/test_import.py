@@ -131,6 +131,7 @@ def test_a_posthog_export_with_its_properties_as_json_text(here: Path, inside: I
         '1,$pageview,"{""$pathname"":""/welcome""}",2026-03-02 09:00:05.123000+00:00,ana\n'
         '2,signed up,"{""plan"":""free""}",2026-03-02 09:00:10.123000+00:00,ana\n'
         "3,$pageview,{broken,2026-03-02 09:00:11.123000+00:00,ana\n"
+        "4,signed up,n/a,2026-03-02 09:00:12.123000+00:00,eva\n"
     )
     (here / "m.yaml").write_text(
         "eventId: uuid\nuserId: distinct_id\ntimestamp: timestamp\nevent:\n  column: event\n  values:\n"
@@ -138,5 +139,5 @@ def test_a_posthog_export_with_its_properties_as_json_text(here: Path, inside: I
         "    signed up: {type: signup, payload: {traits.tier: properties.plan}}\n"
     )
     found = inside(*LOOK, "--json", cwd=here).json
-    assert [each["payload"] for each in found["preview"]] == [{"path": "/welcome"}, {"traits": {"tier": "free"}}]
+    assert [each["payload"] for each in found["preview"]] == [{"path": "/welcome"}, {"traits": {"tier": "free"}}, {}]
     assert found["rejected"] == {"bad_value": 1}

@@ -204,28 +204,56 @@ def test_a_dotted_name_leads_into_json_text_too() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        '{"plan": ',
+        ' \n{"plan": free}',
+        b"{\xff}",
+        "{\udcff}",
+        '{"plan":' * 100_000,
+        "{" + '"a":{' * 100_000 + "}" * 100_001,
+        '{"plan": ' + "9" * 500_000 + "}",
+    ],
+)
+def test_damaged_json_of_an_object_rejects_the_row(text: Any) -> None:
+    for more in ("", "payload_from: properties\n"):
+        assert "which is not JSON" in refusal(NESTED + more, text)
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("what", "is 'what', which is not JSON"),
-        ('{"plan": ', "which is not JSON"),
+        ("n/a", "is 'n/a', which is not JSON"),
         ("[1]", "is [1], not an object"),
+        ('[{"plan": "free"}]', "not an object"),
         ("12", "is 12, not an object"),
+        ('"{}"', "is '{}', not an object"),
         ("[" * 500_000, "which is not JSON"),
-        ('{"plan":' * 100_000, "which is not JSON"),
-        ("{" + '"a":{' * 100_000 + "}" * 100_001, "which is not JSON"),
-        ('{"plan": ' + "9" * 500_000 + "}", "which is not JSON"),
         ("\udcff", "which is not JSON"),
         (b"\xff", "which is not JSON"),
     ],
 )
-def test_a_cell_that_a_dotted_name_leads_into_in_vain_rejects_the_row(text: Any, said: str) -> None:
-    for more in ("", "payload_from: properties\n"):
-        found = rejected(NESTED + more, e="view", properties=text)
-        assert (found.reason, found.column) == ("bad_value", "properties")
-        assert found.detail.startswith("the column properties is ")
-        assert said in found.detail
-        assert len(found.detail) < 200
-        assert mapper(NESTED + more)({"u": "ana", "t": AT, "e": "none", "properties": text}) is None, "what is not read does no harm"
+def test_text_that_is_no_object_has_no_value_at_a_dotted_name_and_is_no_payload(text: Any, said: str) -> None:
+    assert event(NESTED, e="x", properties=text)["payload"] == {}
+    assert said in refusal(f"{NESTED}payload_from: properties\n", text)
+
+
+def refusal(text: str, properties: Any) -> str:
+    """Why ``properties`` rejects a row that reads them; a row that does not read them is not rejected."""
+    found = rejected(text, e="view", properties=properties)
+    assert (found.reason, found.column) == ("bad_value", "properties")
+    assert found.detail.startswith("the column properties is ")
+    assert len(found.detail) < 200
+    assert mapper(text)({"u": "ana", "t": AT, "e": "none", "properties": properties}) is None
+    return found.detail
+
+
+def test_a_condition_at_a_dotted_name_leaves_rows_with_other_text_out() -> None:
+    found = mapper(f"{SMALL}where: {{v.kind: human}}")
+    kinds: list[Any] = [{"kind": "human"}, '{"kind": "human"}', '{"kind": "robot"}', "system", ""]
+    assert [found({"u": "ana", "t": AT, "v": kind}) is not None for kind in kinds] == [True, True, False, False, False]
+    assert isinstance(found({"u": "ana", "t": AT, "v": "{kind"}), Rejected)
 
 
 def test_json_text_is_read_once_for_each_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,15 +261,15 @@ def test_json_text_is_read_once_for_each_row(monkeypatch: pytest.MonkeyPatch) ->
 
     def counted(text: str) -> Any:
         read.append(text)
-        if text == "broken":
+        if text == "{broken":
             raise ValueError
         return json.loads(text)
 
     monkeypatch.setattr("sources.tables.values.parse_json", counted)
     found = mapper(f"{NESTED}payload_from: properties\n")
-    texts = ["broken", '{"$pathname": "/"}', '{"$pathname": "/", "plan": "free"}']
+    texts = ["{broken", '{"$pathname": "/"}', '{"$pathname": "/", "plan": "free"}']
     for text in texts:
-        assert isinstance(found({"u": "ana", "t": AT, "e": "view", "properties": text}), Rejected if text == "broken" else Mapped)
+        assert isinstance(found({"u": "ana", "t": AT, "e": "view", "properties": text}), Rejected if text == "{broken" else Mapped)
     assert read == texts
 
 
