@@ -28,14 +28,14 @@ def show_stuck(console: Console, report: RunReport) -> None:
     stuck = report.stuck if truth is None else truth.stuck
     score = stuck.score
     judge = "the truth" if truth is not None else "held-out users"
-    note = f"{count(score.episodes, 'user')} at a step; {percent(score.prevalence)} were stuck, by {judge}" if score.episodes else ""
+    note = f"{count(score.episodes, 'time')} a user was at a step, {percent(score.prevalence)} stuck, by {judge}" if score.episodes else ""
     heading(console, "Stuck users", note)
     if not score.episodes:
         lines(console, Text(_why_no_episode(report), style="dim"))
         return
     if score.precision is not None and score.recall is not None:
-        found = f"{100 * score.precision:.0f} % of the alarms are right; {100 * score.recall:.0f} % of the stuck users are found in time."
-        lines(console, Text(found), Text(in_session(score)))
+        right, found = f"{100 * score.precision:.0f} % of the alarms are right", f"{100 * score.recall:.0f} %"
+        lines(console, Text(f"{right}; {found} of the times a user was stuck are found in time."), Text(in_session(score)))
     lines(console, *(Text(sentence) for sentence in [against_time_alone(report.frontier), *out_of_reach(report.learned)]))
     rows: list[tuple[str, ...]] = []
     if truth is not None:
@@ -56,7 +56,7 @@ def against_time_alone(found: Frontier) -> str:
     if not found.comparable:
         few = min((min(look.stuck, look.people - look.stuck) for look in found.looks), default=0)
         said = "Too few users without guidance to compare scores with time alone"
-        return f"{said}: those who were stuck, or those who were not, are {few:,} at one look; it takes {LEAST_STUCK}."
+        return f"{said}: they were stuck, or were not, {count(few, 'time')} at one look; it takes {LEAST_STUCK}."
     first = found.looks[0]
     waited = f"the {count(first.people, 'time')} that a user without guidance still waited at a step at {first.share:g} H"
     judges = f"{waited}; {count(first.stuck, 'time')} the user was stuck"
@@ -86,10 +86,11 @@ def out_of_reach(learned: Learned) -> list[str]:
         if row["episodes"] < ENOUGH or row["reachable"]:
             continue
         asked, best = f"The asked precision of {percent(row['asked_precision'])} is out of reach", percent(row["precision"])
-        seen = f"by {count(row['episodes'], 'past user')} at a step"
+        seen = f"by the {count(row['episodes'], 'time')} that a past user was at a step"
         if row["threshold"] is None:
             return [f"{asked}, {seen}: {best} is, below the catalog's floor, so no alarm is raised."]
-        return [f"{asked}, {seen}: alarms are raised at {best}, the best in reach, and find {percent(row['recall'])} of the stuck."]
+        found = f"{percent(row['recall'])} of the times a user was stuck"
+        return [f"{asked}, {seen}: alarms are raised at {best}, the best in reach, and find {found}."]
     return []
 
 

@@ -55,7 +55,7 @@ def test_a_difference_that_is_not_printed_is_none() -> None:
 @pytest.mark.parametrize("people", [0, 38])
 def test_of_few_people_it_says_how_many_it_takes(people: int) -> None:
     found = frontier(evidence(*crowd(people)))
-    assert against_time_alone(found).endswith(f"are {people // 2} at one look; it takes 20.")
+    assert against_time_alone(found).endswith(f"they were stuck, or were not, {count(people // 2, 'time')} at one look; it takes 20.")
     assert title(found).endswith(f": they were stuck {count(people // 2, 'time')}")
 
 
@@ -76,6 +76,7 @@ def test_a_user_who_was_stuck_at_two_steps_is_no_two_users() -> None:
     console = Console(file=io.StringIO(), width=200)
     show_stuck(console, report)
     assert isinstance(console.file, io.StringIO)
+    assert "150 times a user was at a step, 66.7 % stuck, by held-out users" in console.file.getvalue()
     assert "A user counts once for each step." in console.file.getvalue()
     figure = draw(report)
     assert figure is not None

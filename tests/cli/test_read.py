@@ -211,8 +211,11 @@ def test_the_same_alarms_have_the_same_precision_and_recall_in_report_and_views(
         view["episodes"], view["stuck"], view["alarms"], frontier["precision"], frontier["recall"]
     ]  # fmt: skip
     said = inside("report", cwd=demo.cwd).out
-    assert f"{view['episodes']:,} users at a step; {100 * view['stuck'] / view['episodes']:.1f} % were stuck" in said
-    assert f"{100 * frontier['precision']:.0f} % of the alarms are right; {100 * frontier['recall']:.0f} % of the stuck users" in said
+    assert (
+        f"{view['episodes']:,} times a user was at a step, {100 * view['stuck'] / view['episodes']:.1f} % stuck, by held-out users" in said
+    )
+    found = f"{100 * frontier['precision']:.0f} % of the alarms are right; {100 * frontier['recall']:.0f} % of the times a user was stuck"
+    assert found in " ".join(said.split())
 
 
 def test_tables_of_arms_show_what_the_bandit_chose_and_the_rules_apart(demo: Ready, inside: Inside) -> None:
