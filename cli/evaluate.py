@@ -23,7 +23,8 @@ def evaluate(
     """Estimate what another policy would have earned, from the logged decisions and their probabilities.
 
     With table: a segment that the table does not name gets the uniform choice: every arm that may be shown, with the same probability.
-    So does a decision at which the named arm of table: or arm: may not be shown.
+    So does a decision at which the named arm of table: or arm: may not be shown. A segment or an arm changes nothing if no shown decision
+    with a closed attribution window has it; a line names it.
 
     The value is the share of shown recommendations after which the user completes the step in time. Where the log holds too little about
     the policy, a sentence says so and the exit code is 1.
@@ -48,7 +49,7 @@ def evaluate(
         chosen = tenant if tenant is not None else facts.biggest_tenant()
         evidence = load_evidence(facts.frame, chosen)
     try:
-        found, logged = policy_value.estimate(evidence, policy, trigger)
+        found, logged, notes = policy_value.estimate(evidence, policy, trigger)
     except policy_value.UnknownTriggerError as error:
         raise typer.BadParameter(str(error), param_hint="'--trigger'") from None
     best = found["dr"]
@@ -59,11 +60,14 @@ def evaluate(
                 "trigger": trigger,
                 **policy_value.head(best),
                 "logged": logged,
+                "notes": notes,
                 "estimators": {name: policy_value.method_json(each) for name, each in found.items()},
             }
         )
     elif not isinstance(best, Refused):
-        policy_value.show(out(), policy, trigger, found, logged)
+        policy_value.show(out(), policy, trigger, found, logged, notes)
     if isinstance(best, Refused):
+        for note in notes:
+            say(f"{note}.")
         say(f"{'the log does not say' if best.decisions else 'nothing to evaluate yet'}: {best.reason}.")
         raise typer.Exit(1)

@@ -39,6 +39,11 @@ class Logged:
         return int(self.rewards.size)
 
     @property
+    def segments(self) -> set[str]:
+        """Return the segments of the decisions."""
+        return {segment for _, _, segment in self.contexts}
+
+    @property
     def chosen_propensity(self) -> Floats:
         """Return the propensity of the chosen arm of each decision."""
         return np.asarray(self.propensities[np.arange(len(self)), self.chosen])

@@ -19,17 +19,18 @@ standard error of its own is added, 1/sqrt(2·effective) of it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Final, Literal
 
 import numpy as np
+import polars as pl
 
 from evaluation.arrays import Floats
 from evaluation.evidence import Evidence
 from evaluation.logged import Logged, logged
 from evaluation.outcome_model import predict_sequentially
-from evaluation.policies import Policy, greedy, parse
+from evaluation.policies import Names, Policy, check_arm, check_segments, greedy, named_by, of_names, parse
 from evaluation.sequences import mixture_scale
 from state.quantity import count
 
@@ -66,19 +67,57 @@ class Refused:
     effective: float
 
 
-def evaluate_named(evidence: Evidence, text: str, *, method: Method = "dr") -> Value | Refused:
-    """Value the policy given on a command line. Raises ``PolicyError``.
+def evaluate_named(evidence: Evidence, text: str, *, trigger: str | None = None, method: Method = "dr") -> Value | Refused:
+    """Value the policy given on a command line upon ``trigger``, or upon all.
 
     ``greedy`` learns on the first 30 % of the decisions and is valued on the rest. This is unbiased; a policy learned on all decisions
-    would be somewhat better.
+    would be somewhat better. A segment or an arm without weight (``without_weight``) changes nothing, and a policy that names nothing else
+    is refused. Raises ``PolicyError``, also for a segment or an arm that no decision of the evidence has, shown or not.
     """
-    log = logged(evidence)
+    log = _logged_upon(evidence, trigger)
     policy = parse(text)
+    if named := named_by(text):
+        _check_names(evidence, named)
+        weighty = {segment: arm for segment, arm in named.items() if arm in log.arms and (segment is None or segment in log.segments)}
+        if len(log) and not weighty:
+            return Refused("nothing that the policy names has weight", len(log), 0.0)
+        policy = of_names(weighty)
     if policy is None:
         cut = math.floor(TRAINING_SHARE * len(log))
         policy = greedy(log.part(0, cut))
         log = log.part(cut, len(log))
     return evaluate(log, policy, method=method)
+
+
+def without_weight(evidence: Evidence, text: str, *, trigger: str | None = None) -> list[str]:
+    """Return a clause each for the segments and the arms that ``text`` names and no shown decision with a closed window has."""
+    log, named = _logged_upon(evidence, trigger), named_by(text)
+    segments = sorted({segment for segment in named if segment is not None} - log.segments)
+    arms = sorted({*named.values()} - {*log.arms})
+    found = (("of", segments), ("that could choose", arms))
+    return [
+        f"no shown decision {which} {', '.join(names)} has closed; {'it has' if len(names) == 1 else 'they have'} no weight"
+        for which, names in found
+        if names
+    ]
+
+
+def _logged_upon(evidence: Evidence, trigger: str | None) -> Logged:
+    if trigger is not None:
+        evidence = replace(evidence, decisions=evidence.decisions.filter(pl.col("trigger") == trigger))
+    return logged(evidence)
+
+
+def _check_names(evidence: Evidence, named: Names) -> None:
+    decisions = evidence.decisions
+    check_segments((segment for segment in named if segment is not None), _texts(decisions["segment"]))
+    known = _texts(decisions["arm"]) | _texts(decisions["arms"].explode())
+    for arm in named.values():
+        check_arm(arm, known)
+
+
+def _texts(column: pl.Series) -> set[str]:
+    return {text for text in column.unique().to_list() if text}
 
 
 def evaluate(

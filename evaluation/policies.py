@@ -7,7 +7,7 @@ among the eligible arms.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import numpy as np
@@ -17,6 +17,8 @@ from evaluation.logged import Logged
 
 Policy = Callable[[Logged], Floats]
 """Log -> n × k probabilities; rows sum to 1 over the eligible arms."""
+Names = Mapping[str | None, str]
+"""Segment -> arm, as a policy's name has them. None stands for every segment: ``arm:ID``."""
 
 GREEDY = "greedy"
 _MOST_NAMED: Final = 20
@@ -49,11 +51,7 @@ def table(arms: Mapping[str, str]) -> Policy:
     """
 
     def policy(log: Logged) -> Floats:
-        known = sorted({segment for _, _, segment in log.contexts})
-        if unknown := sorted(arms.keys() - set(known)):
-            some = ", ".join(known[:_MOST_NAMED]) + (f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else "")
-            of = "segment" if len(unknown) == 1 else "segments"
-            raise PolicyError(f"no decision of the log is of the {of} {', '.join(unknown)}; its segments are {some}")
+        check_segments(arms, log.segments)
         numbers = {segment: _number(log, arm) for segment, arm in arms.items()}
         wanted = np.array([numbers.get(segment, -1) for _, _, segment in log.contexts], dtype=np.int64)
         return _named(log, wanted[log.context])
@@ -89,25 +87,51 @@ def greedy(training: Logged, *, least: int = 20, strength: float = 10.0) -> Poli
 
 def parse(text: str) -> Policy | None:
     """Parse a policy's name; None stands for ``greedy``, which must be learned first. Raises ``PolicyError``."""
+    if named := named_by(text):
+        return of_names(named)
+    return None if text.strip().partition(":")[0] == GREEDY else uniform
+
+
+def named_by(text: str) -> Names:
+    """Return what a policy's name names; nothing for ``uniform`` and ``greedy``. Raises ``PolicyError``."""
     kind, _, rest = text.strip().partition(":")
-    if kind == GREEDY and not rest:
-        return None
-    if kind == "uniform" and not rest:
-        return uniform
+    if kind in {GREEDY, "uniform"} and not rest:
+        return {}
     if kind == "arm" and rest:
-        return fixed(rest)
+        return {None: rest}
     if kind == "table" and rest:
         pairs = [(segment.strip(), arm.strip()) for segment, _, arm in (pair.partition("=") for pair in rest.split(","))]
         if all(segment and arm for segment, arm in pairs):
             if twice := [segment for segment, number in Counter(segment for segment, _ in pairs).items() if number > 1]:
                 raise PolicyError(f"the table names {', '.join(twice)} more than once")
-            return table(dict(pairs))
+            return dict(pairs)
     raise PolicyError(f"a policy is uniform, greedy, arm:ID or table:SEGMENT=ARM,SEGMENT=ARM, not {text!r}")
 
 
+def of_names(named: Names) -> Policy:
+    """Return the policy of ``arm:`` or ``table:`` that names this."""
+    segments = {segment: arm for segment, arm in named.items() if segment is not None}
+    return table(segments) if len(segments) == len(named) else fixed(named[None])
+
+
+def check_segments(named: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ``PolicyError`` for segments that are not ``known``, the segments of the log."""
+    known = sorted(known)
+    if unknown := sorted(set(named) - set(known)):
+        some = ", ".join(known[:_MOST_NAMED]) + (f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else "")
+        of = "segment" if len(unknown) == 1 else "segments"
+        raise PolicyError(f"no decision of the log is of the {of} {', '.join(unknown)}; its segments are {some}")
+
+
+def check_arm(arm: str, known: Iterable[str]) -> None:
+    """Raise ``PolicyError`` for an arm that is not ``known``, the arms of the log."""
+    known = sorted(known)
+    if arm not in known:
+        raise PolicyError(f"no decision of the log could choose the arm {arm}; its arms are {', '.join(known)}")
+
+
 def _number(log: Logged, arm: str) -> int:
-    if arm not in log.arms:
-        raise PolicyError(f"no decision of the log could choose the arm {arm}; its arms are {', '.join(log.arms)}")
+    check_arm(arm, log.arms)
     return log.arms.index(arm)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from evaluation.evidence import Evidence, ends
 from evaluation.logged import logged
-from evaluation.off_policy import Refused, evaluate_named
+from evaluation.off_policy import Refused, evaluate_named, without_weight
 from evaluation.policies import parse
 from reports.render import heading, hours, lines, number, percent, table
 from reports.safe_text import plain
@@ -33,11 +34,12 @@ class UnknownTriggerError(Exception):
     """No decision was made upon the trigger asked for."""
 
 
-def estimate(evidence: Evidence, policy: str, trigger: str | None) -> tuple[dict[Method, Value | Refused], float | None]:
-    """Return the result of every estimator, and the mean reward of what was logged.
+def estimate(evidence: Evidence, policy: str, trigger: str | None) -> tuple[dict[Method, Value | Refused], float | None, list[str]]:
+    """Return the result of every estimator, the mean reward of what was logged, and what to say of names without weight.
 
-    Raises ``UnknownTriggerError``.
+    Raises ``UnknownTriggerError`` and ``PolicyError``.
     """
+    everything = evidence
     if trigger is not None:
         known = sorted(evidence.decisions.filter(pl.col("outcome") == "decided")["trigger"].unique())
         if trigger not in known:
@@ -47,10 +49,11 @@ def estimate(evidence: Evidence, policy: str, trigger: str | None) -> tuple[dict
     if not ends(evidence.outcomes).join(evidence.decisions, on="decision_id", how="semi").height:
         window = evidence.in_force().get("attribution_window_ms", DAY)
         followed = f"no recommendation was both shown and followed for its full attribution window ({hours(window / HOUR)})"
-        return dict.fromkeys(_METHODS, Refused(f"{followed}; your app reports what it shows with recommendation_shown", 0, 0.0)), None
+        return dict.fromkeys(_METHODS, Refused(f"{followed}; your app reports what it shows with recommendation_shown", 0, 0.0)), None, []
     rewards = logged(evidence).rewards
-    found = {method: evaluate_named(evidence, policy, method=method) for method in _METHODS}
-    return found, float(rewards.mean()) if rewards.size else None
+    found = {method: evaluate_named(everything, policy, trigger=trigger, method=method) for method in _METHODS}
+    mean = float(rewards.mean()) if rewards.size else None
+    return found, mean, without_weight(everything, policy, trigger=trigger)
 
 
 def head(found: Value | Refused) -> dict[str, Any]:
@@ -75,8 +78,15 @@ def _weight(found: Value | Refused) -> dict[str, Any]:
     return {"decisions": found.decisions, "effective": round(found.effective, 1)}
 
 
-def show(console: Console, policy: str, trigger: str | None, found: dict[Method, Value | Refused], logged_reward: float | None) -> None:
-    """Print a line for each estimator."""
+def show(
+    console: Console,
+    policy: str,
+    trigger: str | None,
+    found: dict[Method, Value | Refused],
+    logged_reward: float | None,
+    notes: Sequence[str],
+) -> None:
+    """Print a line for each estimator, and the ``notes``."""
     where = f" upon {trigger}" if trigger is not None else ""
     heading(console, f"What {plain(policy)} would have earned{plain(where)}", "successes per shown recommendation")
     rows = []
@@ -96,6 +106,7 @@ def show(console: Console, policy: str, trigger: str | None, found: dict[Method,
         Text(f"From {decisions} shown, worth {number(best.effective)} of the policy's own."),
         Text(f"What was logged earned {percent(logged_reward)}.", style="dim"),
     )
+    lines(console, *(Text(plain(f"{note[0].upper()}{note[1:]}.")) for note in notes))
     if policy.startswith("table:"):
         lines(console, Text("Segments that the table does not name get the uniform choice.", style="dim"))
     console.print()

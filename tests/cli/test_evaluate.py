@@ -36,6 +36,16 @@ def test_what_segments_get_that_a_table_does_not_name_is_said(demo: Ready, insid
     assert "does not name gets the uniform choice" in " ".join(inside("evaluate", "--help", cwd=demo.cwd).out.split())
 
 
+def test_a_segment_is_refused_only_if_no_decision_is_of_it(demo: Ready, inside: Inside) -> None:
+    segments = inside("sql", "SELECT DISTINCT segment FROM decisions_final WHERE segment != ''", "--json", cwd=demo.cwd).json["rows"]
+    table = ",".join(f"{row['segment']}=passive_sidebar" for row in segments)
+    whole = inside("evaluate", "--policy", f"table:{table}", "--json", cwd=demo.cwd).json
+    assert (whole["notes"], whole["decisions"] > 0) == ([], True)
+    unknown = inside("evaluate", "--policy", f"table:{table},nobody=passive_sidebar", cwd=demo.cwd)
+    assert unknown.code == 1
+    assert "no decision of the log is of the segment nobody" in unknown.err
+
+
 def test_too_little_evidence_is_a_sentence_and_no_number(own: Ready, inside: Inside) -> None:
     result = inside("evaluate", "--policy", "uniform", cwd=own.cwd)
     assert (result.code, result.out) == (1, "")

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
 
 from benchmarks.coverage_off_policy import measure
 from benchmarks.coverage_worlds import ARMS, thompson_logs
 from evaluation.arrays import Floats
 from evaluation.evidence import Evidence
 from evaluation.logged import Logged, logged, logged_frame
-from evaluation.off_policy import Method, Refused, Value, evaluate, evaluate_named
+from evaluation.off_policy import Method, Refused, Value, evaluate, evaluate_named, without_weight
 from evaluation.policies import PolicyError, fixed, greedy, parse, table, uniform
+from reports.policy_value import estimate, show
 from state.duration import DAY
 from tests.evaluation.cases import healthy_run
 from tests.support.placebo import shuffle_outcomes, shuffle_rewards
@@ -160,6 +163,52 @@ def test_a_table_with_a_segment_or_an_arm_that_the_log_does_not_have_is_refused(
     many = dataclasses.replace(log, contexts=tuple(("signup", "s", f"segment {number:02}") for number in range(25)))
     with pytest.raises(PolicyError, match=r"of the segment other; its segments are segment 00, .*, segment 19 and 5 more$"):
         table({"other": "visual"})(many)
+
+
+def test_names_that_only_other_decisions_have_get_no_weight_and_are_said() -> None:
+    """A table that fits the catalog is no error because a rare segment has no shown decision yet."""
+    evidence, _ = healthy_run()
+    first = evidence.decisions.filter(pl.col("outcome") == "decided").head(1)
+    loud = {"arm": pl.lit("loud"), "arms": pl.lit([["loud"]]).list.first()}
+    rare = first.with_columns(decision_id=pl.lit("rare"), segment=pl.lit("executive"), **loud)
+    known = replace(evidence, decisions=pl.concat([evidence.decisions, rare]))
+    some = evaluate_named(known, "table:engineer=bold")
+    assert isinstance(some, Value)
+    assert without_weight(known, "table:engineer=bold") == []
+    text = "table:engineer=bold,executive=calm"
+    console = Console(file=io.StringIO(), width=200)
+    found, mean, notes = estimate(known, text, None)
+    show(console, text, None, found, mean, notes)
+    assert isinstance(console.file, io.StringIO)
+    assert "\n  No shown decision of executive has closed; it has no weight.\n" in console.file.getvalue()
+    for text, said in {
+        "table:engineer=bold,executive=calm": ["no shown decision of executive has closed; it has no weight"],
+        "table:engineer=bold,executive=loud": [
+            "no shown decision of executive has closed; it has no weight",
+            "no shown decision that could choose loud has closed; it has no weight",
+        ],
+    }.items():
+        assert evaluate_named(known, text) == some
+        assert without_weight(known, text) == said
+    for nothing in ("table:executive=calm", "table:engineer=loud", "arm:loud"):
+        refused = evaluate_named(known, nothing)
+        assert isinstance(refused, Refused)
+        assert refused.decisions == len(logged(known))
+        assert refused.reason == "nothing that the policy names has weight"
+    with pytest.raises(PolicyError, match=r"no decision of the log is of the segment nobody; its segments are engineer, executive$"):
+        evaluate_named(known, "table:nobody=bold,executive=calm")
+    for text in ("table:executive=shy", "arm:shy"):
+        with pytest.raises(PolicyError, match=r"could choose the arm shy; its arms are bold, calm, loud, plain$"):
+            evaluate_named(known, text)
+
+
+def test_names_that_only_another_trigger_has_are_no_error() -> None:
+    evidence, _ = healthy_run()
+    other = evidence.decisions.head(1).with_columns(decision_id=pl.lit("o"), trigger=pl.lit("signup"), segment=pl.lit("executive"))
+    known = replace(evidence, decisions=pl.concat([evidence.decisions, other]))
+    found = evaluate_named(known, "table:engineer=bold,executive=bold", trigger="stuck:inactive")
+    assert found == evaluate_named(known, "table:engineer=bold", trigger="stuck:inactive")
+    assert isinstance(found, Value)
 
 
 def test_early_successes_do_not_count_before_their_window_closes() -> None:
