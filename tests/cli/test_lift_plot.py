@@ -62,6 +62,23 @@ def test_the_line_and_the_measured_lift_end_at_labels_with_their_own_values(grou
         assert {lift.lift, lift.path.estimate[-1]} <= set(ends)
 
 
+def test_the_running_estimate_stays_within_its_interval() -> None:
+    """With a share of 0.05 a single user of the smaller group moves the running mean by far more than a rate can be."""
+    told = people({"adaptive": 22, "holdout": 2})
+    of = {each["user_id"]: {**each, "signup_at": START + n, "activated_at": 0} for n, each in enumerate(told)}
+    for user in told[:22]:
+        of[user["user_id"]]["activated_at"] = START + DAY
+    for user, at in zip(told[22:], (20, 22), strict=True):
+        of[user["user_id"]]["signup_at"] = START + at
+    report = build_report(
+        Evidence.of(until=START + 30 * DAY, people=list(of.values()), catalogs=[catalog("p@1", holdout=0.05, rules=0.0)]), LEARNED
+    )
+    [lift] = report_json(report)["lifts"]
+    assert lift["interval"][0] <= lift["runningEstimate"] <= lift["interval"][1]
+    labels = [text.get_text() for axes in _drawn(report).axes for text in axes.texts]
+    assert "running\n+100.0" in labels
+
+
 @pytest.mark.parametrize("true", [None, 0.02, -0.5], ids=str)
 @pytest.mark.parametrize("after", [None, 15, LAST])
 @by_groups
