@@ -4,6 +4,7 @@ The outcome is activation within ``WINDOW`` of sign-up; of the first event where
 they sign up begins with the first decision about them that may depend on the group, and counts whether they sign up or not: signing up may
 then be an effect of guidance, and to count only who signs up would compare other people in each group. Up to that decision all groups are
 treated alike, so who begins, and when, does not depend on the group. Somebody who neither signs up nor meets a decision does not count.
+A decision about the visitor that a user was before they signed in counts as one about the user, if the user has the group of that visitor.
 
 Only *matured* people count, whose window has closed; newer people had less time and would bias the rates. People are ordered by their
 beginning, which is the order of maturing.
@@ -129,7 +130,7 @@ def _judged(evidence: Evidence, shares: Mapping[str, float] | None) -> pl.DataFr
     sign_up = pl.col("first_seen_at" if _by_first_event(people) else "signup_at").fill_null(0)
     # The clock of a device may put the sign-up after the decision upon it.
     before = (sign_up == 0) | ((pl.col("first_trigger") != "signup") & (pl.col("first_decided_at") < sign_up))
-    people = people.join(_first_decisions(evidence), on="user_id", how="left", maintain_order="left").with_columns(
+    people = people.join(_first_decisions(evidence, _origins(evidence)), on="user_id", how="left", maintain_order="left").with_columns(
         before_signup=before.fill_null(value=False)
     )
     people = people.with_columns(
@@ -154,15 +155,13 @@ def _by_first_event(people: pl.DataFrame) -> bool:
     return not (people["signup_at"] > 0).any()
 
 
-def _first_decisions(evidence: Evidence) -> pl.DataFrame:
+def _first_decisions(evidence: Evidence, origins: pl.DataFrame) -> pl.DataFrame:
     """The first decision about each person that may depend on the group: ``user_id first_decided_at first_trigger first_guidance``.
 
-    Nobody is guided before it. One about a visitor who became a user is one about that user. ``first_guidance``: what held for guidance
-    when the visitor, or the user, began.
+    Nobody is guided before it. One about a visitor of ``origins`` is one about the user. ``first_guidance``: what held for guidance when
+    the visitor, or the user, began.
     """
-    became = evidence.visitors.join(
-        evidence.people.filter(pl.col("experiment_group") == "merged"), left_on="visitor_id", right_on="user_id", how="semi"
-    ).select("visitor_id", became="user_id")
+    became = origins.select("visitor_id", became="user_id")
     guidance = evidence.people.select(visitor_id="user_id", first_guidance="guidance_at_signup")
     return (
         evidence.decisions.filter(pl.col("experiment_group").is_in(GROUPS) & ~pl.col("reason").is_in(BEFORE_THE_GROUP))
@@ -173,6 +172,26 @@ def _first_decisions(evidence: Evidence) -> pl.DataFrame:
         .sort("first_decided_at", "decision_id")
         .unique("user_id", keep="first", maintain_order=True)
         .select("user_id", "first_decided_at", "first_trigger", "first_guidance")
+    )
+
+
+def _origins(evidence: Evidence) -> pl.DataFrame:
+    """The visitor that each user was before they signed in, and whose group they have: ``user_id visitor_id``.
+
+    It is the user's first merge, and not later than the first decision about the user or their sign-up (``PersonFold`` takes over the draw
+    by the same rule). A visitor that is merged later had a group of its own, and the merge may be an effect of guidance: people sign in on
+    another device because they were guided. So it does not change when the user began. It does not count as a person either.
+    """
+    considered = evidence.decisions.group_by("user_id").agg(considered_at=pl.col("decided_at").min())
+    signed_up = evidence.people.filter(pl.col("signup_at") > 0).select("user_id", "signup_at")
+    return (
+        evidence.visitors.sort("merged_at", "visitor_id")
+        .unique("user_id", keep="first", maintain_order=True)
+        .join(considered, on="user_id", how="left")
+        .join(signed_up, on="user_id", how="left")
+        .filter(pl.col("merged_at") <= pl.coalesce("considered_at", "signup_at", "merged_at"))
+        .join(evidence.people.filter(pl.col("experiment_group") == "merged"), left_on="visitor_id", right_on="user_id", how="semi")
+        .select("user_id", "visitor_id")
     )
 
 

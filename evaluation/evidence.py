@@ -37,6 +37,7 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
     "visitors": {
         "user_id": _TEXT,
         "visitor_id": _TEXT,
+        "merged_at": _MS,
     },
     "decisions": {
         "decision_id": _TEXT,

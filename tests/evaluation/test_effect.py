@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from evaluation.effect import WINDOW, Lift, effect, people_needed, true_lift
+from evaluation.effect import WINDOW, Lift, effect, matured, people_needed, true_lift
 from evaluation.evidence import Evidence
 from state.duration import DAY, HOUR
 from tests.evaluation.cases import START, person, truth, untreated_twin
@@ -219,7 +219,7 @@ def test_who_is_compared_with_nobody_is_not_among_those_who_were_compared() -> N
 
 def test_where_only_some_catalogs_are_known_the_people_of_the_others_do_not_count() -> None:
     evidence, _ = _designs((0.5, 300, 0.3, 0.0), (0.2, 300, 0.3, 0.0), seed=1)
-    newest = dataclasses.replace(evidence, catalogs=evidence.catalogs[1:])
+    newest = replace(evidence, catalogs=evidence.catalogs[1:])
     report = effect(newest)
     assert (report.unknown, sum(group.people for group in report.groups), len(report.designs)) == (300, 300, 1)
 
@@ -227,7 +227,7 @@ def test_where_only_some_catalogs_are_known_the_people_of_the_others_do_not_coun
 def test_with_unknown_shares_nothing_is_claimed() -> None:
     """They may have changed with the rate, which would look like an effect."""
     evidence, _ = _designs((0.5, 1_500, 0.3, 0.0), (0.1, 1_500, 0.6, 0.0), seed=1)
-    report = effect(dataclasses.replace(evidence, catalogs=evidence.catalogs.clear()))
+    report = effect(replace(evidence, catalogs=evidence.catalogs.clear()))
     (lift,) = report.lifts
     assert lift.lower > 0
     assert not lift.claimed
@@ -302,9 +302,10 @@ def _visitors(signing_up: dict[str, float], activating: dict[str, float], seed: 
         )
         person |= {"first_seen_at": first, "entered_under": "p@1"}
         if merged and signed_up:
-            visitors.append({"user_id": person["user_id"], "visitor_id": f"v{index}"})
+            visitors.append({"user_id": person["user_id"], "visitor_id": f"v{index}", "merged_at": first + HOUR})
             people.append({**person, "user_id": f"v{index}", "experiment_group": "merged", "signup_at": 0, "activated_at": 0})
             person["first_seen_at"] = person["signup_at"]
+        if signed_up:
             decisions.append(_considered(person, first + HOUR + 1, "signup"))
         people.append(person)
         decisions.append(_considered(person, first + HOUR // 2, user=f"v{index}" if merged and signed_up else ""))
@@ -346,6 +347,56 @@ def test_the_window_begins_with_the_sign_up_unless_guidance_was_considered_befor
     assert (report.before_signup, report.without_signup) == (1, 1)
 
 
+def test_who_signs_in_with_another_device_later_begins_where_they_began() -> None:
+    """Guidance brings users to sign in on the phone as well, and nothing else. Its visitor was considered days before the sign-up."""
+    rng = np.random.default_rng(1)
+    people, decisions, visitors = [], [], []
+    for index in range(8_000):
+        first = START + 60_000 * index
+        group, of_phone = ("holdout" if rng.random() < 0.5 else "adaptive" for _ in range(2))
+        user = _person(f"u{index}", group, signup=first + 5 * DAY, activated=3 * DAY if rng.random() < 0.3 else None)
+        phone = {**_person(f"v{index}", of_phone, signup=0), "first_seen_at": first, "entered_under": "p@1"}
+        decisions += [_considered(user, first + 5 * DAY + 1, "signup"), _considered(phone, first, "step_completed")]
+        if rng.random() < (0.2 if group == "holdout" else 0.4):
+            visitors.append({"user_id": user["user_id"], "visitor_id": phone["user_id"], "merged_at": first + 6 * DAY})
+            phone["experiment_group"] = "merged"
+        people += [{**user, "first_seen_at": first + 5 * DAY, "entered_under": "p@1"}, phone]
+    evidence = Evidence.of(until=START + 90 * DAY, people=people, decisions=decisions, catalogs=[_catalog("p@1", 0.5)], visitors=visitors)
+    report, lift = effect(evidence), _always(evidence)
+    assert lift.upper > 0.0
+    assert lift.lift == pytest.approx(0.0, abs=0.015)
+    assert report.before_signup == 8_000 - len(visitors), "phones that nobody signed in with"
+    assert lift.people == 8_000 + report.before_signup, "no phone counts beside its user"
+
+
+def test_a_user_begins_with_the_visitor_that_gave_them_their_group() -> None:
+    """That is the first one, and only if nothing was considered for the user before (``PersonFold`` gives the draw by the same rule)."""
+    people = [_person(user, "adaptive") for user in ("first", "second", "signed", "early")]
+    people += [{**_person(f"{each['user_id']}-v{n}", "merged", signup=0), "first_seen_at": 1} for each in people for n in (1, 2)]
+    before, after = START - HOUR, START + HOUR
+    merges = [
+        ("first", 1, before),
+        ("second", 2, before),
+        ("second", 1, before - 1),
+        ("signed", 1, after),
+        ("early", 1, before),
+    ]
+    evidence = Evidence.of(
+        until=START + 2 * WINDOW,
+        people=people,
+        decisions=[
+            _considered(people[0], before - 2, user="first-v1"),
+            _considered(people[0], before - 2, user="second-v2"),
+            _considered(people[0], before - 2, user="signed-v1"),
+            _considered(people[0], before - 2, user="early-v1"),
+            {**_considered(people[3], before - 1), "reason": "no_path"},
+        ],
+        visitors=[{"user_id": user, "visitor_id": f"{user}-v{number}", "merged_at": at} for user, number, at in merges],
+    )
+    began = matured(evidence).select("user_id", "began_at").rows()
+    assert sorted(began) == [("early", START), ("first", before - 2), ("second", START), ("signed", START)]
+
+
 def test_a_pause_that_began_after_guidance_was_considered_leaves_nobody_out() -> None:
     """The visitor was considered while guidance was on, and signed up as a user during the pause. Who signs up when may be an effect."""
     visitor = {**_person("v", "merged", signup=0), "guidance_at_signup": "on"}
@@ -354,7 +405,7 @@ def test_a_pause_that_began_after_guidance_was_considered_leaves_nobody_out() ->
         until=START + 2 * WINDOW,
         people=[visitor, user, _person("h", "holdout")],
         decisions=[_considered(user, START - HOUR, user="v")],
-        visitors=[{"user_id": "u", "visitor_id": "v"}],
+        visitors=[{"user_id": "u", "visitor_id": "v", "merged_at": START}],
     )
     assert (effect(evidence).left_out, sum(group.people for group in effect(evidence).groups)) == (0, 2)
 

@@ -251,14 +251,23 @@ def test_a_visitor_became_the_first_user_who_named_it(filled: ClickHouse) -> Non
     named = partial(make, EventFact, event_type="identity_merged", payload='{"previousId": "cookie-1"}', status="applied")
     insert(
         filled,
-        named(user_id="second", event_id="2", timestamp=MONDAY + HOUR),
-        named(user_id="first", event_id="1", timestamp=MONDAY),
-        named(user_id="first", event_id="1", timestamp=MONDAY),
-        named(user_id="late", event_id="3", timestamp=MONDAY - HOUR, status="late"),
-        make(EventFact, user_id="x", event_id="4", event_type="track", payload='{"previousId": "cookie-2"}', status="applied"),
+        named(user_id="second", event_id="2", timestamp=MONDAY - HOUR, log_time=MONDAY + HOUR),  # it came later, from a slow device
+        named(user_id="first", event_id="1", timestamp=MONDAY, log_time=MONDAY),
+        named(user_id="first", event_id="1", timestamp=MONDAY, log_time=MONDAY),
+        named(user_id="first", event_id="5", timestamp=MONDAY + 1, log_time=MONDAY + 1),
+        named(user_id="late", event_id="3", timestamp=MONDAY - HOUR, log_time=MONDAY - HOUR, status="late"),
+        make(
+            EventFact,
+            user_id="x",
+            event_id="4",
+            event_type="track",
+            payload='{"previousId": "cookie-2"}',
+            status="applied",
+            log_time=MONDAY,
+        ),
     )
-    assert rows(filled, "merged_visitors", "visitor_id, user_id") == [("cookie-1", "first")]
-    assert load_evidence(Facts(filled).frame, "t", until=0).visitors.rows() == [("first", "cookie-1")]
+    assert rows(filled, "merged_visitors", "visitor_id, user_id, toUnixTimestamp64Milli(merged_at)") == [("cookie-1", "first", MONDAY)]
+    assert load_evidence(Facts(filled).frame, "t", until=0).visitors.rows() == [("first", "cookie-1", MONDAY)]
 
 
 def test_the_state_of_guidance_is_that_of_the_newest_switches(filled: ClickHouse) -> None:
