@@ -13,6 +13,10 @@ The shares of the groups may change with the catalog. People are compared with t
 (``evaluation/sequences.py``): if more people are held out in a slow month than in a busy one, the months differ, and not the groups. Who
 entered while the catalog only observed is left out, because no group was drawn for them.
 
+Decisions may be kept for some days only. Of those who came earlier the first decision may be gone. Who signed up would still count, from
+the sign-up, and who did not would not. So where people may be guided before they sign up, everybody who came earlier is left out, in all
+groups alike.
+
 Guidance may be paused, or ramped to a share of people. Who began while it was paused or outside of the share is left out, in all groups
 alike: that says nothing about guidance, and was known before anything became of them, so leaving them out cannot favour a group. Who began
 before a pause counts, though guidance ended early for them. Otherwise a pause because of harm would remove those who were harmed.
@@ -40,6 +44,8 @@ from state.duration import DAY
 
 WINDOW: Final = 7 * DAY
 OUTSIDE_ONBOARDING: Final = "existing"
+DELETED_WITHIN: Final = DAY
+"""ClickHouse deletes old rows part by part, within hours: so much later than the oldest row, all rows are there."""
 PRIMARY: Final = (ADAPTIVE, HOLDOUT)
 SECONDARY: Final = ((RULES, HOLDOUT), (ADAPTIVE, RULES))
 """They share the error probability among them (Bonferroni): together they err as often as the primary comparison alone."""
@@ -99,7 +105,8 @@ class EffectReport:
     ``left_out``: people who began while guidance was paused, or outside of the share that might be guided. ``observing``: those who
     entered while the catalog only observed. ``unknown``: those whose catalog is not known, while that of others is. ``without_signup``:
     those who neither signed up, while others did, nor met a decision; ``by_first_event``: nobody signed up. ``before_signup``: those who
-    count from a decision on, before a sign-up or without one. ``outside``: people who do not begin by the catalog's ``starts``.
+    count from a decision on, before a sign-up or without one. ``expired``: those who came when decisions or merges were made that are not
+    stored any more, where people may be guided before they sign up. ``outside``: people who do not begin by the catalog's ``starts``.
     ``designs``: the promised shares of the people who count, the oldest first; where none is known, the observed ones were used.
     """
 
@@ -112,6 +119,7 @@ class EffectReport:
     unknown: int = 0
     without_signup: int = 0
     before_signup: int = 0
+    expired: int = 0
     outside: int = 0
     by_first_event: bool = False
     designs: tuple[Mapping[str, float], ...] = ()
@@ -130,9 +138,13 @@ def _judged(evidence: Evidence, shares: Mapping[str, float] | None) -> pl.DataFr
     sign_up = pl.col("first_seen_at" if _by_first_event(people) else "signup_at").fill_null(0)
     # The clock of a device may put the sign-up after the decision upon it.
     before = (sign_up == 0) | ((pl.col("first_trigger") != "signup") & (pl.col("first_decided_at") < sign_up))
-    people = people.join(_first_decisions(evidence, _origins(evidence)), on="user_id", how="left", maintain_order="left").with_columns(
-        before_signup=before.fill_null(value=False)
+    origins = _origins(evidence)
+    people = (
+        people.join(_first_decisions(evidence, origins), on="user_id", how="left", maintain_order="left")
+        .join(origins, on="user_id", how="left", maintain_order="left")
+        .with_columns(before_signup=before.fill_null(value=False))
     )
+    whole_from = _whole_from(evidence) if people["before_signup"].any() else 0
     people = people.with_columns(
         began_at=pl.when("before_signup").then("first_decided_at").otherwise(sign_up).fill_null(0),
         guidance=pl.when("before_signup").then("first_guidance").otherwise("guidance_at_signup"),
@@ -141,6 +153,7 @@ def _judged(evidence: Evidence, shares: Mapping[str, float] | None) -> pl.DataFr
         people = people.with_columns(pl.col(group).fill_null(shares.get(group, 0.0)) for group in GROUPS)
     some_known = people[HOLDOUT].is_not_null().any()
     reasons = {
+        "expired": pl.min_horizontal("first_seen_at", "origin_seen_at") < whole_from,
         "without_signup": pl.col("began_at") == 0,
         "observing": pl.col(HOLDOUT) >= 1.0,
         "unknown": pl.col(HOLDOUT).is_null() & pl.lit(some_known),
@@ -176,9 +189,9 @@ def _first_decisions(evidence: Evidence, origins: pl.DataFrame) -> pl.DataFrame:
 
 
 def _origins(evidence: Evidence) -> pl.DataFrame:
-    """The visitor that each user was before they signed in, and whose group they have: ``user_id visitor_id``.
+    """The visitor that each user was before they signed in, and whose group they have: ``user_id visitor_id origin_seen_at``.
 
-    It is the user's first merge, and not later than the first decision about the user or their sign-up (``PersonFold`` takes over the draw
+    It is the user's first merge, and not later than the first decision about the user or their sign-up (``Fold`` takes over the draw
     by the same rule). A visitor that is merged later had a group of its own, and the merge may be an effect of guidance: people sign in on
     another device because they were guided. So it does not change when the user began. It does not count as a person either.
     """
@@ -190,9 +203,32 @@ def _origins(evidence: Evidence) -> pl.DataFrame:
         .join(considered, on="user_id", how="left")
         .join(signed_up, on="user_id", how="left")
         .filter(pl.col("merged_at") <= pl.coalesce("considered_at", "signup_at", "merged_at"))
-        .join(evidence.people.filter(pl.col("experiment_group") == "merged"), left_on="visitor_id", right_on="user_id", how="semi")
-        .select("user_id", "visitor_id")
+        .join(_merged(evidence), on="visitor_id")
+        .select("user_id", "visitor_id", "origin_seen_at")
     )
+
+
+def _merged(evidence: Evidence) -> pl.DataFrame:
+    """The visitors that became a user: ``visitor_id origin_seen_at``."""
+    merged = evidence.people.filter(pl.col("experiment_group") == "merged")
+    return merged.select(visitor_id="user_id", origin_seen_at="first_seen_at")
+
+
+def _whole_from(evidence: Evidence) -> int:
+    """The time from which on all decisions and merges are stored; 0 where none seems to have been deleted.
+
+    Each sign-up is considered, and the decision is stored whatever comes of it. Where one from before the oldest decision lacks it, older
+    decisions were deleted. A visitor that became a user is named by the event of the merge. Where that is missing for one that came before
+    the oldest event, older events were deleted.
+    """
+    decisions = evidence.decisions
+    oldest: int = decisions.select(pl.col("decided_at").min().fill_null(0)).item()
+    signed_up = evidence.people.filter((pl.col("signup_at") > 0) & (pl.col("signup_at") < oldest))
+    without_decision = signed_up.join(decisions.filter(pl.col("trigger") == "signup"), on="user_id", how="anti")
+    came_before = _merged(evidence).filter(pl.col("origin_seen_at") < evidence.events_from)
+    without_merge = came_before.join(evidence.visitors, on="visitor_id", how="anti")
+    starts = [start for start, lacking in ((oldest, without_decision), (evidence.events_from, without_merge)) if lacking.height]
+    return max(starts) + DELETED_WITHIN if starts else 0
 
 
 def matured(evidence: Evidence, shares: Mapping[str, float] | None = None) -> pl.DataFrame:
@@ -240,6 +276,7 @@ def effect(
         unknown=because.get("unknown", 0),
         without_signup=because.get("without_signup", 0),
         before_signup=int(people["before_signup"].sum()),
+        expired=because.get("expired", 0),
         outside=evidence.people.filter(pl.col("experiment_group") == OUTSIDE_ONBOARDING).height,
         by_first_event=judged.height > 0 and _by_first_event(judged),
         designs=tuple(designs),

@@ -171,7 +171,10 @@ def _nothing(table: str) -> pl.DataFrame:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One tenant's tables at one moment. ``until`` (ms) is the newest log time; later events are not included."""
+    """One tenant's tables at one moment. ``until`` (ms) is the newest log time; later events are not included.
+
+    ``events_from`` (ms) is the log time of the oldest event that is stored, 0 where it is not known.
+    """
 
     people: pl.DataFrame
     decisions: pl.DataFrame
@@ -185,6 +188,7 @@ class Evidence:
     catalogs: pl.DataFrame = field(default_factory=partial(_nothing, "catalogs"))
     statistics: pl.DataFrame = field(default_factory=partial(_nothing, "statistics"))
     visitors: pl.DataFrame = field(default_factory=partial(_nothing, "visitors"))
+    events_from: int = 0
 
     @classmethod
     def of(

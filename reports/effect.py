@@ -63,6 +63,7 @@ def _left_out(effect: EffectReport) -> list[tuple[int, str]]:
     """How many users do not count, and why."""
     reasons = [
         (effect.outside, "they do not begin the onboarding, by `starts` of the catalog"),
+        (effect.expired, "they came when decisions were made that are no longer stored, so it is not known when they began"),
         (effect.without_signup, "they have no sign-up event, and no guidance was considered for them"),
         (effect.observing, "they came while the catalog only observed, so their group was not drawn at the start"),
         (effect.unknown, "it is not known by which shares their group was drawn"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from evaluation.evidence import SCHEMAS, Evidence
@@ -37,7 +38,7 @@ def load(query: Query, tenant: str, until: int | None = None) -> Evidence:
         wanted = ", ".join(f"toString({each}) AS {each}" if str(kind) == "String" else each for each, kind in columns.items())
         # Names of columns and views only, all of them our own; what varies is a parameter.
         frames[name] = query(f"SELECT {wanted} FROM {_TABLE[name]} WHERE tenant_id = {{tenant:String}}", tenant=tenant)  # noqa: S608
-    if until is None:
-        newest = query("SELECT toUnixTimestamp64Milli(max(log_time)) AS at FROM events WHERE tenant_id = {tenant:String}", tenant=tenant)
-        until = int(newest["at"][0])
-    return Evidence.of(until=until, **frames)
+    ends = "SELECT toUnixTimestamp64Milli(min(log_time)) AS oldest, toUnixTimestamp64Milli(max(log_time)) AS newest FROM events"
+    oldest, newest = query(f"{ends} WHERE tenant_id = {{tenant:String}}", tenant=tenant).row(0)
+    evidence = Evidence.of(until=int(newest) if until is None else until, **frames)
+    return replace(evidence, events_from=int(oldest))

@@ -134,6 +134,7 @@ def _effect(report: EffectReport) -> Json:
         "leftOutObserving": report.observing,
         "leftOutUnknown": report.unknown,
         "leftOutWithoutSignup": report.without_signup,
+        "leftOutExpired": report.expired,
         "byFirstEvent": report.by_first_event,
         "beforeSignup": report.before_signup,
         "designs": json_value(report.designs),

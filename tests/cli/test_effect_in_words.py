@@ -115,14 +115,14 @@ def test_a_log_without_sign_ups_is_compared_from_the_first_event_on() -> None:
     assert "no sign-up event" not in said
 
 
-def test_who_counts_from_a_decision_on_is_said() -> None:
-    visitors = people({"holdout": 3}, signup_at=0)
-    decisions = [
+def considered(users: list[dict[str, Any]], trigger: str, at: int) -> list[dict[str, Any]]:
+    """Return a decision about each user at ``at``: they are held out."""
+    return [
         {
-            "decision_id": each["user_id"],
+            "decision_id": f"{each['user_id']} {at}",
             "user_id": each["user_id"],
             "experiment_group": "holdout",
-            "trigger": "stuck:errors",
+            "trigger": trigger,
             "path_id": "p",
             "step_id": "s",
             "segment": "*",
@@ -132,14 +132,26 @@ def test_who_counts_from_a_decision_on_is_said() -> None:
             "propensity": 0.0,
             "arms": [],
             "propensities": [],
-            "decided_at": START + HOUR,
+            "decided_at": at,
         }
-        for each in visitors
+        for each in users
     ]
-    said = _said([*people(BOTH), *visitors], {"p@1": 0.5}, decisions=decisions)
+
+
+def test_who_counts_from_a_decision_on_is_said() -> None:
+    visitors = people({"holdout": 3}, signup_at=0)
+    said = _said([*people(BOTH), *visitors], {"p@1": 0.5}, decisions=considered(visitors, "stuck:errors", START))
     assert "Activation within 7 days of sign-up or the first decision 43 users" in said
     assert "3 users count from the first decision about them, which came before a sign-up or without one." in said
     assert "first decision" not in _said(people(BOTH), {"p@1": 0.5})
+
+
+def test_who_came_when_decisions_were_made_that_are_deleted_by_now_is_left_out_and_it_is_said() -> None:
+    visitors = people({"holdout": 3}, signup_at=0, first_seen_at=START + 2 * DAY)
+    decisions = considered(visitors, "stuck:errors", START + 2 * DAY) + considered(visitors, "step_completed", START + HOUR)
+    said = _said([*people(BOTH), *visitors], {"p@1": 0.5}, decisions=decisions)
+    assert "3 users; 0 are too new to count" in said
+    assert "40 users are left out: they came when decisions were made that are no longer stored" in said
 
 
 def test_shares_that_changed_are_named() -> None:

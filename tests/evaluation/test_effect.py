@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from evaluation.effect import WINDOW, Lift, effect, matured, people_needed, true_lift
@@ -370,7 +371,7 @@ def test_who_signs_in_with_another_device_later_begins_where_they_began() -> Non
 
 
 def test_a_user_begins_with_the_visitor_that_gave_them_their_group() -> None:
-    """That is the first one, and only if nothing was considered for the user before (``PersonFold`` gives the draw by the same rule)."""
+    """That is the first one, and only if nothing was considered for the user before (``Fold`` gives the draw by the same rule)."""
     people = [_person(user, "adaptive") for user in ("first", "second", "signed", "early")]
     people += [{**_person(f"{each['user_id']}-v{n}", "merged", signup=0), "first_seen_at": 1} for each in people for n in (1, 2)]
     before, after = START - HOUR, START + HOUR
@@ -395,6 +396,59 @@ def test_a_user_begins_with_the_visitor_that_gave_them_their_group() -> None:
     )
     began = matured(evidence).select("user_id", "began_at").rows()
     assert sorted(began) == [("early", START), ("first", before - 2), ("second", START), ("signed", START)]
+
+
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize("kept", [0.5, 0.7])
+def test_where_old_decisions_are_deleted_users_from_before_are_left_out(kept: float, *, merged: bool) -> None:
+    """Nothing has an effect. Of the old visitors only those who signed up could still count, and guidance keeps some from signing up."""
+    evidence = _visitors({"holdout": 0.4, "adaptive": 0.3}, {"holdout": 0.15, "adaptive": 0.15}, 1, merged=merged)
+    oldest = START + int((1 - kept) * 8_000) * 60_000 + HOUR // 2
+    evidence = replace(evidence, decisions=evidence.decisions.filter(pl.col("decided_at") >= oldest))
+    report, lift = effect(evidence), _always(evidence)
+    assert lift.lower < 0 < lift.upper
+    assert lift.lift == pytest.approx(0.0, abs=0.03)
+    assert report.without_signup == 0
+    assert report.before_signup == lift.people == 8_000 - report.expired
+    lost = (oldest + DAY - START) / 60_000
+    assert report.expired == pytest.approx(lost, abs=1)
+
+
+def test_where_old_merges_are_deleted_users_from_before_are_left_out() -> None:
+    """Who signed up as another id would count from the sign-up, and who did not from the first decision about them."""
+    evidence = _visitors({"holdout": 0.4, "adaptive": 0.3}, {"holdout": 0.15, "adaptive": 0.15}, 1, merged=True)
+    oldest = START + 4_000 * 60_000
+    evidence = replace(evidence, visitors=evidence.visitors.filter(pl.col("merged_at") >= oldest), events_from=oldest)
+    report = effect(evidence)
+    # Of the visitors from before, those that were merged are no people of their own.
+    assert report.before_signup == _always(evidence).people == 8_000 - 4_000 - DAY // 60_000
+    assert report.expired == 4_000 + DAY // 60_000
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_nobody_is_left_out_of_a_log_that_is_whole(*, merged: bool) -> None:
+    """Also not who came before the first decision of the log, or signed up under the id of a visitor that nobody knows."""
+    evidence = _visitors({"holdout": 0.4, "adaptive": 0.3}, {"holdout": 0.15, "adaptive": 0.15}, 1, merged=merged)
+    early = [
+        {**_person(f"early{number}", "holdout", signup=START + 2 * HOUR), "first_seen_at": START - number * HOUR, "entered_under": "p@1"}
+        for number in range(20)
+    ]
+    late = {**_person("late", "merged", signup=0), "first_seen_at": START + DAY, "entered_under": "p@1"}
+    more = Evidence.of(until=0, people=[*early, late], decisions=[_considered(each, START + 2 * HOUR, "signup") for each in early])
+    whole = replace(
+        evidence,
+        people=pl.concat([evidence.people, more.people], how="diagonal"),
+        decisions=pl.concat([evidence.decisions, more.decisions], how="diagonal"),
+        events_from=START - 20 * HOUR,
+    )
+    report = effect(whole)
+    assert (report.expired, sum(group.people for group in report.groups)) == (0, 8_020)
+
+
+def test_where_nobody_is_guided_before_the_sign_up_deleted_decisions_leave_nobody_out() -> None:
+    people = [{**_person(f"u{number}", "holdout", signup=START + number * DAY), "first_seen_at": START} for number in range(9)]
+    decisions = [_considered(each, each["signup_at"], "signup") for each in people[4:]]
+    assert effect(Evidence.of(until=START + 30 * DAY, people=people, decisions=decisions)).expired == 0
 
 
 def test_a_pause_that_began_after_guidance_was_considered_leaves_nobody_out() -> None:

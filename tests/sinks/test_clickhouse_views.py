@@ -267,7 +267,9 @@ def test_a_visitor_became_the_first_user_who_named_it(filled: ClickHouse) -> Non
         ),
     )
     assert rows(filled, "merged_visitors", "visitor_id, user_id, toUnixTimestamp64Milli(merged_at)") == [("cookie-1", "first", MONDAY)]
-    assert load_evidence(Facts(filled).frame, "t", until=0).visitors.rows() == [("first", "cookie-1", MONDAY)]
+    evidence = load_evidence(Facts(filled).frame, "t", until=0)
+    assert evidence.visitors.rows() == [("first", "cookie-1", MONDAY)]
+    assert evidence.events_from == MONDAY - HOUR
 
 
 def test_the_state_of_guidance_is_that_of_the_newest_switches(filled: ClickHouse) -> None:
