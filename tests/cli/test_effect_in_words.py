@@ -16,6 +16,7 @@ from reports.run_report import Learned, build_report
 from reports.trust import show_trust
 from state.duration import DAY, HOUR
 from tests.evaluation.cases import START
+from tests.evaluation.groups import catalog, considered
 
 _LISTS = pl.List(pl.Float64())
 _STEPS = {"step_id": pl.String(), "horizon_ms": pl.Float64(), "curve_ms": _LISTS, "survival": _LISTS}
@@ -41,20 +42,8 @@ def people(groups: dict[str, int], under: str = "p@1", **fields: Any) -> list[di
     ]
 
 
-def catalog(version: str, *, holdout: float, rules: float) -> dict[str, Any]:
-    """Return what a version of the catalog promised."""
-    return {
-        "catalog_version": version,
-        "holdout": holdout,
-        "rules": rules,
-        "exploration_floor": 0.0,
-        "attribution_window_ms": DAY,
-        "template_share": -1.0,
-    }
-
-
 def _said(of: list[dict[str, Any]], holdouts: dict[str, float], *, rules: float = 0.0, decisions: Sequence[dict[str, Any]] = ()) -> str:
-    catalogs = [catalog(version, holdout=share, rules=rules) for version, share in holdouts.items()]
+    catalogs = [catalog(version, share, rules) for version, share in holdouts.items()]
     report = build_report(Evidence.of(until=START + 30 * DAY, people=of, decisions=decisions, catalogs=catalogs), LEARNED)
     console = Console(file=io.StringIO(), width=200)
     show_effect(console, report)
@@ -115,32 +104,9 @@ def test_a_log_without_sign_ups_is_compared_from_the_first_event_on() -> None:
     assert "no sign-up event" not in said
 
 
-def considered(users: list[dict[str, Any]], trigger: str, at: int) -> list[dict[str, Any]]:
-    """Return a decision about each user at ``at``: they are held out."""
-    return [
-        {
-            "decision_id": f"{each['user_id']} {at}",
-            "user_id": each["user_id"],
-            "experiment_group": "holdout",
-            "trigger": trigger,
-            "path_id": "p",
-            "step_id": "s",
-            "segment": "*",
-            "outcome": "declined",
-            "reason": "holdout",
-            "arm": "",
-            "propensity": 0.0,
-            "arms": [],
-            "propensities": [],
-            "decided_at": at,
-        }
-        for each in users
-    ]
-
-
 def test_who_counts_from_a_decision_on_is_said() -> None:
     visitors = people({"holdout": 3}, signup_at=0)
-    said = _said([*people(BOTH), *visitors], {"p@1": 0.5}, decisions=considered(visitors, "stuck:errors", START))
+    said = _said([*people(BOTH), *visitors], {"p@1": 0.5}, decisions=[considered(each, START) for each in visitors])
     assert "Activation within 7 days of sign-up or the first decision 43 users" in said
     assert "3 users count from the first decision about them, which came before a sign-up or without one." in said
     assert "first decision" not in _said(people(BOTH), {"p@1": 0.5})
@@ -148,7 +114,8 @@ def test_who_counts_from_a_decision_on_is_said() -> None:
 
 def test_who_came_when_decisions_were_made_that_are_deleted_by_now_is_left_out_and_it_is_said() -> None:
     visitors = people({"holdout": 3}, signup_at=0, first_seen_at=START + 2 * DAY)
-    decisions = considered(visitors, "stuck:errors", START + 2 * DAY) + considered(visitors, "step_completed", START + HOUR)
+    moments = [("stuck:errors", START + 2 * DAY), ("step_completed", START + HOUR)]
+    decisions = [considered(each, at, trigger) for trigger, at in moments for each in visitors]
     said = _said([*people(BOTH), *visitors], {"p@1": 0.5}, decisions=decisions)
     assert "3 users; 0 are too new to count" in said
     assert "40 users are left out: they came when decisions were made that are no longer stored" in said

@@ -19,8 +19,9 @@ from reports.plots.style import look, points
 from reports.report_json import report_json
 from reports.run_report import RunReport, build_report
 from state.duration import DAY
-from tests.cli.test_effect_in_words import LEARNED, catalog, people
+from tests.cli.test_effect_in_words import LEARNED, people
 from tests.evaluation.cases import START
+from tests.evaluation.groups import catalog
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

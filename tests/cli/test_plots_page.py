@@ -11,8 +11,9 @@ from evaluation.evidence import Evidence
 from reports.plots import draw_all
 from reports.run_report import build_report
 from state.duration import DAY
-from tests.cli.test_effect_in_words import BOTH, LEARNED, catalog, people
+from tests.cli.test_effect_in_words import BOTH, LEARNED, people
 from tests.evaluation.cases import START
+from tests.evaluation.groups import catalog
 
 REASON = 'cooldown <b>&"'
 

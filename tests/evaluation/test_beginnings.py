@@ -1,0 +1,192 @@
+"""When a user begins, for the comparison of the groups: at the sign-up, or where guidance was considered before it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from evaluation.effect import WINDOW, effect, matured
+from evaluation.evidence import Evidence
+from state.duration import DAY, HOUR
+from tests.evaluation.cases import START
+from tests.evaluation.groups import catalog, considered, member, primary
+
+
+def _visitors(signing_up: dict[str, float], activating: dict[str, float], seed: int, *, merged: bool = False) -> Evidence:
+    """Half of 8,000 visitors are held out. All get stuck; the most eager ones then sign up, and of these the most eager activate.
+
+    ``merged``: who signs up has another id from then on, so that guidance was considered for the visitor.
+    """
+    rng = np.random.default_rng(seed)
+    people, decisions, visitors = [], [], []
+    for index in range(8_000):
+        group = "holdout" if rng.random() < 0.5 else "adaptive"
+        eager, first = rng.random(), START + 60_000 * index
+        signed_up = eager < signing_up[group]
+        person = member(
+            f"u{index}", group, signup=(first + HOUR) * signed_up, activated=HOUR if signed_up and eager < activating[group] else None
+        )
+        person |= {"first_seen_at": first, "entered_under": "p@1"}
+        if merged and signed_up:
+            visitors.append({"user_id": person["user_id"], "visitor_id": f"v{index}", "merged_at": first + HOUR})
+            people.append({**person, "user_id": f"v{index}", "experiment_group": "merged", "signup_at": 0, "activated_at": 0})
+            person["first_seen_at"] = person["signup_at"]
+        if signed_up:
+            decisions.append(considered(person, first + HOUR + 1, "signup"))
+        people.append(person)
+        decisions.append(considered(person, first + HOUR // 2, user=f"v{index}" if merged and signed_up else ""))
+    return Evidence.of(until=START + 60 * DAY, people=people, decisions=decisions, catalogs=[catalog("p@1", 0.5)], visitors=visitors)
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_who_is_guided_before_they_sign_up_counts_whether_they_do_or_not(merged: bool) -> None:
+    """The same visitors activate in both groups, and guidance keeps undecided ones from signing up: of those who sign up more activate."""
+    evidence = _visitors({"holdout": 0.4, "adaptive": 0.3}, {"holdout": 0.15, "adaptive": 0.15}, 1, merged=merged)
+    report, lift = effect(evidence), primary(evidence)
+    assert not lift.claimed
+    assert lift.lower < 0 < lift.upper
+    assert lift.lift == pytest.approx(0.0, abs=0.02)
+    assert (lift.people, report.before_signup, report.without_signup, report.by_first_event) == (8_000, 8_000, 0, False)
+    helped = primary(_visitors({"holdout": 0.3, "adaptive": 0.45}, {"holdout": 0.15, "adaptive": 0.2}, 2, merged=merged))
+    assert helped.claimed
+    assert helped.lift == pytest.approx(0.05, abs=0.02)
+
+
+def test_the_window_begins_with_the_sign_up_unless_guidance_was_considered_before() -> None:
+    stuck, late, looking, first, lost = (
+        member(user, "adaptive", activated=WINDOW) for user in ("stuck", "late", "looking", "first", "lost")
+    )
+    looking["signup_at"] = looking["activated_at"] = 0
+    evidence = Evidence.of(
+        until=START + 2 * WINDOW,
+        people=[stuck, late, looking, first, lost, member("h", "holdout")],
+        decisions=[
+            considered(stuck, START - HOUR),
+            considered(late, START - HOUR, "signup"),  # the clock of the device is fast
+            considered({**first, "experiment_group": "existing"}, START - HOUR),  # cannot be guided yet
+            considered(first, START + HOUR),
+            {**considered(lost, START - HOUR), "outcome": "declined", "reason": "no_path"},  # nor can this one, whatever the group
+        ],
+    )
+    report = effect(evidence)
+    assert {rate.group: (rate.people, rate.activated) for rate in report.groups if rate.people} == {"adaptive": (4, 3), "holdout": (1, 0)}
+    assert (report.before_signup, report.without_signup) == (1, 1)
+
+
+def test_who_signs_in_with_another_device_later_begins_where_they_began() -> None:
+    """Guidance brings users to sign in on the phone as well, and nothing else. Its visitor was considered days before the sign-up."""
+    rng = np.random.default_rng(1)
+    people, decisions, visitors = [], [], []
+    for index in range(8_000):
+        first = START + 60_000 * index
+        group, of_phone = ("holdout" if rng.random() < 0.5 else "adaptive" for _ in range(2))
+        user = member(f"u{index}", group, signup=first + 5 * DAY, activated=3 * DAY if rng.random() < 0.3 else None)
+        phone = {**member(f"v{index}", of_phone, signup=0), "first_seen_at": first, "entered_under": "p@1"}
+        decisions += [considered(user, first + 5 * DAY + 1, "signup"), considered(phone, first, "step_completed")]
+        if rng.random() < (0.2 if group == "holdout" else 0.4):
+            visitors.append({"user_id": user["user_id"], "visitor_id": phone["user_id"], "merged_at": first + 6 * DAY})
+            phone["experiment_group"] = "merged"
+        people += [{**user, "first_seen_at": first + 5 * DAY, "entered_under": "p@1"}, phone]
+    evidence = Evidence.of(until=START + 90 * DAY, people=people, decisions=decisions, catalogs=[catalog("p@1", 0.5)], visitors=visitors)
+    report, lift = effect(evidence), primary(evidence)
+    assert lift.upper > 0.0
+    assert lift.lift == pytest.approx(0.0, abs=0.015)
+    assert report.before_signup == 8_000 - len(visitors), "phones that nobody signed in with"
+    assert lift.people == 8_000 + report.before_signup, "no phone counts beside its user"
+
+
+def test_a_user_begins_with_the_visitor_that_gave_them_their_group() -> None:
+    """That is the first one, and only if nothing was considered for the user before (``Fold`` gives the draw by the same rule)."""
+    people = [member(user, "adaptive") for user in ("first", "second", "signed", "early")]
+    people += [{**member(f"{each['user_id']}-v{n}", "merged", signup=0), "first_seen_at": 1} for each in people for n in (1, 2)]
+    before, after = START - HOUR, START + HOUR
+    merges = [
+        ("first", 1, before),
+        ("second", 2, before),
+        ("second", 1, before - 1),
+        ("signed", 1, after),
+        ("early", 1, before),
+    ]
+    evidence = Evidence.of(
+        until=START + 2 * WINDOW,
+        people=people,
+        decisions=[
+            considered(people[0], before - 2, user="first-v1"),
+            considered(people[0], before - 2, user="second-v2"),
+            considered(people[0], before - 2, user="signed-v1"),
+            considered(people[0], before - 2, user="early-v1"),
+            {**considered(people[3], before - 1), "reason": "no_path"},
+        ],
+        visitors=[{"user_id": user, "visitor_id": f"{user}-v{number}", "merged_at": at} for user, number, at in merges],
+    )
+    began = matured(evidence).select("user_id", "began_at").rows()
+    assert sorted(began) == [("early", START), ("first", before - 2), ("second", START), ("signed", START)]
+
+
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize("kept", [0.5, 0.7])
+def test_where_old_decisions_are_deleted_users_from_before_are_left_out(kept: float, *, merged: bool) -> None:
+    """Nothing has an effect. Of the old visitors only those who signed up could still count, and guidance keeps some from signing up."""
+    evidence = _visitors({"holdout": 0.4, "adaptive": 0.3}, {"holdout": 0.15, "adaptive": 0.15}, 1, merged=merged)
+    oldest = START + int((1 - kept) * 8_000) * 60_000 + HOUR // 2
+    evidence = replace(evidence, decisions=evidence.decisions.filter(pl.col("decided_at") >= oldest))
+    report, lift = effect(evidence), primary(evidence)
+    assert lift.lower < 0 < lift.upper
+    assert lift.lift == pytest.approx(0.0, abs=0.03)
+    assert report.without_signup == 0
+    assert report.before_signup == lift.people == 8_000 - report.expired
+    lost = (oldest + DAY - START) / 60_000
+    assert report.expired == pytest.approx(lost, abs=1)
+
+
+def test_where_old_merges_are_deleted_users_from_before_are_left_out() -> None:
+    """Who signed up as another id would count from the sign-up, and who did not from the first decision about them."""
+    evidence = _visitors({"holdout": 0.4, "adaptive": 0.3}, {"holdout": 0.15, "adaptive": 0.15}, 1, merged=True)
+    oldest = START + 4_000 * 60_000
+    evidence = replace(evidence, visitors=evidence.visitors.filter(pl.col("merged_at") >= oldest), events_from=oldest)
+    report = effect(evidence)
+    # Of the visitors from before, those that were merged are no people of their own.
+    assert report.before_signup == primary(evidence).people == 8_000 - 4_000 - DAY // 60_000
+    assert report.expired == 4_000 + DAY // 60_000
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_nobody_is_left_out_of_a_log_that_is_whole(*, merged: bool) -> None:
+    """Also not who came before the first decision of the log, or signed up under the id of a visitor that nobody knows."""
+    evidence = _visitors({"holdout": 0.4, "adaptive": 0.3}, {"holdout": 0.15, "adaptive": 0.15}, 1, merged=merged)
+    early = [
+        {**member(f"early{number}", "holdout", signup=START + 2 * HOUR), "first_seen_at": START - number * HOUR, "entered_under": "p@1"}
+        for number in range(20)
+    ]
+    late = {**member("late", "merged", signup=0), "first_seen_at": START + DAY, "entered_under": "p@1"}
+    more = Evidence.of(until=0, people=[*early, late], decisions=[considered(each, START + 2 * HOUR, "signup") for each in early])
+    whole = replace(
+        evidence,
+        people=pl.concat([evidence.people, more.people], how="diagonal"),
+        decisions=pl.concat([evidence.decisions, more.decisions], how="diagonal"),
+        events_from=START - 20 * HOUR,
+    )
+    report = effect(whole)
+    assert (report.expired, sum(group.people for group in report.groups)) == (0, 8_020)
+
+
+def test_where_nobody_is_guided_before_the_sign_up_deleted_decisions_leave_nobody_out() -> None:
+    people = [{**member(f"u{number}", "holdout", signup=START + number * DAY), "first_seen_at": START} for number in range(9)]
+    decisions = [considered(each, each["signup_at"], "signup") for each in people[4:]]
+    assert effect(Evidence.of(until=START + 30 * DAY, people=people, decisions=decisions)).expired == 0
+
+
+def test_a_pause_that_began_after_guidance_was_considered_leaves_nobody_out() -> None:
+    """The visitor was considered while guidance was on, and signed up as a user during the pause. Who signs up when may be an effect."""
+    visitor = {**member("v", "merged", signup=0), "guidance_at_signup": "on"}
+    user = {**member("u", "adaptive", activated=HOUR), "guidance_at_signup": "guidance_paused"}
+    evidence = Evidence.of(
+        until=START + 2 * WINDOW,
+        people=[visitor, user, member("h", "holdout")],
+        decisions=[considered(user, START - HOUR, user="v")],
+        visitors=[{"user_id": "u", "visitor_id": "v", "merged_at": START}],
+    )
+    assert (effect(evidence).left_out, sum(group.people for group in effect(evidence).groups)) == (0, 2)
