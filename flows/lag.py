@@ -19,7 +19,7 @@ from sources.backlog import Backlog, Thresholds
 from sources.errors import OffsetGapError
 from sources.kafka.backlog import KafkaBacklog
 from sources.kafka.client import another_topic
-from sources.kafka.source import ACCEPT_GAP_SETTING
+from sources.kafka.partition import ACCEPT_GAP_SETTING
 from sources.local_log.backlog import id_of, measure_once
 from sources.local_log.source import NAME
 from sources.log_ids import is_another

@@ -13,51 +13,25 @@ Log time follows the broker's timestamps, and the wall clock while a partition i
 
 from __future__ import annotations
 
-import logging
-import math
 import threading
-import time
 from collections.abc import Callable, Collection
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
-from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka import Message as Record
+from bytewax.inputs import FixedPartitionedSource
 from typing_extensions import override
 
 from sources.batching import BatchPolicy
-from sources.errors import OffsetGapError, SourceError, UnknownTopicError, UnreachableError
-from sources.headers import Header, traceparent_of
-from sources.idle_polling import SHORTEST_MS, IdlePolling
-from sources.kafka.client import Cluster, ErrorHandler, another_topic, request
+from sources.kafka.client import Cluster, another_topic
 from sources.kafka.closing import ConsumerCloser
-from sources.kafka.error_codes import Reaction, rule_for
-from sources.kafka.liveness import INTERVAL_MS, Liveness
+from sources.kafka.partition import ACCEPT_GAP_SETTING, Partition
 from sources.kafka.partition_watch import WATCH_EVERY_S, PartitionWatch, with_spares
-from sources.kafka.record import headers_of, parts_of
-from sources.kafka.schema_registry import FramingError, RegistryUnavailableError, SchemaRegistry
+from sources.kafka.schema_registry import SchemaRegistry
+from sources.kafka.snapshot import VERSION, Snapshot
+from sources.kafka.spare_partition import SparePartition
 from sources.log_ids import is_another
-from sources.log_time import IDLE_MARGIN_MS, MIN_TIME, LogTime
-from sources.positions import Position, Positions
-from state.events import may_switch
+from sources.log_time import IDLE_MARGIN_MS, LogTime
+from sources.positions import Positions
 from state.messages import Message, Tick
 from state.never import never
-
-_LOG = logging.getLogger(__name__)
-T = TypeVar("T")
-
-ACCEPT_GAP_SETTING = "ONRAMP_KAFKA_ACCEPT_GAP"
-_SHORTEST = timedelta(milliseconds=SHORTEST_MS)
-_ABSENT = timedelta(seconds=1)  # between two looks whether a spare partition exists by now
-_REQUEST_S = 5.0
-_OPEN_SPARE_S = 1.0  # it blocks a worker that has other partitions to read
-_SHRUNK_REPORTS = 5  # consecutive statistics: right after a change of leader the end may be lower for a moment
-_VERSION = 1
-
-Snapshot = tuple[int, int, int, int, int] | tuple[int, int, int, int, int, str]
-"""(version, next offset, log time, seq, log time of the last tick, id of the topic). Snapshots of older releases have no id."""
 
 
 class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
@@ -149,374 +123,18 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
 
     def snapshot_at(self, offset: int, time: LogTime, *, log_id: str, stamp: int) -> Snapshot:  # noqa: ARG002 - as of the local log
         """Return a snapshot with which a partition begins at ``offset`` of the topic with the id ``log_id``."""
-        return (_VERSION, offset, time.log_time, time.seq, time.ticked, log_id)
+        return (VERSION, offset, time.log_time, time.seq, time.ticked, log_id)
 
     @override
-    def build_part(self, step_id: str, for_part: str, resume_state: Snapshot | None) -> _Partition | _SparePartition:
+    def build_part(self, step_id: str, for_part: str, resume_state: Snapshot | None) -> Partition | SparePartition:
         """Open a partition at its position. Blocks up to ``cluster.timeout_s``."""
         index = int(for_part.rpartition(":")[2])
         if index >= self._listed or index in self._present:  # a caller may build a partition that it has not listed
-            return _Partition(self, index, resume_state)
+            return Partition(self, index, resume_state)
         with self._lock:  # workers build their partitions at the same time
             if self._watch is None:
                 self._watch = PartitionWatch(
                     self.cluster, self._listed, self._present, self.lag, stopping=self.stopping, every_s=self.watch_every_s
                 )
                 self._watch.start()
-        return _SparePartition(self, self._watch, index, resume_state)
-
-
-def _load(snapshot: Snapshot) -> tuple[int, int, int, int, int, str]:
-    """Return a snapshot with the id of the topic, empty in one of an older release. Raises ``SourceError`` for another format."""
-    if snapshot[0] != _VERSION:
-        raise SourceError(
-            f"The data directory was written by another version of Onramp (position format {snapshot[0]}, here {_VERSION}); "
-            "use that version, or a new data directory."
-        )
-    return snapshot if len(snapshot) == 6 else (*snapshot, "")
-
-
-class _SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
-    """A partition that the topic does not have: not yet, or not any more, because the topic was created again with fewer.
-
-    Once the topic has it, this reads it from the beginning, or from where it was before. Until then the time of one that was read before
-    goes on with that of the others, in the way of an idle partition: it wakes the users whose last event was there.
-
-    Bytewax ends an epoch only when every partition was awake at its end. So a spare one sleeps between two epochs, and not across an end.
-    """
-
-    def __init__(self, source: KafkaSource, watch: PartitionWatch, index: int, resume: Snapshot | None) -> None:
-        self._source = source
-        self._watch = watch
-        self._index = index
-        self._offset, self._topic_id = 0, ""
-        self._time: LogTime | None = None
-        if resume is not None:
-            _, self._offset, log_time, seq, ticked, self._topic_id = _load(resume)
-            self._time = LogTime(source.policy, index, now=source.now, log_time=log_time, seq=seq, ticked=ticked)
-            if source.is_in_another_topic(self._topic_id):
-                self._offset, self._topic_id = 0, source.topic_id
-        self._opened: _Partition | None = None
-        self._open_at = 0.0
-        self._epoch_s = math.inf
-        self._epoch_ended: float | None = None
-
-    @override
-    def next_batch(self) -> list[Message | Tick]:
-        if self._opened is not None:
-            return self._opened.next_batch()
-        if self._source.stopping():
-            raise StopIteration
-        if self._index in self._watch.present and time.monotonic() >= self._open_at:
-            try:
-                with suppress(UnknownTopicError):  # the next broker that was asked may not know the new partition yet
-                    self._opened = _Partition(self._source, self._index, self._state(), open_s=_OPEN_SPARE_S)
-            except UnreachableError:  # its leader may be down again; the other partitions go on
-                self._open_at = time.monotonic() + self._source.watch_every_s
-        if self._opened is not None or self._time is None or self._source.paused() or (tick := self._time.passed_tick()) is None:
-            return []
-        return [tick]
-
-    @override
-    def next_awake(self) -> datetime | None:
-        if self._opened is not None:
-            return self._opened.next_awake()
-        if self._time is not None and self._time.has_tick:
-            return None
-        if self._epoch_ended is None or math.isinf(self._epoch_s):
-            return datetime.now(UTC) + _SHORTEST
-        left = timedelta(seconds=self._epoch_ended + self._epoch_s - time.monotonic())
-        return datetime.now(UTC) + min(_ABSENT, max(_SHORTEST, left))
-
-    @override
-    def snapshot(self) -> Snapshot | None:
-        if self._opened is not None:
-            return self._opened.snapshot()
-        now = time.monotonic()
-        if self._epoch_ended is not None:
-            self._epoch_s = min(self._epoch_s, now - self._epoch_ended)  # the shortest so far: a longer one may have waited for this
-        self._epoch_ended = now
-        if self._time is not None and (passed := self._source.time_passed()) is not None:
-            self._time.follow(passed)
-            self._time.pledge()
-        return self._state()
-
-    def _state(self) -> Snapshot | None:
-        passed = self._time
-        return None if passed is None else (_VERSION, self._offset, passed.log_time, passed.seq, passed.ticked, self._topic_id)
-
-    @override
-    def close(self) -> None:
-        self._watch.stop()
-        if self._opened is not None:
-            self._opened.close()
-
-
-class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
-    def __init__(self, source: KafkaSource, index: int, resume: Snapshot | None, *, open_s: float | None = None) -> None:
-        """Open the partition, for up to ``open_s``, by default the time limit of the cluster."""
-        self._source = source
-        self._timeout_s = source.cluster.timeout_s if open_s is None else open_s
-        self._topic = source.cluster.topic
-        self._index = index
-        offset, known = None, ""
-        log_time, seq, ticked = MIN_TIME, 0, MIN_TIME
-        if resume is not None:
-            _, offset, log_time, seq, ticked, known = _load(resume)
-        self._topic_id = source.topic_id or known
-        self._errors = ErrorHandler(source.cluster)
-        self._liveness = Liveness(self._topic, index)
-        self._consumer = source.cluster.connect(
-            self._errors,
-            **{"statistics.interval.ms": INTERVAL_MS, "stats_cb": self._on_statistics, "on_commit": self._on_commit},
-        )
-        self._offset = 0
-        self._shrunk = 0
-        self._gap_seen = False
-        self._records: list[Record] = []
-        self._headers: list[tuple[Header, ...]] = []
-        self._next = 0
-        try:
-            self._start(offset, known)
-        except BaseException:
-            self._consumer.close()  # nobody else knows it, and a spare partition tries again and again
-            raise
-        self._timeout_s = source.cluster.timeout_s
-        self._time = LogTime(source.policy, index, now=source.now, log_time=log_time, seq=seq, ticked=ticked)
-        self._at_end = False
-        self._was_empty = False
-        self._polling = IdlePolling(source.policy.while_idle)
-        self._durable_next: int | None = None
-        self._waits_for_schema = False
-        source.opened.add(index)
-        if offset is not None:
-            source.positions.of[index] = Position(self._offset, log_time)
-
-    @override
-    def next_batch(self) -> list[Message | Tick]:
-        self._commit()  # Bytewax calls this after snapshot() only once that epoch is durable
-        if self._index in self._source.positions.clock.paused:
-            self._source.positions.clock.resumed(self._index)
-        if self._source.stopping() or (self._at_end and not self._source.tail):
-            raise StopIteration
-        self._errors.raise_if_refused()
-        if self._gap_seen:
-            self._skip_gap(self._earliest())
-        self._was_empty = True
-        if self._source.paused() or (self._waits_for_schema and self._source.registry is not None and self._source.registry.held):
-            return []
-        self._waits_for_schema = False
-        if (tick := self._time.passed_tick()) is not None:
-            self._was_empty = not self._time.has_tick
-            return [tick]
-        if self._next == len(self._records):
-            self._records, self._next = self._consumer.consume(self._source.policy.batch_size, 0), 0  # 0: must not block
-            self._headers = headers_of(self._records, self._complain)
-        batch = self._take() if self._records else []
-        if batch:
-            self._was_empty = False
-            self._polling.found()
-        elif self._next == len(self._records):
-            self._records, self._next = [], 0
-            read_until = self._liveness.read_until(self._offset)
-            if read_until is not None:
-                self._time.idle(read_until)
-            return []
-        return batch
-
-    @override
-    def next_awake(self) -> datetime | None:
-        """While idle, poll less and less often."""
-        return self._polling.next_awake() if self._was_empty else None
-
-    @override
-    def snapshot(self) -> Snapshot:
-        self._durable_next = self._offset
-        self._time.pledge()
-        self._source.positions.clock.snapshot(self._index)
-        self._source.positions.of[self._index] = Position(self._offset, self._time.log_time)
-        return (_VERSION, self._offset, self._time.log_time, self._time.seq, self._time.ticked, self._topic_id)
-
-    @override
-    def close(self) -> None:
-        """Commit the last snapshot. Its epoch may not be durable yet, but only lag tools read the commit."""
-        self._commit()
-        self._source.closer.close(self._consumer)
-
-    def _take(self) -> list[Message | Tick]:
-        """Turn fetched records into a batch, up to the end of the batch or of the records."""
-        batch: list[Message | Tick] = []
-        log_time, records, topic, index, registry = self._time, self._records, self._topic, self._index, self._source.registry
-        all_headers, complain = self._headers, self._complain
-        log_time.begin_batch()
-        for place in range(self._next, len(records)):
-            record = records[place]
-            error = record.error()
-            stamp: int | None
-            value, fault, original = b"", None, None
-            key: bytes | None = None
-            if error is None:
-                stamp, value, fault, key = parts_of(record, complain)
-            elif rule_for(error).reaction is Reaction.REJECT and not self._beyond_end(record):
-                stamp = log_time.log_time
-                fault = ("unreadable", f"Kafka cannot deliver the message: {error.str()}")
-            else:
-                self._next = place + 1
-                if error.code() == KafkaError._PARTITION_EOF:
-                    self._offset = max(self._offset, record.offset() or 0)  # skip control records of transactions
-                    self._at_end = True
-                    if self._source.tail:
-                        continue
-                    break
-                self._handle_error(error)
-                if self._records is not records:  # the partition was assigned again
-                    break
-                continue
-            framing = registry if registry is not None and value[:1] == b"\x00" else None
-            seq = log_time.take_next(stamp) if stamp is not None and framing is None else 0
-            if not seq:
-                at, action = log_time.admit(stamp)
-                if action.ticks:
-                    batch.append(log_time.tick())
-                if action.ends:
-                    self._next = place
-                    break
-                if framing is not None:  # not sooner: a message before which a batch ends comes again
-                    try:
-                        original, value = value, framing.decode(value)
-                    except FramingError as problem:
-                        fault = ("schema_registry_framing", str(problem))
-                    except RegistryUnavailableError as problem:
-                        self._errors.log("The schema registry does not answer (%s); nothing is read until it does", problem)
-                        self._next, self._waits_for_schema = place, True
-                        break
-                seq = log_time.append(at)
-            at = log_time.log_time
-            offset, headers = record.offset() or 0, all_headers[place]
-            if error is not None:
-                offset, headers = max(self._offset, offset), ()
-            reference = at if at > MIN_TIME else self._source.now()
-            traceparent = traceparent_of(headers) if headers else ""
-            batch.append(Message(value, key, topic, index, offset, at, reference, seq, traceparent, headers, fault, original))
-            self._offset = offset + 1
-            self._next = place + 1
-            if error is not None:
-                # The library may deliver the same error again, or go on behind a whole compressed batch. Ask for the next message itself.
-                self._assign()
-                break
-            if not key and may_switch(value):  # events of users have keys, which saves the search
-                break
-        self._measure_lag()
-        return batch
-
-    def _complain(self, record: Record, part: str, error: Exception) -> None:
-        """Tell that an event is read without a part of its message, which cannot be read."""
-        what = "%s[%d], offset %d: the %s cannot be read (%s); the event is read without"
-        self._errors.log(what, self._topic, self._index, record.offset() or 0, part, type(error).__name__)
-
-    def _beyond_end(self, record: Record) -> bool:
-        """Whether an error stands at a position where no message is: then no message caused it."""
-        _, end = self._consumer.get_watermark_offsets(TopicPartition(self._topic, self._index), cached=True)
-        return 0 <= end <= max(self._offset, record.offset() or 0)
-
-    def _handle_error(self, error: KafkaError) -> None:
-        """Handle an error that was delivered in place of a message, and that no message caused."""
-        if rule_for(error).reaction is Reaction.GAP:
-            self._skip_gap(self._earliest())
-        elif rule_for(error).reaction is Reaction.REJECT:
-            self._errors.log("%s[%d]: %s; trying again", self._topic, self._index, error.str())
-        else:
-            self._errors.handle(error)
-            self._errors.raise_if_refused()
-
-    def _start(self, offset: int | None, known: str) -> None:
-        """Start at ``offset`` of the topic ``known``, without one at the earliest message. Raises ``OffsetGapError``."""
-        low = self._earliest()
-        if offset is None:
-            self._tell_of_another_life(low)
-            offset = low
-        elif self._source.is_in_another_topic(known):
-            another = "%s[%d] is of another topic than before (%s, now %s). Continuing at %d."
-            _LOG.warning(another, self._topic, self._index, known, self._topic_id, low)
-            offset = low
-        self._offset = offset
-        if offset < low:
-            self._skip_gap(low)
-        else:
-            self._assign()
-
-    def _tell_of_another_life(self, low: int) -> None:
-        """Warn if the group has a position, and the data directory none: the stores may have rows of what is read again now."""
-        place = TopicPartition(self._topic, self._index)
-        read_to = self._request(lambda timeout: self._consumer.committed([place], timeout))[0].offset
-        if read_to > low:
-            _LOG.warning(
-                "%s[%d]: the consumer group %s has read it up to offset %d, and this data directory has no position in it. It is read from "
-                "the earliest message, %d, because state needs the whole history. If the old directory is lost, see docs/runbook.md, 'Lost "
-                "volume'.",
-                self._topic,
-                self._index,
-                self._source.cluster.group,
-                read_to,
-                low,
-            )
-
-    def _skip_gap(self, low: int) -> None:
-        """Handle a position that is not in the topic: raise ``OffsetGapError``, or continue at ``low``, the earliest message."""
-        gap = (
-            f"{self._topic}[{self._index}] must resume at offset {self._offset}, which is not in the topic (it starts at {low}): "
-            "messages were deleted before they were read, or the topic was created again."
-        )
-        if not self._source.accept_gap:
-            raise OffsetGapError(f"{gap} Restore the messages, or set {ACCEPT_GAP_SETTING}=true to continue at {low}.")
-        _LOG.warning("%s Continuing at %d.", gap, low)
-        self._offset = low
-        self._assign()
-
-    def _assign(self) -> None:
-        self._shrunk, self._gap_seen = 0, False
-        self._records, self._next = [], 0
-        self._consumer.assign([TopicPartition(self._topic, self._index, self._offset)])
-
-    def _earliest(self) -> int:
-        """Query the earliest offset. Not the latest: the test broker answers that query wrongly, while a fetch reports it correctly."""
-        place = TopicPartition(self._topic, self._index)
-
-        def bounds(timeout: float) -> tuple[int, int]:
-            found: tuple[int, int] | None = self._consumer.get_watermark_offsets(place, timeout=timeout)
-            if found is None:
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-            return found
-
-        return self._request(bounds)[0]
-
-    def _request(self, call: Callable[[float], T]) -> T:
-        """Make a request, whose argument is the time limit of one attempt."""
-        timeout_s = self._timeout_s
-        attempt_s = min(_REQUEST_S, timeout_s)
-        return request(lambda: call(attempt_s), self._consumer, self._errors, self._source.stopping, timeout_s=timeout_s)
-
-    def _on_statistics(self, statistics: str) -> None:
-        """Read librdkafka's statistics. Detect a topic that ends before our position, which some brokers do not report as an error."""
-        self._liveness.update(statistics)
-        end = self._liveness.end
-        if end is not None:
-            self._source.lag[self._index] = max(0, end - self._offset)
-        self._shrunk = self._shrunk + 1 if end is not None and end < self._offset else 0
-        if self._shrunk >= _SHRUNK_REPORTS:
-            self._gap_seen = True
-
-    def _commit(self) -> None:
-        if self._durable_next is not None:
-            self._consumer.commit(offsets=[TopicPartition(self._topic, self._index, self._durable_next)], asynchronous=True)
-            self._durable_next = None
-
-    def _on_commit(self, error: KafkaError | None, _offsets: list[TopicPartition]) -> None:
-        if error is not None:
-            self._errors.handle(error)
-
-    def _measure_lag(self) -> None:
-        self._source.positions.of[self._index] = Position(self._offset, self._time.log_time)
-        _, end = self._consumer.get_watermark_offsets(TopicPartition(self._topic, self._index), cached=True)
-        if end >= 0:
-            self._source.lag[self._index] = max(0, end - self._offset)
+        return SparePartition(self, self._watch, index, resume_state)

@@ -32,7 +32,8 @@ from sources.batching import BatchPolicy
 from sources.errors import OffsetGapError, SourceError, UnreachableError
 from sources.kafka.client import Cluster
 from sources.kafka.error_codes import advice_for
-from sources.kafka.source import KafkaSource, _Partition
+from sources.kafka.partition import Partition
+from sources.kafka.source import KafkaSource
 from state.events import Event, decode
 from state.messages import Message, Tick
 from state.records.dead_letter import DeadLetter
@@ -86,10 +87,10 @@ def read(cluster: Cluster, partition: int = 0, resume: Any = None, **more: Any) 
         part.close()
 
 
-def opened(source: KafkaSource) -> _Partition:
+def opened(source: KafkaSource) -> Partition:
     """The first partition."""
     part = source.build_part("input", f"{source.cluster.topic}:0", None)
-    assert isinstance(part, _Partition)
+    assert isinstance(part, Partition)
     return part
 
 

@@ -18,7 +18,8 @@ from sources.errors import BrokerError, OffsetGapError, SourceError, Unreachable
 from sources.kafka.append import append_everywhere
 from sources.kafka.client import Cluster, ErrorHandler
 from sources.kafka.closing import ConsumerCloser
-from sources.kafka.source import ACCEPT_GAP_SETTING, KafkaSource, _Partition
+from sources.kafka.partition import ACCEPT_GAP_SETTING, Partition
+from sources.kafka.source import KafkaSource
 from sources.log_time import LAG_MS, MIN_TIME
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, drain
@@ -65,10 +66,10 @@ def read(source: KafkaSource, part: str, resume: Any = None) -> tuple[list[Messa
         built.close()
 
 
-def opened(source: KafkaSource) -> _Partition:
+def opened(source: KafkaSource) -> Partition:
     """The first partition."""
     part = source.build_part("input", f"{source.cluster.topic}:0", None)
-    assert isinstance(part, _Partition)
+    assert isinstance(part, Partition)
     return part
 
 
@@ -180,7 +181,7 @@ def test_offsets_reach_the_group_only_once_durable_and_a_job_without_a_snapshot_
     part.close()
     everything, _ = read(source_of(broker, topic, group="another"), f"{topic}:0")
     assert len(everything) == 10
-    assert not [each for each in caplog.records if each.name == "sources.kafka.source"]
+    assert not [each for each in caplog.records if each.name == "sources.kafka.partition"]
     everything, _ = read(source_of(broker, topic, group="g1"), f"{topic}:0")
     assert len(everything) == 10
     assert f"the consumer group g1 has read it up to offset {read_so_far}, and this data directory has no position in it" in caplog.text

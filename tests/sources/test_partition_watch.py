@@ -13,7 +13,8 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, KafkaException
 from sources.batching import BatchPolicy
 from sources.errors import OffsetGapError, SourceError, UnreachableError
 from sources.kafka.partition_watch import LEAST_SPARE, with_spares
-from sources.kafka.source import KafkaSource, _SparePartition
+from sources.kafka.source import KafkaSource
+from sources.kafka.spare_partition import SparePartition
 from sources.log_time import GRID_MS, LAG_MS
 from state.messages import Message, Tick
 from state.stuck.parameters import PERIOD
@@ -101,7 +102,7 @@ def test_a_new_partition_without_a_leader_is_opened_once_it_has_one(caplog: pyte
 
 
 def test_a_new_partition_whose_leader_does_not_answer_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sources.kafka.source._OPEN_SPARE_S", 0.02)
+    monkeypatch.setattr("sources.kafka.spare_partition._OPEN_SPARE_S", 0.02)
     cluster = two_records()
     cluster.silent.add(1)
     with ends_within(30, "a few tries to open it, of which none takes the minute of the cluster"), run(cluster) as running:
@@ -117,7 +118,7 @@ def test_a_new_partition_whose_leader_does_not_answer_ends_nothing(monkeypatch: 
         cluster.silent.clear()
         wait_until(lambda: (1, 1) in running.poll(), "the new partition")
         part = running.parts["events:1"]
-        assert isinstance(part, _SparePartition)
+        assert isinstance(part, SparePartition)
         assert part._opened is not None
         assert part._opened._timeout_s == cluster.timeout_s
 
