@@ -2,7 +2,7 @@
 
 Each world (``benchmarks.stuck.worlds``) runs through the job without Bytewax, in observing mode, and is scored against its own events
 (``benchmarks.stuck.frontier``). A log of your own takes part with ``--events``, ``--catalog`` (with ``observe: true``) and ``--steps``:
-each step with the ``track`` event that completes it, in path order. Worst first, a row says:
+each step with the ``track`` event that completes it, in path order; the catalog says which are optional. Worst first, a row says:
 
 | column | meaning |
 |---|---|
@@ -73,7 +73,7 @@ def measure(world: World) -> dict[str, Any]:
     known = job.facts(StuckScoreFact)
     scores = pl.DataFrame([[getattr(fact, name) for name in SCORES] for fact in known], schema=SCORES, orient="row")
     alarms = pl.DataFrame([(fact.user_id, fact.step_id, fact.detected_at) for fact in job.facts(SignalFact)], schema=ALARMS, orient="row")
-    truth = episodes(world.events, world.steps)
+    truth = episodes(world.events, world.steps, {step.id for step in catalog.steps if step.optional})
     rows = frontier(truth, scores)
     judged = [row for row in rows if row["engine"] is not None]
     gaps = {row["share"]: row["engine"] - row["time_alone"] for row in judged}

@@ -1,7 +1,7 @@
 """Scores stuck detection on a log in which nobody was guided. The truth comes from the events alone, without code of the engine.
 
 *Episode*: a person at a step, from its becoming current (all earlier steps are complete; the first one: the person's first event) to its
-completion. Completing a later step ends it as *left*. *Horizon*: the 90th percentile of the last 200 completion times of the step that were
+completion. Completing a later step ends it as *left*; if the step is optional, the person is then at the next one. *Horizon*: the 90th percentile of the last 200 completion times of the step that were
 known when the episode began. Episodes with fewer than 50, or with less than the horizon of follow-up, are not scored. *Stuck*: neither
 completed nor left within the horizon.
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -62,11 +62,11 @@ def timestamp_ms(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
-def episodes(lines: Iterable[bytes], steps: Mapping[str, str]) -> pl.DataFrame:
+def episodes(lines: Iterable[bytes], steps: Mapping[str, str], optional: Collection[str] = ()) -> pl.DataFrame:
     """Return the scored episodes, by onset: ``user_id step_id onset done left horizon stuck`` (times in ms).
 
-    ``steps``: step -> the name of the ``track`` event that completes it, in path order. ``done`` and ``left`` are the largest integer
-    where that never happened.
+    ``steps``: step -> the name of the ``track`` event that completes it, in path order. ``optional``: those that may be skipped. ``done``
+    and ``left`` are the largest integer where that never happened.
     """
     begins: dict[str, int] = {}
     first: dict[tuple[str, str], int] = {}
@@ -78,8 +78,9 @@ def episodes(lines: Iterable[bytes], steps: Mapping[str, str]) -> pl.DataFrame:
         if event["eventType"] == "track":
             what = (who, event["name"])
             first[what] = min(first.get(what, at), at)
+    may_skip = {step: step in optional for step in steps}
     rows = [
-        row for who, at in begins.items() for row in _of_person(who, at, [first.get((who, name), _NEVER) for name in steps.values()], steps)
+        row for who, at in begins.items() for row in _of_person(who, at, [first.get((who, name), _NEVER) for name in steps.values()], may_skip)
     ]
     frame = pl.DataFrame(
         rows,
@@ -91,15 +92,18 @@ def episodes(lines: Iterable[bytes], steps: Mapping[str, str]) -> pl.DataFrame:
     return frame.filter(followed).with_columns(stuck=_lasted() > pl.col("horizon"))
 
 
-def _of_person(who: str, begin: int, times: list[int], steps: Iterable[str]) -> Iterable[tuple[str, str, int, int, int]]:
-    onset = begin
-    for position, step in enumerate(steps):
+def _of_person(who: str, begin: int, times: list[int], may_skip: Mapping[str, bool]) -> Iterable[tuple[str, str, int, int, int]]:
+    """``times``: when each step was completed. ``may_skip``: step -> whether it is optional. Both in path order."""
+    onset, skipped_by = begin, -1
+    for position, (step, optional) in enumerate(may_skip.items()):
         done, later = times[position], min(times[position + 1 :], default=_NEVER)
-        if done >= onset and later >= onset:
+        if done >= onset and later >= onset and done != skipped_by:  # the step that skips another is done before it could be current
             yield who, step, onset, done, later if later < done else _NEVER
-        if done == _NEVER:
+        ends = min(done, later) if optional else done
+        if ends == _NEVER:
             return
-        onset = max(onset, done)
+        if ends > onset:
+            onset, skipped_by = ends, ends if later < done else -1
 
 
 def _lasted() -> pl.Expr:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -29,10 +31,10 @@ HOUR = 3_600_000
 Life = tuple[int, dict[str, int]]
 
 
-def log(lives: dict[str, Life], until: int) -> list[bytes]:
+def log(lives: dict[str, Life], until: int, steps: Mapping[str, str] = MappingProxyType(STEPS)) -> list[bytes]:
     """Return the events of ``lives``: person -> (begin, step -> completion), in seconds, and one of a stranger at ``until``."""
     events = [(begin, who, "signup", "") for who, (begin, _) in lives.items()]
-    events += [(at, who, "track", STEPS[step]) for who, (_, done) in lives.items() for step, at in done.items()]
+    events += [(at, who, "track", steps[step]) for who, (_, done) in lives.items() for step, at in done.items()]
     events.append((until, "stranger", "page_view", ""))
     return [
         json.dumps(
@@ -93,6 +95,31 @@ def test_a_step_done_ahead_of_its_turn_has_no_episode_and_the_next_step_begins_w
     assert found.filter(user_id="ahead")["left"].item() == 3_001_000
     last = found.filter(user_id="p119", step_id="b")
     assert (last["onset"].item(), last["horizon"].item()) == (1_192_000, 4_000)
+
+
+def test_who_skips_an_optional_step_is_then_at_the_next_one_that_is_open() -> None:
+    """``at b`` skips a and is at b from then on; who did b by skipping a was never at it."""
+    usual = {f"p{n}": (n * 10, {"a": n * 10 + 2, "b": n * 10 + 6, "c": n * 10 + 7}) for n in range(120)}
+    lives = usual | {"skips a": (1_100, {"b": 1_101, "c": 1_109}), "skips both": (1_100, {"c": 1_103}), "at b": (1_100, {"a": 1_102})}
+    steps = {"a": "a done", "b": "b done", "c": "c done"}
+    lines = log(lives, 10_000, steps)
+    found = episodes(lines, steps, optional=("a", "b"))
+    ends = {
+        (row["user_id"], row["step_id"]): (row["onset"], min(row["done"], row["left"]), row["stuck"])
+        for row in found.filter(~pl.col("user_id").str.starts_with("p")).iter_rows(named=True)
+    }
+    never = np.iinfo(np.int64).max
+    assert ends == {
+        ("skips a", "a"): (1_100_000, 1_101_000, False),
+        ("skips a", "c"): (1_101_000, 1_109_000, True),
+        ("skips both", "a"): (1_100_000, 1_103_000, True),
+        ("skips both", "b"): (1_103_000, 1_103_000, False),
+        ("at b", "a"): (1_100_000, 1_102_000, False),
+        ("at b", "b"): (1_102_000, never, True),
+    }
+    assert {step for who, step in zip(found["user_id"], found["step_id"], strict=True) if who == "at b"} == {"a", "b"}
+    needed = episodes(lines, steps).filter(pl.col("user_id") == "skips a")
+    assert needed["step_id"].to_list() == ["a"], "a step that is needed holds up the rest"
 
 
 def test_an_episode_without_the_horizon_of_follow_up_is_not_scored() -> None:
