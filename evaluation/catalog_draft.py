@@ -53,7 +53,8 @@ class DraftError(Exception):
 class DraftedStep(NamedTuple):
     """A step: what completes it, how many users did it, how many went past it, and the times of its last completions.
 
-    Times are milliseconds, sorted; both are empty where nobody completed it while it was the current step.
+    ``at_once``: users who did it with their first event, so that they were never at it. Times are milliseconds, sorted; both are empty
+    where nobody completed it while it was the current step.
     """
 
     id: str
@@ -64,6 +65,7 @@ class DraftedStep(NamedTuple):
     calendar: list[int]
     active: list[int]
     completions: int
+    at_once: int
 
 
 class LeftOut(NamedTuple):
@@ -121,7 +123,8 @@ def draft(log: EventHistories) -> Draft:
         found = times[names[kind]]
         recent = sorted(found)[-KEPT:]
         calendar, active = sorted(took for _, took, _ in recent), sorted(spent for _, _, spent in recent)
-        steps.append(DraftedStep(names[kind], kind, done[kind], kind in optional, skipped[kind], calendar, active, len(found)))
+        at_once = sum(_was_first(user, kind) for user in users)
+        steps.append(DraftedStep(names[kind], kind, done[kind], kind in optional, skipped[kind], calendar, active, len(found), at_once))
     before = [kind for kind in order[: order.index(activates)] if kind not in optional]
     early = sum(activates in user.kinds and not _did_before(user, before, user.kinds[activates].at) for user in users)
     return Draft(steps, names[activates], early, left_out, len(users), len(everybody) - len(users), log.events, log.first, log.last)
@@ -138,7 +141,7 @@ def half(times: Sequence[int]) -> float:
 
 
 def _from_the_first_event(user: History) -> History:
-    return History(user.start, 0, user.newest, user.active, user.known, user.kinds)
+    return History(user.start, 0, user.newest, user.active, user.known, user.kinds, user.first)
 
 
 # which events are steps
@@ -231,6 +234,11 @@ def _did_before(user: History, kinds: Iterable[Kind], at: int) -> bool:
     return all(kind in user.kinds and user.kinds[kind].at <= at for kind in kinds)
 
 
+def _was_first(user: History, kind: Kind) -> bool:
+    """Whether the user did it with the first event, so that the step was never current."""
+    return kind == user.first and user.kinds[kind].at == user.start
+
+
 def _skipped(users: Log, kind: Kind, later: Iterable[Kind]) -> int:
     """Users who did a later step and never this one."""
     after = list(later)
@@ -287,7 +295,7 @@ def _completion_times(
         for kind, what in sorted(((kind, what) for kind, what in user.kinds.items() if kind in names), key=lambda each: each[1].at):
             name = names[kind]
             done[name] = what.at
-            if name == step and not left:
+            if name == step and not left and what.at >= user.begin and not _was_first(user, kind):
                 times[name].append((what.at, max(what.at - onset, 0), max(what.active - active, 0)))
             active = what.active
             if kind == activates:

@@ -80,7 +80,8 @@ def _lines(found: Draft, product: str) -> Iterator[str]:
 def _step(found: Draft, step: DraftedStep) -> Iterator[str]:
     yield f"  - id: {step.id}"
     yield f"    title: {quoted(title(step))}"
-    yield f"    # {_share(step.users, found.users)} did it."
+    at_once = f", {step.at_once:,} of them with their first event: nobody waited" if step.at_once else ""
+    yield f"    # {_share(step.users, found.users)} did it{at_once}."
     if step.optional:
         yield f"    optional: true  # {count(step.skipped, 'user')} went on without it"
     calendar, active = list[str](), list[str]()
@@ -94,9 +95,16 @@ def _step(found: Draft, step: DraftedStep) -> Iterator[str]:
     if len(step.calendar) >= _FEWEST_TIMES:
         yield f"    typical: {active[0]}"
         yield f"    usual: {calendar[1]}"
+    elif _after_activation(found, step):
+        yield "    # Comes after the step that activates: nobody waits at it."
     else:
         yield "    # Too few to say how long it takes: set `typical` and `usual`."
     yield f"    complete: [{_matcher(step)}]"
+
+
+def _after_activation(found: Draft, step: DraftedStep) -> bool:
+    ids = [each.id for each in found.steps]
+    return ids.index(step.id) > ids.index(found.activates)
 
 
 def _matcher(step: DraftedStep) -> str:

@@ -38,7 +38,10 @@ class Occurrence(msgspec.Struct, gc=False):
 
 
 class History(msgspec.Struct, gc=False):
-    """One user: the first event, the sign-up (0 for none), the active time so far, and the kinds of event in order of arrival."""
+    """One user: the first event, the sign-up (0 for none), the active time so far, and the kinds of event in order of arrival.
+
+    ``first``: the kind of the first event, if it is one that could be a step.
+    """
 
     start: int
     signup: int = 0
@@ -46,6 +49,7 @@ class History(msgspec.Struct, gc=False):
     active: int = 0
     known: bool = False
     kinds: dict[Kind, Occurrence] = {}
+    first: Kind | None = None
 
     @property
     def begin(self) -> int:
@@ -78,6 +82,7 @@ class EventHistories:
             self._users.pop(user, None)
             return
         history = self._users.get(user)
+        new = history is None
         if history is None:
             history = self._users[user] = History(at)
         history.known = history.known or not event.anonymous
@@ -90,6 +95,8 @@ class EventHistories:
             self._merge((event.tenant, str(event.payload["previousId"])), user, history)
         elif event.type not in _NO_STEP:
             self._note(history, event)
+            if new:
+                history.first = next(iter(history.kinds), None)
 
     def _user_of(self, event: Event) -> User:
         user = event.tenant, event.user
@@ -114,6 +121,7 @@ class EventHistories:
         for each in history.kinds.values():
             each.active += earlier.active
         history.active += earlier.active
+        history.first = earlier.first
         own, history.kinds = history.kinds, earlier.kinds
         for kind, each in own.items():
             _count(history, kind, each)

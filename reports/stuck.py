@@ -139,11 +139,11 @@ def show_stuck_by_step(console: Console, facts: Facts, tenant: str, most: int = 
 
 
 def show_step_durations(console: Console, report: RunReport, most: int = 12) -> None:
-    """Print how long each step takes without help: observed among held-out users, and as the engine has learned it."""
+    """Print how long each step takes without help: observed among users without guidance, and as the engine has learned it."""
     learned = {row["step_id"]: row for row in report.learned.steps.to_dicts()}
     if not report.steps:
         return
-    heading(console, "How long steps take without help", "held-out users over all time, then the newest that was learned, with H")
+    heading(console, "How long steps take without help", "users without guidance over all time, then the newest that was learned, with H")
 
     def after(value: float | None) -> str:
         return hours(None if value is None else value / HOUR)
