@@ -1,9 +1,9 @@
 """Scores stuck detection on a log in which nobody was guided. The truth comes from the events alone, without code of the engine.
 
 *Episode*: a person at a step, from its becoming current (all earlier steps are complete; the first one: the person's first event) to its
-completion. Completing a later step ends it as *left*; if the step is optional, the person is then at the next one. *Horizon*: the 90th percentile of the last 200 completion times of the step that were
-known when the episode began. Episodes with fewer than 50, or with less than the horizon of follow-up, are not scored. *Stuck*: neither
-completed nor left within the horizon.
+completion. Completing a later step ends it as *left*; if the step is optional, the person is then at the next one. *Horizon*: the 90th
+percentile of the last 200 completion times of the step that were known when the episode began. Episodes with fewer than 50, or with less
+than the horizon of follow-up, are not scored. *Stuck*: neither completed nor left within the horizon.
 
 *Frontier*: at each share of the horizon, among those still waiting, how well a score ranks who is stuck. *Time alone* is the score that
 everything is measured against: the faded share of stuck people among those who waited as long at this step before, as known by then.
@@ -80,7 +80,9 @@ def episodes(lines: Iterable[bytes], steps: Mapping[str, str], optional: Collect
             first[what] = min(first.get(what, at), at)
     may_skip = {step: step in optional for step in steps}
     rows = [
-        row for who, at in begins.items() for row in _of_person(who, at, [first.get((who, name), _NEVER) for name in steps.values()], may_skip)
+        row
+        for who, at in begins.items()
+        for row in _of_person(who, at, [first.get((who, name), _NEVER) for name in steps.values()], may_skip)
     ]
     frame = pl.DataFrame(
         rows,
