@@ -84,9 +84,20 @@ CHANGES = {
     ),
     "a view": (
         lambda part: part.executescript("ALTER TABLE snaps RENAME TO kept; CREATE VIEW snaps AS SELECT * FROM kept"),
-        "'snaps' in another form",
+        "'kept' in another form",
     ),
     "an index that holds snapshots": (lambda part: part.execute("CREATE INDEX other ON snaps (ser_change)"), "'other' in another form"),
+    "snapshots that another SQLite reads otherwise": (
+        lambda part: part.executescript(
+            "DROP TABLE snaps; CREATE TABLE Snaps (created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, step_id TEXT NOT NULL, "
+            "state_key TEXT NOT NULL, snap_epoch INTEGER NOT NULL, plain BLOB, ser_change BLOB AS "
+            "(CASE WHEN strftime('%F', '2020-01-01') IS NULL THEN plain ELSE x'00' END), "
+            "PRIMARY KEY (step_id, state_key, snap_epoch)) STRICT"
+        ),
+        "'Snaps' in another form",
+    ),
+    "a column more": (lambda part: part.execute("ALTER TABLE commits ADD COLUMN more BLOB AS (x'00')"), "'commits' in another form"),
+    "a table more": (lambda part: part.execute("CREATE TABLE more (one TEXT)"), "'more' in another form"),
     "another table of snapshots": (
         lambda part: part.executescript("DROP TABLE snaps; CREATE TABLE snaps (step_id, state_key, snap_epoch, ser_change AS (x'00'))"),
         "'snaps' in another form",
