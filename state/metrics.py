@@ -126,7 +126,7 @@ SPOOL_AGE: Final = _gauge("onramp_spool_oldest_age_seconds", "seconds", "age of 
 STORE_UP: Final = _gauge(
     "onramp_store_up",
     "0 or 1",
-    "whether the store answered the last time it was asked: `redis`, `clickhouse`, or `input` (the brokers, or the event log)",
+    "whether the store did what it was asked: `redis` (a small write), `clickhouse`, or `input` (the brokers, or the event log)",
     "store",
 )
 TABLE_AGE: Final = _gauge(

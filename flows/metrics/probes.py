@@ -28,6 +28,7 @@ from state.counters import CounterTotals
 ANSWER_SECONDS: Final = 5.0
 """How long to wait for a broker. The job itself waits longer; whoever watches it wants to know soon."""
 _PING_KEY: Final = b"onramp:ping"
+_PING_MS: Final = 60_000
 _RATE_SECONDS: Final = 600.0
 _FRESHNESS: Final = "SELECT table_name, lag_seconds FROM freshness WHERE lag_seconds IS NOT NULL"
 
@@ -89,17 +90,17 @@ def measure_files(state: Path, spool: Spool) -> Files:
 
 
 class RedisProbe:
-    """Pings every server. For one thread."""
+    """Writes a small value, as a server that is full, a replica or cannot save refuses it and answers everything else. For one thread."""
 
     def __init__(self, url: str) -> None:
         """Open no connection yet. Raises ``StoreRefusedError`` if ``url`` is not valid."""
         self._servers = RedisServers(url)
 
     def measure(self) -> bool:
-        """Return true. Raises the error of a server that does not answer."""
+        """Return true. Raises the error of a server that does not answer, or takes no writes."""
         try:
             for client, _ in self._servers.routes([_PING_KEY]):
-                client.ping()
+                client.set(_PING_KEY, b"", px=_PING_MS)
         except Exception:
             self._servers.refresh()
             raise

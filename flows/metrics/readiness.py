@@ -60,7 +60,7 @@ def backlog_reasons(sample: Sample[Measured], most_seconds: float, setting: str)
 
 def _answers(name: str, sample: Sample[Any]) -> list[str]:
     if sample.error:
-        return [f"{name} does not answer: {sample.error.rstrip('.')}."]
+        return [f"{name} cannot be used: {sample.error.rstrip('.')}."]
     if sample.value is None:
         return [f"{name} was not asked yet."]
     if sample.age > OLD_SECONDS:

@@ -60,7 +60,7 @@ CODES: Final[dict[str, Meaning]] = {
     "NOGOODSLAVE": Meaning(Verdict.WAIT),
     "BUSY": Meaning(Verdict.WAIT, "a script blocks the server: end it with SCRIPT KILL"),
     "UNKILLABLE": Meaning(Verdict.WAIT, "a script that has written blocks the server: wait for it, or restart the server"),
-    "OOM": Meaning(Verdict.WAIT, "raise maxmemory of the server, or give it an eviction policy"),
+    "OOM": Meaning(Verdict.WAIT, "raise maxmemory of the server or lower ONRAMP_REDIS_TTL_HOURS, and keep noeviction"),
     "MISCONF": Meaning(Verdict.WAIT, "the server cannot save its data: free its disk, see its log"),
     "IOERR": Meaning(Verdict.WAIT),
     "UNBLOCKED": Meaning(Verdict.WAIT),

@@ -17,12 +17,13 @@ from typing import Any
 import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from redis import Redis, RedisError
 
 from flows.catalogs import load_catalog
 from flows.listen_address import split_address
 from flows.metrics import sampling
 from flows.metrics.collector import JobCollector, Watched, registry_of, render
-from flows.metrics.probes import ArmShares, BacklogProbe, Measured, measure_files
+from flows.metrics.probes import ArmShares, BacklogProbe, Measured, RedisProbe, measure_files
 from flows.metrics.readiness import Readiness, hung, judge
 from flows.metrics.sampling import Sample, Sampler
 from flows.metrics.server import MetricsAddressError, MetricsServer
@@ -50,6 +51,7 @@ from state.times import rfc3339
 from tests.sinks.recommendation_samples import publish
 from tests.support.interleaving import beside, steps_of
 from tests.support.tansu import run_tansu
+from tests.support.valkey import run_valkey
 from tests.support.waiting import ends_within, join, wait_until
 from tests.support.watched_job import WatchedJob
 
@@ -362,7 +364,7 @@ def caught_up(seconds: float) -> Sample[Measured]:
         ),
         (Sample(None, "", 1.0), FINE, TABLES, "The input was not asked yet."),
         (Sample(Measured([], NOW), "", 1.0), FINE, TABLES, "No partition was read yet."),
-        (caught_up(0), Sample(True, "Connection refused.", 9.0), TABLES, "Redis does not answer: Connection refused."),
+        (caught_up(0), Sample(True, "Connection refused.", 9.0), TABLES, "Redis cannot be used: Connection refused."),
         (caught_up(0), FINE, Sample({}, "", 61.0), "ClickHouse has not answered for 61 seconds."),
     ],
 )
@@ -372,6 +374,24 @@ def test_a_job_is_ready_when_it_has_caught_up_and_its_stores_answer(
     found = judge(backlog, redis, clickhouse, most_seconds=60)
     assert found.reasons == ([reason] if reason else [])
     assert found.ready == (not reason)
+
+
+def test_a_redis_that_takes_no_writes_is_not_well(tmp_path: Path) -> None:
+    """Full, a replica: it answers a PING and every read, and nothing that the job decides arrives."""
+    with run_valkey(tmp_path) as server, Redis.from_url(server.url) as client:
+        probe = RedisProbe(server.url)
+        assert probe.measure()
+        client.config_set("maxmemory", "1")
+        with pytest.raises(RedisError, match="maxmemory"):
+            probe.measure()
+        client.config_set("maxmemory", "0")
+        client.replicaof("127.0.0.1", 1)
+        with pytest.raises(RedisError):
+            probe.measure()
+        client.replicaof("NO", "ONE")
+        assert probe.measure()
+        assert 0 < client.pttl("onramp:ping") <= 60_000
+        probe.close()
 
 
 # over HTTP
