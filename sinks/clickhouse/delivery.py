@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.drain import Drain
 from sinks.clickhouse.inserter import ClickHouseInserter, Inserter
 from sinks.clickhouse.sink import FactSink
 from sinks.clickhouse.spool import DEFAULT_MAX_BYTES, Spool
+
+_CLOSE_SECONDS: Final = 10.0
 
 
 class DeliveryResult(NamedTuple):
@@ -43,6 +45,7 @@ class FactDelivery:
         self.sink = FactSink(self.spool, partitions)
         self.drain = Drain(self.spool, inserter if inserter is not None else ClickHouseInserter(store))
         self._partitions = list(partitions)
+        self._close_seconds = _CLOSE_SECONDS
 
     def start(self) -> None:
         """Start to deliver, first the segments of earlier runs. Does not block; a store that is down is retried."""
@@ -56,12 +59,16 @@ class FactDelivery:
         """
         self.sink.flush()
         complete = self.spool.wait_until(lambda: self._left() == 0, timeout)
+        self._close_seconds = _CLOSE_SECONDS if complete else 0.0
         return DeliveryResult(complete, self.drain.rows_inserted, self._left(), self.spool.segments_rejected, self.drain.last_error)
 
-    def close(self, timeout: float = 10.0) -> None:
-        """Stop delivery and release blocked writers, which raise ``SpoolClosed``. Files stay unchanged. Repeated calls are harmless."""
+    def close(self) -> None:
+        """Stop delivery and release blocked writers, which raise ``SpoolClosed``. Files stay unchanged. Repeated calls are harmless.
+
+        Waits some seconds for the insert in flight; not at all after a ``flush`` that gave up: it has waited, and the segment stays.
+        """
         self.spool.close()
-        self.drain.close(timeout)
+        self.drain.close(self._close_seconds)
 
     def _left(self) -> int:
         return sum(len(self.spool.segments("ready", partition)) for partition in self._partitions)

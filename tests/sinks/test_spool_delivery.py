@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,23 @@ def test_a_hanging_insert_does_not_hold_the_dataflow(tmp_path: Path) -> None:
     delivery.close()
     assert (result.complete, result.left, result.rows_inserted) == (True, 0, 6)
     assert names(inserter) == list("abcdef")
+
+
+def test_a_job_that_gave_up_on_a_hanging_insert_ends_at_once(tmp_path: Path) -> None:
+    inserter = FakeInserter()
+    inserter.gate.clear()
+    delivery = FactDelivery(ClickHouse(url="http://127.0.0.1:1"), tmp_path / "spool", inserter=inserter)
+    delivery.start()
+    partition = delivery.sink.build_part("step", "facts", None)
+    partition.write_batch([batch("a")])
+    partition.snapshot()
+    partition.write_batch([[]])
+    assert inserter.entered.wait(SECONDS)
+    assert not delivery.flush(timeout=0).complete
+    begun = time.monotonic()
+    delivery.close()
+    assert time.monotonic() - begun < 5, "it waited for the insert again"
+    inserter.gate.set()
 
 
 def test_closing_after_an_abort_leaves_pending_segments_pending(tmp_path: Path) -> None:
