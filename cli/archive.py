@@ -59,7 +59,7 @@ def _check(settings: Settings, *, as_json: bool) -> None:
     from cli.failures import say
     from flows.archive import archive_dir, check_archive
     from reports.render import number, out, print_json, table
-    from reports.safe_text import plain
+    from state.plain_text import plain
 
     found = check_archive(settings)
     if as_json:

@@ -173,7 +173,7 @@ def _show(what: str, manifest: dict[str, Any], size: int) -> None:
     from rich.text import Text
 
     from reports.render import lines, out
-    from reports.safe_text import plain
+    from state.plain_text import plain
     from state.quantity import count
 
     console = out()
@@ -190,7 +190,7 @@ def _list(title: str, items: list[str]) -> None:
     from rich.text import Text
 
     from reports.render import lines, out
-    from reports.safe_text import plain
+    from state.plain_text import plain
 
     if items:
         lines(out(), Text(title), *(Text(f"  {plain(item)}") for item in items))

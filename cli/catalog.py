@@ -29,8 +29,8 @@ def check(
     from cli.options import require_catalogs
     from flows.catalogs import is_directory, read_catalogs
     from reports.render import out, print_json
-    from reports.safe_text import plain
     from state.catalog.parse import CatalogError
+    from state.plain_text import plain
 
     require_catalogs(name)
     try:

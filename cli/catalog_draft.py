@@ -38,8 +38,8 @@ def draft(
     from evaluation.catalog_draft_text import catalog_text
     from evaluation.event_histories import EventHistories
     from reports.render import print_json
-    from reports.safe_text import plain
     from state.catalog.parse import parse
+    from state.plain_text import plain
     from state.quantity import count
 
     if not product.strip() or len(product) > _LONGEST_PRODUCT:

@@ -85,7 +85,7 @@ def _text_of(catalog: str) -> str:
 
 
 def _diff(catalog: str, before: str, after: str) -> str:
-    from reports.safe_text import plain
+    from state.plain_text import plain
 
     name = plain(catalog)
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm="")

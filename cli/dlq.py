@@ -161,7 +161,7 @@ def show(letter_id: _IdArgument, model: _ModelOption = False, as_json: JsonOptio
         show_call(_settings(data_dir), letter_id, as_json=as_json)
         return
     from reports.render import out, print_json
-    from reports.safe_text import plain
+    from state.plain_text import plain
 
     settings = _settings(data_dir)
     letter = next((each for each in _read(settings, None, None) if each.id == letter_id), None)
@@ -288,7 +288,7 @@ def _tell(wanted: Sequence[Planned], skipped: Sequence[Planned], sent: int, targ
     from rich.text import Text
 
     from reports.render import lines, out
-    from reports.safe_text import plain
+    from state.plain_text import plain
     from state.quantity import count
 
     if as_json:
@@ -319,7 +319,8 @@ def _preview(wanted: Sequence[Planned], skipped: Sequence[Planned], *, edited: b
     from rich.text import Text
 
     from reports.render import lines, out
-    from reports.safe_text import plain, shortened
+    from reports.safe_text import shortened
+    from state.plain_text import plain
     from state.quantity import count
 
     console = out()

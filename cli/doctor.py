@@ -28,7 +28,7 @@ def doctor(as_json: JsonOption = False, catalog: CatalogsOption = None, data_dir
     from flows.doctor.checks import checks_of
     from flows.doctor.finding import run_checks
     from reports.render import out, print_json
-    from reports.safe_text import plain
+    from state.plain_text import plain
     from state.quantity import count
 
     loaded = load(data_dir=data_dir, catalog=catalog)

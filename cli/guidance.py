@@ -121,7 +121,7 @@ def _switch(action: str, share: float | None, tenant: str, by: str | None, becau
     from cli.options import load
     from flows.send_switch import send_switch
     from reports.render import lines, out, print_json
-    from reports.safe_text import plain
+    from state.plain_text import plain
     from state.times import rfc3339
 
     settings = with_catalog_of_job(settings_of_job(load(data_dir=data_dir)))

@@ -77,7 +77,7 @@ def create(
     from cli.audited import login_name
     from gateway.keys import ALL_PAGES
     from reports.render import lines, out, print_json
-    from reports.safe_text import plain
+    from state.plain_text import plain
 
     who, store = login_name(by), _store(data_dir, create=True)
     key, text = store.create(_checked(kind), tenant=tenant, origins=origin or (), note=note, by=who)
@@ -100,7 +100,7 @@ def list_keys(as_json: JsonOption = False, data_dir: DataDirOption = None) -> No
     Example:  onramp keys list
     """
     from reports.render import out, print_json, table
-    from reports.safe_text import plain
+    from state.plain_text import plain
 
     keys = _store(data_dir).all_keys()
     if as_json:
@@ -123,7 +123,7 @@ def revoke(key_id: _IdArgument, by: ByOption = None, as_json: JsonOption = False
 
     from cli.audited import login_name
     from reports.render import lines, out, print_json
-    from reports.safe_text import plain
+    from state.plain_text import plain
 
     key = _store(data_dir).revoke(key_id, by=login_name(by))
     if as_json:
@@ -151,7 +151,7 @@ def quota(
 
     from cli.audited import login_name
     from reports.render import lines, out, print_json
-    from reports.safe_text import plain
+    from state.plain_text import plain
     from state.quantity import count
 
     store = _store(data_dir, create=events_a_day is not None)

@@ -82,7 +82,7 @@ def _show(found: Lag, colours: list[Colour], thresholds: Thresholds) -> None:
     from rich.text import Text
 
     from reports.render import hours, lines, number, out, table
-    from reports.safe_text import plain
+    from state.plain_text import plain
     from state.quantity import count
 
     def seconds(value: float | None) -> str:

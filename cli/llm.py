@@ -156,7 +156,7 @@ def _show(request: WordingRequest, preview: Preview) -> None:
     from rich.text import Text
 
     from reports.render import dollars, heading, lines, number, out, table
-    from reports.safe_text import plain
+    from state.plain_text import plain
 
     console, record, answer, usage = out(), request.record, preview.answer, preview.answer.usage
     place = f"{plain(record.arm)} upon {plain(record.trigger)} at {plain(record.step_id)}"

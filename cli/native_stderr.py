@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from cli.failures import explain_failure
 from cli.streams import forgiving
+from flows.failures import explain_failure
 from flows.logs import send_logs_to
 
 

@@ -159,7 +159,7 @@ def _rebuild(settings: Settings, tenant: str, user: str, given: Input, *, as_jso
     from cli.failures import say
     from flows import replay as job
     from reports.render import lines, out, print_json
-    from reports.safe_text import plain
+    from state.plain_text import plain
     from state.quantity import count
 
     found = job.rebuild(settings, _keys(settings), tenant, user, given)

@@ -39,7 +39,7 @@ def report(
         from reports import live
         from reports.plots import draw_all
         from reports.render import out, print_json
-        from reports.safe_text import plain
+        from state.plain_text import plain
 
         people = "SELECT tenant_id FROM people_final WHERE experiment_group != 'merged' GROUP BY tenant_id ORDER BY count() DESC, tenant_id"
         known = [row["tenant_id"] for row in facts.rows(people)]

@@ -36,7 +36,7 @@ def list_waiting(
     from rich.text import Text
 
     from reports.render import lines, out, print_json, record
-    from reports.safe_text import plain
+    from state.plain_text import plain
 
     found = _with_queue(_settings(data_dir), lambda queue: queue.waiting(tenant, limit))
     if as_json:
@@ -137,7 +137,7 @@ def _with_queue(settings: Settings, act: Callable[[ReviewQueue], Awaitable[T]]) 
 
 def _print(decision: Decision, tenant: str, *, as_json: bool) -> None:
     from reports.render import out, print_json
-    from reports.safe_text import plain
+    from state.plain_text import plain
 
     if as_json:
         entry = _as_json(decision.entry)

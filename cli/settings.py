@@ -16,8 +16,8 @@ def settings(as_json: JsonOption = False, data_dir: DataDirOption = None) -> Non
 
     from flows.settings import load_settings
     from reports.render import lines, out, print_json
-    from reports.safe_text import plain
     from reports.settings import describe
+    from state.plain_text import plain
 
     rows = describe(load_settings(data_dir=data_dir))
     if as_json:

@@ -45,9 +45,9 @@ def simulate(
     from flows.catalogs import load_catalog
     from reports.display import Steps
     from reports.render import err, print_json
-    from reports.safe_text import plain
     from sources.closed_loop import START, Begin, describe, unguided
     from state.duration import DAY
+    from state.plain_text import plain
     from state.quantity import count
 
     if (out == "-") + (truth == "-") + as_json > 1:

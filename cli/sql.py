@@ -61,8 +61,8 @@ def _show(found: ResultTable) -> None:
     from rich.text import Text
 
     from reports.render import out, record, table
-    from reports.safe_text import plain
     from reports.values import cell
+    from state.plain_text import plain
 
     console = out()
     rows = [[plain(cell(value)) for value in row] for row in found.rows[:_MAX_ROWS]]

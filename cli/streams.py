@@ -19,7 +19,8 @@ from typing import TextIO
 
 from typing_extensions import Buffer, override
 
-from reports.safe_text import never_fail_to_print, plain
+from reports.safe_text import never_fail_to_print
+from state.plain_text import plain
 
 
 class OutputError(Exception):

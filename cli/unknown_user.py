@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cli.demo_dir import beside
-from reports.safe_text import plain
+from state.plain_text import plain
 
 if TYPE_CHECKING:
     from flows.settings import Settings

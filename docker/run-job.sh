@@ -8,6 +8,7 @@ set -eu
 prepared=$(python -c '
 import shlex
 
+from flows.last_line import end
 from flows.recovery import BACKUP_INTERVAL, recovery_config
 from flows.settings import SettingsError, load_settings
 from local.data_dir import DataDir, DataDirError
@@ -18,7 +19,7 @@ try:
     with data.lock("run-job"):
         recovery_config(data, settings.recovery_partitions, keeps=processes.keeps)
 except (DataDirError, SettingsError) as error:
-    raise SystemExit(str(error)) from None
+    end(str(error))
 seconds = max(1, round(settings.epoch_seconds))
 keep = round(BACKUP_INTERVAL.total_seconds())
 recovery = ["--recovery-directory", str(data.state), "--snapshot-interval", str(seconds), "--backup-interval", str(keep)]

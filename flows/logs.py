@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from llm.trace_id import TRACE_ID
 
 _PASSWORD: Final = re.compile(r"(://[^/\s:@]*:)\S*@")
 """A library may log the address that it could not reach."""
+_TRUE: Final = frozenset({"1", "true", "t", "yes", "y", "on"})
 
 
 class JsonFormatter(logging.Formatter):
@@ -57,6 +59,14 @@ def set_up_logging(settings: Settings) -> None:
     handler = _ErrorHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.log_json else _TextFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+
+
+def logs_are_json() -> bool:
+    """Whether log lines are JSON; before ``set_up_logging``, whether the environment asks for it."""
+    ours = [handler for handler in logging.getLogger().handlers if isinstance(handler, _ErrorHandler)]
+    if ours:
+        return isinstance(ours[0].formatter, JsonFormatter)
+    return os.environ.get("ONRAMP_LOG_JSON", "").strip().lower() in _TRUE
 
 
 def send_logs_to(stream: TextIO) -> None:

@@ -17,13 +17,15 @@ from bytewax.dataflow import Dataflow
 
 from flows.catalogs import CatalogFileError, lasting_name, load_plans, require_named_catalog
 from flows.engines import Engines, open_engines
+from flows.failures import explain_failure
 from flows.inputs import input_name, live_source
+from flows.last_line import LastLine, end, say
 from flows.logs import set_up_logging
 from flows.metrics.server import MetricsAddressError
 from flows.metrics.serving import serving_metrics
 from flows.onboarding import SideChannels, build
 from flows.parts import make_parts, model_of
-from flows.processes import RunnerError, check_runner, explain_lost_process, keeps_old_snapshots, workers_of
+from flows.processes import RunnerError, check_runner, keeps_old_snapshots, workers_of
 from flows.recovery import BACKUP_INTERVAL, recovery_config
 from flows.run import rows_left, tuned_garbage_collector
 from flows.settings import SettingsError, load_settings
@@ -39,15 +41,16 @@ _FLUSH_SECONDS: Final = 5.0  # for the last rows after an ordered stop: supervis
 
 
 def flow() -> Dataflow:
-    """Build the job from the environment. Its engines stay open until the process ends. Exits with one sentence where it cannot run.
+    """Build the job from the environment. Its engines stay open until the process ends. Where it cannot run, it ends with one sentence.
 
     SIGINT and SIGTERM end the sources in order, with a last snapshot.
     """
+    sys.excepthook = LastLine(several=False)
     try:
         settings = load_settings()
         if not settings.live:
-            sys.exit(
-                "Neither ONRAMP_KAFKA_BROKERS nor ONRAMP_EVENT_LOG is set, and this job reads one of them. To read a file use "
+            end(
+                "neither ONRAMP_KAFKA_BROKERS nor ONRAMP_EVENT_LOG is set, and this job reads one of them. To read a file use "
                 "`onramp run --input FILE`."
             )
         processes = settings.processes()
@@ -91,15 +94,14 @@ def flow() -> Dataflow:
         MetricsAddressError,
         SourceError,
     ) as error:
-        sys.exit(str(error))
-    if processes.addresses:
-        sys.excepthook = explain_lost_process
+        end(" ".join(explain_failure(error) or [str(error)]))
+    sys.excepthook = LastLine(several=bool(processes.addresses))
     atexit.register(stack.close)
     atexit.register(_deliver_last_rows, engines)
 
     def fail() -> None:
         # A thread cannot raise into the dataflow, and without the schema in ClickHouse the job must not run.
-        _LOG.critical("%s", engines.clickhouse.error)
+        say(str(engines.clickhouse.error))
         os._exit(1)
 
     engines.clickhouse.start(fail)

@@ -11,11 +11,9 @@ import logging
 import os
 import re
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, NamedTuple
 
 _LOG = logging.getLogger(__name__)
@@ -120,14 +118,3 @@ def keeps_old_snapshots(interval: timedelta, arguments: Sequence[str], environme
     parser.add_argument("-b", "--backup-interval", type=int, default=environment.get("BYTEWAX_RECOVERY_BACKUP_INTERVAL") or 0)
     seconds: int = parser.parse_known_args(arguments)[0].backup_interval
     return seconds >= interval.total_seconds()
-
-
-def explain_lost_process(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """An ``excepthook``: says in a sentence what the engine's panic means when the connection to another process breaks."""
-    if kind.__name__ == "PanicException" and "thread panic" in str(error):
-        _LOG.critical(
-            "Another process of the job has ended, so this one ends too: start it again, as a supervisor does; it resumes at the last "
-            "snapshot."
-        )
-    else:
-        sys.__excepthook__(kind, error, trace)

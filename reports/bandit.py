@@ -14,7 +14,7 @@ from rich.text import Text
 from evaluation.evidence import ADAPTIVE, RULES
 from reports.render import bar, decimal, heading, lines, number, percent, table
 from reports.run_report import newest_shares
-from reports.safe_text import plain
+from state.plain_text import plain
 from state.quantity import count
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from reports.render import heading, lines, number, out
 from reports.report_json import truth_json
 from reports.run_report import build_report, read_learned
 from reports.run_summary import show_unused
-from reports.safe_text import plain
 from state.duration import DAY
+from state.plain_text import plain
 from state.quantity import count
 
 if TYPE_CHECKING:

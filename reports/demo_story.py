@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from reports.render import heading, lines
-from reports.safe_text import plain
 from reports.timeline import portrait, read, show_entries
+from state.plain_text import plain
 
 if TYPE_CHECKING:
     from reports.facts import Facts

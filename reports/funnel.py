@@ -10,7 +10,7 @@ from rich.text import Text
 
 from evaluation.sequences import wilson
 from reports.render import bar, heading, hours, lines, number, percent, table
-from reports.safe_text import plain
+from state.plain_text import plain
 from state.quantity import count
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import Any, Final
 from rich.text import Text
 
 from reports.render import heading, lines, out, table
-from reports.safe_text import plain, shortened
+from reports.safe_text import shortened
 from sources.tables.importing import IDS_COMPARED, Outcome
+from state.plain_text import plain
 from state.quantity import count
 from state.times import rfc3339
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 
 from reports.render import dollars, heading, number, record, table
-from reports.safe_text import plain, shortened
+from reports.safe_text import shortened
 from reports.values import cell, json_record
+from state.plain_text import plain
 from state.quantity import count
 
 if TYPE_CHECKING:

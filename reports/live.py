@@ -13,8 +13,8 @@ from reports.evidence import load
 from reports.render import lines
 from reports.report_json import report_json
 from reports.run_report import RunReport, build_report, read_learned
-from reports.safe_text import plain
 from reports.values import json_value
+from state.plain_text import plain
 from state.quantity import count
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 from reports.reasons import why_template
 from reports.render import dollars, number
-from reports.safe_text import plain
+from state.plain_text import plain
 from state.quantity import count
 
 Row = dict[str, Any]

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from reports import llm
 from reports.render import heading, lines, number, table
-from reports.safe_text import plain
 from reports.values import json_record
+from state.plain_text import plain
 
 if TYPE_CHECKING:
     from evaluation.model_value import ModelValue

@@ -11,10 +11,10 @@ from evaluation.frontier import LEAST_STUCK
 from evaluation.observed import CALLED, SURE
 from reports.render import heading, hours, lines, number, percent, table
 from reports.report_json import frontier_json
-from reports.safe_text import plain
 from reports.stuck import against_time_alone, out_of_reach
 from reports.values import pick
 from state.duration import HOUR
+from state.plain_text import plain
 from state.quantity import count
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from evaluation.logged import logged
 from evaluation.off_policy import Refused, evaluate_named, without_weight
 from evaluation.policies import parse
 from reports.render import heading, hours, lines, number, percent, table
-from reports.safe_text import plain
 from state.duration import DAY, HOUR
+from state.plain_text import plain
 from state.quantity import count
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from rich.text import Text
 
 from reports.reasons import why_withdrawn
 from reports.render import lines, record
-from reports.safe_text import plain
 from reports.values import moment
 from sinks.redis.record import Deleted
 from sources.archive.names import day_of
+from state.plain_text import plain
 from state.records.recommendation import Recommendation
 
 

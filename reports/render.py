@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
-from reports.safe_text import plain
 from reports.values import json_value
+from state.plain_text import plain
 
 WIDEST: Final = 120
 NARROWEST: Final = 20

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from reports.render import heading, lines, number, table
-from reports.safe_text import plain
+from state.plain_text import plain
 from state.quantity import count
 from state.vocabulary import REASONS
 

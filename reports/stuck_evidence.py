@@ -6,8 +6,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from reports.safe_text import plain
 from state.duration import HOUR, MINUTE
+from state.plain_text import plain
 from state.quantity import count
 
 

@@ -13,10 +13,11 @@ from rich.text import Text
 from reports.llm_call import call_in_words
 from reports.reasons import why_not, why_withdrawn
 from reports.render import lines
-from reports.safe_text import plain, shortened
+from reports.safe_text import shortened
 from reports.stuck_evidence import evidence_in_words
 from reports.values import in_utc, json_record
 from state.decision.attribution import EXPOSURES
+from state.plain_text import plain
 from state.quantity import count
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from rich.text import Text
 from evaluation.evidence import GROUPS
 from flows.run_notes import exposures_note
 from reports.render import heading, lines, number
-from reports.safe_text import plain, shortened
+from reports.safe_text import shortened
 from state.event_fields import UnreadableError, read_trait
+from state.plain_text import plain
 from state.quantity import count
 
 _ZONES: Final = """

@@ -11,7 +11,7 @@ from evaluation.off_policy import Refused, Value
 from evaluation.what_if import CHANGES, NO_TRIGGER, Comparison, Worth
 from reports.policy_value import head
 from reports.render import heading, lines, number, percent, table
-from reports.safe_text import plain
+from state.plain_text import plain
 from state.quantity import count
 from state.times import rfc3339
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.safe_text import plain
 from reports.timeline import as_records
 from state.event_fields import FIELDS
 from state.events import REJECTIONS, decode
 from state.messages import Message
 from state.person.collector import Collector
 from state.person.fold import Fold
+from state.plain_text import plain
 from state.records.dead_letter import DeadLetter
 from state.records.facts import EventFact
 from tests.cli.command import onramp

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from cli.app import invoke, root
-from cli.failures import explain_failure
 from cli.lazy_commands import LazyCommand
-from reports.safe_text import plain
+from flows.failures import explain_failure
+from state.plain_text import plain
 from tests.cli.command import environment, onramp
 from tests.cli.conftest import Inside
 

@@ -12,7 +12,7 @@ from bytewax.testing import TestingSink, TestingSource
 from flows.catalogs import load_catalog
 from flows.engines import open_engines
 from flows.onboarding import FlowParts, build
-from flows.processes import Processes, RunnerError, check_runner, explain_lost_process, keeps_old_snapshots, workers_of
+from flows.processes import Processes, RunnerError, check_runner, keeps_old_snapshots, workers_of
 from flows.recovery import BACKUP_INTERVAL, recovery_config
 from flows.settings import Settings, SettingsError, load_settings
 from flows.stop import StopRequest
@@ -163,19 +163,6 @@ def test_the_workers_of_all_processes_are_counted(
 )
 def test_whether_the_runner_keeps_old_snapshots(arguments: list[str], environment: dict[str, str], keeps: bool) -> None:
     assert keeps_old_snapshots(BACKUP_INTERVAL, arguments, environment) == keeps
-
-
-class PanicException(BaseException):
-    """As the engine raises it from native code."""
-
-
-@pytest.mark.parametrize(("said", "is_explained"), [("Send thread panic: Any { .. }", True), ("index out of bounds", False)])
-def test_the_end_of_another_process_is_one_sentence(
-    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], said: str, *, is_explained: bool
-) -> None:
-    explain_lost_process(PanicException, PanicException(said), None)
-    assert ("Another process of the job has ended" in caplog.text) == is_explained
-    assert (said in capsys.readouterr().err) != is_explained
 
 
 def test_only_the_first_process_has_a_recovery_store(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from llm.client.model_client import ModelClient, ModelSettings
 from llm.client.prices import Prices
 from llm.client.reply import MOST_TOKENS
 from llm.guardrails import output_guardrails
-from reports.safe_text import plain
+from state.plain_text import plain
 from tests.llm.wording_requests import PLAN, answer, request_for
 from tests.support.waiting import run_async
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from cli.demo_dir import demo_catalog
-from cli.failures import explain_failure
 from flows.dead_letters import in_file
+from flows.failures import explain_failure
 from flows.send_switch import written_for_files
 from flows.settings import load_settings
 from gateway.keys import KeyStore
