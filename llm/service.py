@@ -1,6 +1,6 @@
 """Answers wording requests: from the cache, from a call that is already running, or from the model. Fills the slots for the one reader.
 
-The order: input guardrails → cache → running calls → breaker, rate limit, budget → the model → output guardrails → cache or review queue →
+The order: input guardrails → cache → running calls → breaker, budget, rate limit → the model → output guardrails → cache or review queue →
 slots. Every failure ends in an ``Answer`` with a reason code. The template stays in Redis until a better text replaces it.
 """
 
@@ -285,17 +285,14 @@ class WordingService:
         return answer
 
     async def _complete(self, request: WordingRequest, prompt: Prompt, call: SharedCall) -> Completion:
-        """Call the model, once the rate limit and the budget allow it. Raises ``ModelFailure``."""
+        """Call the model, once the budget and the rate limit allow it. Raises ``ModelFailure``."""
         loop, model = asyncio.get_running_loop(), self._model_for(request)
         breaker, client = model.breaker, model.client
         if breaker.state == "open" and breaker.seconds_until_trial(loop.time()) > 0:
             raise ModelFailure("breaker_open", "too many of the last calls failed")
-        wait = model.rate_limit.reserve(loop.time(), RATE_WAIT_SECONDS)
-        if wait is None:
-            raise ModelFailure("over_rate", "more calls than the rate limit allows")
-        await asyncio.sleep(wait)
         scope: Scope = "personal" if request.personal else "shared"
         sent, most = estimate_tokens(prompt.system + prompt.user), client.settings.max_output_tokens
+        # Before the rate limit, which all tenants share: who may spend nothing more takes no turn of theirs.
         async with self._redis:
             reserved = await self.budget.reserve(
                 request.record.tenant_id, scope, sent + most, client.prices.micros(sent, most), day_of(self.clock())
@@ -306,6 +303,10 @@ class WordingService:
             _LOG.warning("%s", reserved.alert)
         spent = Usage()
         try:
+            wait = model.rate_limit.reserve(loop.time(), RATE_WAIT_SECONDS)
+            if wait is None:
+                raise ModelFailure("over_rate", "more calls than the rate limit allows")
+            await asyncio.sleep(wait)
             if not breaker.allow(loop.time()):
                 raise ModelFailure("breaker_open", "too many of the last calls failed")
             estimate = Usage(input_tokens=sent, output_tokens=most, cost_micros=reserved.micros, attempts=1)

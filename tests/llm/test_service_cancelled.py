@@ -26,18 +26,22 @@ def test_a_cancelled_request_leaves_nothing_behind(valkey: Valkey, model: ModelS
     model.script = scripts.hang
 
     async def test() -> None:
-        async with service(valkey.url, model, rate_limit=FewTurns(4), patience=60) as made:
+        limit = FewTurns(4)
+        async with service(valkey.url, model, rate_limit=limit, patience=60) as made:
             before = asyncio.all_tasks()
-            requests = [asyncio.create_task(made.answer(a_request(tenant, place=number))) for number in range(10)]
-            await until(lambda: model.in_flight == 4 and len(made._costs) == 10, "four calls, and six requests that wait for a turn")
-            one = spent(redis, tenant) // 4
+            asked = [a_request(tenant, place=number) for number in range(10)]
+            requests = in_flight(made, model, *asked)
+            await until(lambda: model.in_flight == 4 and limit.turns == -6, "four calls, and six requests that wait for a turn")
+            all_ten = spent(redis, tenant)
+            billed = [answer.usage for each in asked if (answer := made.cancel(each)) is not None]
             for each in requests:
                 each.cancel()
             ended = await asyncio.gather(*requests, return_exceptions=True)
             assert all(isinstance(each, asyncio.CancelledError) for each in ended)
             await until(lambda: asyncio.all_tasks() <= before, "the end of all tasks")
             assert made.model.breaker.in_flight == 0
-            assert spent(redis, tenant) == 4 * one, "only those that were sent may have been billed"
+            assert len(billed) == 4, "only those that were sent may have been billed"
+            assert 0 < spent(redis, tenant) == sum(each.input_tokens + each.output_tokens for each in billed) < all_ten
 
     run(test)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 
 import pytest
 from redis import Redis
 
 from llm.limits.circuit_breaker import BreakerPolicy
+from llm.limits.daily_budget import budget_keys, day_of
 from llm.service import RATE_WAIT_SECONDS
-from tests.llm.wording_service import Noted, OneInstant, a_request, model, redis, run, service, spent, tenant, valkey
+from tests.llm.wording_service import NoMoreTurns, Noted, OneInstant, a_request, model, redis, run, service, spent, tenant, valkey
 from tests.support import model_server as scripts
 from tests.support.model_server import ModelServer
 from tests.support.valkey import Valkey
@@ -83,6 +85,36 @@ def test_when_the_budget_is_used_up_no_call_is_made(valkey: Valkey, model: Model
         assert spent(redis, tenant) <= 2_000
 
     run(test)
+
+
+def test_who_spent_the_budget_of_the_day_takes_no_turn_of_others(valkey: Valkey, model: ModelServer, tenant: str, redis: Redis) -> None:
+    poor, rich = f"{tenant}a", f"{tenant}b"
+    redis.set(budget_keys(poor, "shared", day_of(time.time()))[0], 10_000)
+    limit = NoMoreTurns(6)
+
+    async def test() -> None:
+        async with service(valkey.url, model, rate_limit=limit, tokens=10_000) as made:
+            of_poor = await asyncio.gather(*(made.answer(a_request(poor, place=number)) for number in range(50)))
+            assert {each.reason for each in of_poor} == {"over_budget"}
+            of_rich = await asyncio.gather(*(made.answer(a_request(rich, place=number)) for number in range(5)))
+            assert [each.reason for each in of_rich] == [""] * 5
+            own = await made.answer(a_request(poor, "ann", "my import fails"))
+            assert own.reason == "", "the budget for personal texts is another one"
+        assert limit.turns == 0
+
+    run(test)
+    assert len(model.requests) == 6
+
+
+def test_a_call_without_a_turn_gives_its_budget_back(valkey: Valkey, model: ModelServer, tenant: str, redis: Redis) -> None:
+    async def test() -> None:
+        async with service(valkey.url, model, rate_limit=NoMoreTurns(0)) as made:
+            found = await asyncio.gather(*(made.answer(a_request(tenant, place=number)) for number in range(5)))
+            assert [each.reason for each in found] == ["over_rate"] * 5
+            assert spent(redis, tenant) == 0
+
+    run(test)
+    assert not model.requests
 
 
 def test_calls_that_failed_cost_nothing_but_those_that_may_have_been_billed(

@@ -65,6 +65,20 @@ class FewTurns(RateLimit):
         return 0.0 if self.turns >= 0 else 3600.0
 
 
+class NoMoreTurns(RateLimit):
+    """Gives so many turns at once, and no other one."""
+
+    def __init__(self, turns: int) -> None:
+        super().__init__(1.0)
+        self.turns = turns
+
+    def reserve(self, now: float, longest_wait: float) -> float | None:
+        if not self.turns:
+            return None
+        self.turns -= 1
+        return 0.0
+
+
 class Noted(RateLimit):
     """Remembers when the turns are that it gave."""
 
