@@ -6,7 +6,7 @@ ModelFailure
 │   ├── timeout           no whole answer before the deadline; it may have been billed. Not retried: no time is left
 │   ├── unreachable       no connection, or it broke before the answer was whole
 │   ├── rate_limited      too many calls; ``retry_after`` where the server said when
-│   ├── server_error      the server failed, or is overloaded
+│   ├── server_error      the server failed, is overloaded, or broke a stream off
 │   └── garbled           an answer that is no chat completion
 ├── the settings or the account are at fault (``server_at_fault``: no calls until a person has repaired them)
 │   ├── denied            key, rights, model name or address

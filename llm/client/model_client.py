@@ -276,7 +276,7 @@ class ModelClient:
         if reply.ran and not sent:
             sent, estimated = estimate_tokens(dialect.question(prompt)), True
         if reply.ran and not received and (wrote or reply.received is None):
-            received = self.settings.max_output_tokens if reply.end == "truncated" else estimate_tokens(wrote)
+            received = self.settings.max_output_tokens if reply.end in ("truncated", "cut") else estimate_tokens(wrote)
             estimated = True
         return Usage(input_tokens=sent or 0, output_tokens=received or 0, estimated=estimated)
 
@@ -340,6 +340,8 @@ def _fault(reply: Reply) -> tuple[Reason, str] | None:
         return "declined", "the model declined, or a filter did"
     if reply.end == "failed":
         return "server_error", "the server says that the model failed"
+    if reply.end == "cut":
+        return "server_error", "the answer came as a stream that broke off"
     if reply.end == "truncated" and not is_one_object(found):
         return "truncated", "the answer hit the limit on output tokens"
     if reply.text.strip() or is_one_object(found):

@@ -16,13 +16,16 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from llm.client.answer_parsing import is_one_object
+
 LARGEST_BODY: Final = 1_000_000
 """Bytes of a body at most, unpacked. A usual answer has one or two thousand."""
 
 MOST_TOKENS: Final = 10_000_000
 """Tokens that one request may use at most, more than any model's context. A higher count is no count."""
 
-End = Literal["whole", "truncated", "declined", "failed", "garbled"]
+End = Literal["whole", "truncated", "cut", "declined", "failed", "garbled"]
+"""How a text ended. ``truncated``: at the limit on output tokens; ``cut``: its stream broke off or told an error."""
 
 _ENDS: Final[dict[str, End]] = {
     **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length", "max_length", "incomplete"), "truncated"),
@@ -33,6 +36,9 @@ _ENDS: Final[dict[str, End]] = {
     **dict.fromkeys("error insufficient_system_resource network_error malformed_function_call".split(), "failed"),
 }  # type: ignore[assignment,unused-ignore]
 """Finish reason in lower case → how the text ended. With any other one, and without, the text counts as whole."""
+
+_CUT: Final = object()
+"""Stands for the finish reason of a stream that has not ended well."""
 
 _CHARSETS: Final = {"iso-8859-1": "latin-1", "latin-1": "latin-1", "latin1": "latin-1", "windows-1252": "cp1252", "cp1252": "cp1252"}
 _CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
@@ -63,7 +69,7 @@ def read_body(body: bytes, content_type: str = "") -> tuple[Any, str]:
     """The JSON value of ``body``, None where there is none; second its text. Events of a stream become one completion."""
     text = _decoded(_unpacked(body), content_type).strip(_AROUND)
     if _EVENTS.match(text):
-        return _joined(list(_events(text))), text
+        return _joined(text), text
     return _value(text), text
 
 
@@ -139,21 +145,29 @@ def _value(text: str) -> Any:
 
 
 def _events(text: str) -> Iterator[dict[str, Any]]:
+    """The events of a stream. One that tells an error has it as ``error``; the mark of the end is one whose ``done`` is true."""
+    tells_error = False
     for line in _LINES.split(text):
-        if line.startswith("data:"):
-            value = _value(line[5:].strip(_AROUND))
-            if isinstance(value, dict):
-                yield value
+        if not line or line.startswith("event:"):
+            tells_error = line[6:].strip() == "error"
+        if not line.startswith("data:"):
+            continue
+        data = line[5:].strip(_AROUND)
+        if data == "[DONE]":
+            yield {"done": True}
+        elif isinstance(value := _value(data), dict):
+            yield {"error": value} | value if tells_error or value.get("object") == "error" else value
 
 
-def _joined(events: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """One completion of the events of a stream; None where there is none."""
-    if not events:
-        return None
+def _joined(text: str) -> dict[str, Any] | None:
+    """One completion of the events of a stream; None where there is none.
+
+    A stream that breaks off or tells an error has not ended well, unless its text is one whole object.
+    """
     whole: dict[str, Any] = {}
     pieces: list[str] = []
     ended: dict[str, Any] = {}
-    for event in events:
+    for event in _events(text):
         whole |= {name: value for name, value in event.items() if value}
         choices = event.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
@@ -163,8 +177,14 @@ def _joined(events: list[dict[str, Any]]) -> dict[str, Any] | None:
         piece = choice.get("delta")
         if isinstance(piece, dict):
             pieces.append(_content(piece.get("content"))[0])
+    if not whole.keys() - {"done"}:
+        return None
     if ended and "message" not in ended:
         ended["message"] = {"content": "".join(pieces)}
+    if ended and (whole.get("error") or not (whole.get("done") or ended.get("finish_reason"))):
+        found = _chosen(Reply(), ended)
+        if not is_one_object(found.text if found.text.strip() else found.thoughts):
+            ended["finish_reason"] = _CUT
     return whole | {"choices": [ended] if ended else []}
 
 
@@ -210,6 +230,8 @@ def _dumped(value: dict[str, Any]) -> str:
 
 
 def _end(reason: Any) -> End:
+    if reason is _CUT:
+        return "cut"
     if isinstance(reason, dict):
         reason = reason.get("type")
     return _ENDS.get(reason.lower(), "whole") if isinstance(reason, str) else "whole"

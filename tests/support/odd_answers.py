@@ -91,8 +91,17 @@ def _extra(field: str) -> Script:
     )
 
 
+_DONE: Final = b"data: [DONE]\n\n"
+
+
 def _events(*events: Any) -> bytes:
-    return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events) + b"data: [DONE]\n\n"
+    return b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events) + _DONE
+
+
+def _broken_off(*events: Any, last: bytes = b"") -> Script:
+    """A stream of these events that begins an answer, and ends with ``last`` instead of the rest of it."""
+    begun = _events({"choices": [{"delta": {"content": '{"text": "Whene'}}]}, *events).removesuffix(_DONE)
+    return lambda _: _sends(begun + last, headers={"Content-Type": "text/event-stream"})
 
 
 def _pieces(text: str) -> bytes:
@@ -150,6 +159,10 @@ READ: Final[dict[str, Script]] = {
     "model_list": _content(_same, model=["m"]),
     "events": lambda request: _sends(_events(envelope(_json(request))), headers={"Content-Type": "text/event-stream"}),
     "events_in_pieces": lambda request: _sends(b": hello\r\n\r\n" + _pieces(_json(request)), headers={"Content-Type": "text/event-stream"}),
+    "events_without_an_end": lambda request: _sends(_pieces(_json(request)).replace(b'"stop"', b"null").removesuffix(_DONE)),
+    "events_with_an_error_after_a_whole_answer": lambda request: _sends(
+        _pieces(_json(request)).removesuffix(_DONE) + _events({"error": {"code": 529}})
+    ),
     "text_plain": _body(bytes, headers={"Content-Type": "text/plain; charset=utf-8"}),
     "text_html": _body(bytes, headers={"Content-Type": "text/html"}),
     "no_such_charset": _body(bytes, headers={"Content-Type": "application/json; charset=nonsense"}),
@@ -242,6 +255,20 @@ FAILED: Final[dict[str, tuple[Script, str, str, str]]] = {
         "server_error", "counted", "overloaded",
     ),
     "error_in_an_event": (lambda _: _sends(_events({"error": {"code": 529, "message": "x"}})), "server_error", "nothing", "overloaded"),
+    "stream_broken_off": (_broken_off(), "server_error", "estimated", "failed"),
+    "stream_broken_off_within_an_event": (_broken_off(last=b'data: {"choi'), "server_error", "estimated", "failed"),
+    "stream_broken_off_that_counts": (_broken_off({"choices": [], "usage": USAGE}), "server_error", "counted", "failed"),
+    "error_event_after_a_piece": (_broken_off({"error": {"code": 529, "message": "x"}}), "server_error", "estimated", "overloaded"),
+    "error_event_before_the_end": (
+        _broken_off({"error": {"code": "insufficient_quota"}}, {"choices": [{"delta": {}, "finish_reason": "stop"}]}, last=_DONE),
+        "no_credit", "estimated", "credit",
+    ),
+    "error_event_by_its_name": (
+        _broken_off(last=b'event: error\ndata: {"code": 429, "message": "x"}\n\n'), "rate_limited", "estimated", "no more calls",
+    ),
+    "error_event_by_its_object": (
+        _broken_off({"object": "error", "code": 503, "message": "x"}, last=_DONE), "server_error", "estimated", "overloaded",
+    ),
     "finish_reason_error": (_content(lambda _: "", finish="error"), "server_error", "counted", "failed"),
     "web_page": (lambda _: _sends(b"<html>login</html>", headers={"Content-Type": "text/html"}), "garbled", "nothing", "/v1"),
     "other_json": (lambda _: _sends({"status": "ok"}), "garbled", "nothing", "/v1"),
