@@ -96,6 +96,7 @@ def _run_local_model() -> Iterator[dict[str, Any]]:
                 "llm_in_flight": local.SLOTS,
                 "llm_input_price": 0.0,
                 "llm_output_price": 0.0,
+                "llm_daily_dollars": 1.0,  # it uses none of them; 0 would allow no call
             }
         finally:
             stop_process(process, _STOP_WAIT)

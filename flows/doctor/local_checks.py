@@ -120,7 +120,7 @@ def check_catalog(settings: Settings) -> list[Finding]:
 
 
 def check_model(settings: Settings) -> list[Finding]:
-    """Which models word texts, what the second one counts as, and whether settings are for a model that is never called. Calls none."""
+    """Which models word texts, what they count as, and whether settings are for a model that is never called. Calls none."""
     name, first, second = "model", settings.llm_model, settings.llm_shared_model
     if settings.llm_url is None:
         given = "ONRAMP_LLM_SHARED_MODEL" if second is not None else "ONRAMP_LLM_KEEP_DAYS"
@@ -128,6 +128,10 @@ def check_model(settings: Settings) -> list[Finding]:
     if all(catalog.wording is None for catalog in load_catalogs(settings.catalog).distinct):
         advice = "Add the section wording to the catalog, or remove ONRAMP_LLM_URL."
         return [Finding(name, "warn", "the catalog lets no model word anything, so none is called", advice)]
+    budgets = {"ONRAMP_LLM_DAILY_DOLLARS": settings.llm_daily_dollars, "ONRAMP_LLM_DAILY_TOKENS": settings.llm_daily_tokens}
+    for variable, amount in budgets.items():
+        if not amount:
+            return [Finding(name, "warn", f"{variable} is 0, so no model is called", f"Raise {variable}, or remove ONRAMP_LLM_URL.")]
     said = first if second is None else f"{second} for shared texts, {first} for personal ones"
     kept = (
         f"prompts and rejected answers are kept for {count(settings.llm_keep_days, 'day')}" if settings.llm_keep_days else "no call is kept"
@@ -136,6 +140,10 @@ def check_model(settings: Settings) -> list[Finding]:
     if second is not None and not own and (settings.llm_input_price or settings.llm_output_price):
         advice = "Set ONRAMP_LLM_SHARED_INPUT_PRICE and ONRAMP_LLM_SHARED_OUTPUT_PRICE: budgets and reports count with them."
         return [Finding(name, "warn", f"{said}; {second} is counted at a price of {first}", advice)]
+    prices = (settings.llm_input_price, settings.llm_output_price, settings.llm_shared_input_price, settings.llm_shared_output_price)
+    if settings.origin("llm_daily_dollars") != "default" and not any(prices):
+        advice = "Set ONRAMP_LLM_INPUT_PRICE and ONRAMP_LLM_OUTPUT_PRICE, or remove ONRAMP_LLM_DAILY_DOLLARS."
+        return [Finding(name, "warn", f"{said}; all prices are 0, so the budget in dollars limits nothing", advice)]
     return [Finding(name, "ok", f"{said}; {kept}")]
 
 

@@ -81,7 +81,7 @@ def cancellation_kept() -> Iterator[None]:
 
 
 class Allowance(BaseModel):
-    """One budget for a day. 0 allows no call."""
+    """One budget for a day. 0 of either allows no call, whatever it costs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -148,6 +148,9 @@ class Budget:
         if tokens < 0 or micros < 0:
             raise ValueError("tokens and micros to reserve must be 0 or more")
         allowance = self._allowance(scope)
+        if not (allowance.tokens and allowance.micros):  # also a call that costs nothing, as where no prices are set
+            self._note(tenant, scope, day, 0, 0)
+            return ModelFailure("over_budget", f"the {scope} budget allows no call")
         args = [tokens, micros, allowance.tokens, allowance.micros, self.settings.alert_share, _KEPT_SECONDS]
         try:
             with cancellation_kept():
@@ -193,8 +196,8 @@ class Budget:
 
     def _note(self, tenant: str, scope: Scope, day: str, tokens: int, micros: int) -> None:
         allowance = self._allowance(scope)
-        shares = (spent / limit for spent, limit in ((tokens, allowance.tokens), (micros, allowance.micros)) if limit)
-        self._used[tenant, scope] = (day, min(1.0, max(shares, default=1.0)))  # what was refused would be above it
+        shares = (spent / limit if limit else 1.0 for spent, limit in ((tokens, allowance.tokens), (micros, allowance.micros)))
+        self._used[tenant, scope] = (day, min(1.0, max(shares)))  # what was refused would be above it
 
     def _allowance(self, scope: Scope) -> Allowance:
         return self.settings.personal if scope == "personal" else self.settings.shared

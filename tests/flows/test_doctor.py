@@ -132,6 +132,10 @@ def test_an_empty_place_is_no_failure(tmp_path: Path) -> None:
             "warn",
             "small is counted at a price of big",
         ),
+        ({"llm_url": "http://m/v1", "llm_daily_dollars": 3.0}, "warn", "all prices are 0, so the budget in dollars limits nothing"),
+        ({"llm_url": "http://m/v1", "llm_model": "big", "llm_daily_dollars": 3.0, "llm_output_price": 1.0}, "ok", "big; no call is kept"),
+        ({"llm_url": "http://m/v1", "llm_daily_dollars": 0.0}, "warn", "ONRAMP_LLM_DAILY_DOLLARS is 0, so no model is called"),
+        ({"llm_url": "http://m/v1", "llm_daily_tokens": 0}, "warn", "ONRAMP_LLM_DAILY_TOKENS is 0, so no model is called"),
     ],
 )
 def test_the_models_are_judged(tmp_path: Path, more: dict[str, Any], status: str, words: str) -> None:

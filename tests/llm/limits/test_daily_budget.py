@@ -117,10 +117,21 @@ def test_the_alert_is_raised_once_a_day_when_a_budget_runs_low(valkey: Valkey) -
 def test_nothing_spent_is_no_reason_for_an_alert(valkey: Valkey) -> None:
     async def scenario() -> None:
         async with client(valkey) as redis:
-            free = SETTINGS.model_copy(update={"shared": Allowance(tokens=1_000, micros=0)})
+            free = SETTINGS.model_copy(update={"shared": Allowance(tokens=1_000, micros=1)})
             assert granted(await Budget(redis, free).reserve("free", "shared", 10, 0, DAY)).alert == ""
-            none = SETTINGS.model_copy(update={"shared": Allowance(tokens=0, micros=0)})
-            assert reason(await Budget(redis, none).reserve("none", "shared", 1, 0, DAY)) == "over_budget"
+
+    run_async(scenario())
+
+
+@pytest.mark.parametrize("nothing", [Allowance(tokens=0, micros=0), Allowance(tokens=1_000, micros=0), Allowance(tokens=0, micros=1_000)])
+def test_a_budget_of_0_allows_no_call_even_one_that_costs_nothing(valkey: Valkey, nothing: Allowance) -> None:
+    async def scenario() -> None:
+        async with client(valkey) as redis:
+            budget = Budget(redis, SETTINGS.model_copy(update={"shared": nothing}))
+            assert [reason(await budget.reserve("none", "shared", tokens, 0, DAY)) for tokens in (0, 1)] == ["over_budget"] * 2
+            assert budget.used(DAY)["shared"] == 1.0
+            assert not await redis.exists(*budget_keys("none", "shared", DAY))
+            granted(await budget.reserve("none", "personal", 1, 0, DAY))
 
     run_async(scenario())
 
