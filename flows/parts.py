@@ -51,6 +51,9 @@ def make_parts(
     """Return what the graph is built from. Connects to nothing."""
     if model is not None and tracer is not None:
         model.service.on_answer = partial(_trace, tracer)
+    live = isinstance(source, LiveSource)
+    if model is not None:
+        model.service.live = live
     engines.delivery.spool.stopping = stop
     processes = max(1, len(settings.process_addresses))
     policy = WritePolicy(ttl_hours=settings.redis_ttl_hours, give_up_seconds=settings.redis_give_up_seconds, stopping=stop)
@@ -61,7 +64,7 @@ def make_parts(
             policy,
             partitions=engines.sink_partitions,
             min_effects=_FILE_EFFECTS if isinstance(source, JsonlSource) else 1,
-            latency=WriteLatency(wall_clock) if settings.metrics_address is not None and isinstance(source, LiveSource) else None,
+            latency=WriteLatency(wall_clock) if settings.metrics_address is not None and live else None,
             tracer=tracer,
         ),
         facts=engines.delivery.sink,

@@ -1,7 +1,8 @@
 """Answers wording requests: from the cache, from a call that is already running, or from the model. Fills the slots for the one reader.
 
-The order: input guardrails → cache → running calls → breaker, budget, rate limit → the model → output guardrails → cache or review queue →
-slots. Every failure ends in an ``Answer`` with a reason code. The template stays in Redis until a better text replaces it.
+The order: expiry and catalog → input guardrails → cache → running calls → breaker, budget, rate limit → the model → output guardrails →
+cache or review queue → slots. Every failure ends in an ``Answer`` with a reason code. The template stays in Redis until a better text
+replaces it.
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ class WordingService:
     shared_model: CalledModel | None = None
     keeps_calls: bool = False
     clock: Callable[[], float] = time.time
+    live: bool = False
+    """Whether log time is the time of ``clock``, as it is not for a file or a simulation: requests that have expired then end at once."""
     on_answer: Callable[[WordingRequest, Answer, int, int], None] | None = None
     """Called after each request, with its beginning and end in nanoseconds since 1970. It must not block."""
     counts: Counter[str] = field(default_factory=Counter, init=False)
@@ -171,6 +174,10 @@ class WordingService:
         catalog = self.catalogs.find(record.tenant_id)
         if catalog is None:
             return Answer(reason="no_wording")
+        if self.live and request.expires <= self.clock() * 1000:
+            return Answer(reason="expired")
+        if request.catalog != catalog.plan.version or request.prompt not in catalog.prompts:
+            return Answer(reason="catalog_changed")
         screened = catalog.input_guardrails.screen(request)
         if screened.reason:
             return Answer(reason=screened.reason, checks=screened.checks)

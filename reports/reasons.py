@@ -28,6 +28,9 @@ _MODEL: Final = {
     "budget_unknown": "the budget could not be checked, so nothing was spent",
     "blocked": "answers for this step and arm were rejected repeatedly, so calls for them are paused",
     "rejected_by_person": "a reviewer had rejected this text before",
+    "expired": "the guidance had expired before a model could be asked",
+    "catalog_changed": "the catalog was replaced before a model was asked",
+    "drained": "the input ended before the answer came",
     "cancelled": "the job ended before the answer came",
     "internal": "answering failed inside Onramp; the log says how",
     # what a prompt may hold (llm/guardrails/input_guardrails.py)

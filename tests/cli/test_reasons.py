@@ -25,14 +25,14 @@ def _written_in(module: object, *patterns: str) -> set[str]:
 
 _INTAKE = _written_in(intake, r'CheckResult\("\w+", "(\w+)"')
 _SERVICE = _written_in(service, r'reason="(\w+)"')
-_CALLS = {async_map.TIMEOUT, async_map.SHED, *_written_in(async_map, r'CallEnded\(item, None, "(\w+)"\)')}
+_CALLS = {async_map.TIMEOUT, async_map.SHED, async_map.DRAINED, *_written_in(async_map, r'CallEnded\(item, None, "(\w+)"\)')}
 _CHECKS = _written_in(guardrails, r'return "(\w+)"$', r'"(\w+)" if ', r'else "(\w+)"$', r'_failed\("\w+", "(\w+)"\)')
 _TEXT = _written_in(hygiene, r'return "(\w+)"$', r'return "(\w+)" if ')
 
 
 def test_the_sources_are_understood() -> None:
     assert {"redaction_failed", "injection_suspected"} == _INTAKE
-    assert {"blocked", "cancelled", "internal", "no_wording", "rejected_by_person"} == _SERVICE
+    assert {"blocked", "cancelled", "catalog_changed", "expired", "internal", "no_wording", "rejected_by_person"} == _SERVICE
     assert "cancelled" in _CALLS
 
 

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from typing import Any
 
+import msgspec
 import pytest
 from redis import Redis
 
@@ -161,6 +162,41 @@ def test_every_failure_ends_in_a_reason(valkey: Valkey, model: ModelServer, tena
             assert found.usage.attempts <= 3
 
     run(test)
+
+
+def test_a_request_that_has_expired_calls_nobody(valkey: Valkey, model: ModelServer, tenant: str) -> None:
+    """As after a restart that came days later: pending requests are in the snapshot, with users' own messages."""
+    now = 1_800_000_000_000
+
+    async def test() -> None:
+        async with service(valkey.url, model) as made:
+            made.clock = lambda: now / 1000
+            late = msgspec.structs.replace(a_request(tenant, "ann", "my import fails"), at=now - 60_000, expires=now)
+            made.live = True
+            assert (await made.answer(late)).reason == "expired"
+            assert (await made.answer(msgspec.structs.replace(late, expires=now + 1))).reason == ""
+            assert made.counts == {"expired": 1, "call": 1}
+            made.live = False
+            shared = msgspec.structs.replace(late, notes=())
+            assert (await made.answer(shared)).reason == "", "the time of a file or a simulation is not the clock's"
+
+    run(test)
+    assert len(model.requests) == 2
+
+
+@pytest.mark.parametrize("changes", [{"catalog": "saas@0.9.0"}, {"prompt": "nudge-0"}])
+def test_a_request_of_a_catalog_that_was_replaced_calls_nobody(
+    valkey: Valkey, model: ModelServer, tenant: str, redis: Redis, changes: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        async with service(valkey.url, model) as made:
+            found = await made.answer(msgspec.structs.replace(a_request(tenant), **changes))
+            assert (found.reason, found.source, found.usage.attempts) == ("catalog_changed", "", 0)
+
+    run(test)
+    assert not model.requests
+    assert not redis.keys(f"onramp:llm:{{{tenant}}}:*"), "its text would be served when the old catalog returns"
+    assert not caplog.text
 
 
 def test_a_server_that_wants_to_be_left_alone_for_long_is(valkey: Valkey, model: ModelServer, tenant: str) -> None:

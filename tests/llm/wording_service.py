@@ -38,6 +38,8 @@ __all__ = ["redis", "valkey"]  # fixtures, to import from here with the others
 T = TypeVar("T")
 GOOD = "Test connection tells you which entry to look at, {firstName}. Then you can {step}."
 PROMPTS = load_prompts(["nudge-1"], [BUILT_IN])
+PROMPTS |= {f"nudge-1+{place}": PROMPTS["nudge-1"] for place in range(1, 1_000)}
+"""The prompt of each place of ``a_request``."""
 PATIENT = 10.0  # a busy machine is no reason to fail
 WORDING = PLAN.catalog.wording
 
@@ -158,7 +160,7 @@ def a_request(tenant: str, user: str = "u1", *notes: str, place: int = 0, of: Wo
     """A request of ``user``; requests of another ``place`` share no answer."""
     made = of or request_for()
     record = msgspec.structs.replace(made.record, tenant_id=tenant, user_id=user, decision_id=f"d-{user}-{place}")
-    return msgspec.structs.replace(made, record=record, notes=notes, catalog=f"{made.catalog}+{place}")
+    return msgspec.structs.replace(made, record=record, notes=notes, prompt=f"{made.prompt}+{place}" if place else made.prompt)
 
 
 def spent(redis: Redis, tenant: str, scope: Any = "shared") -> int:
