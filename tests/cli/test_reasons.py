@@ -42,14 +42,24 @@ def test_the_list_of_the_checks_is_whole() -> None:
     assert found <= set(guardrails.REASONS)
 
 
-@pytest.mark.parametrize(
-    "reason", sorted({*failures.REASONS, *guardrails.REASONS, *WORDING_REASONS, *_INTAKE, *_SERVICE, *_CALLS, "error:ValueError"})
-)
+_ALL = {*failures.REASONS, *guardrails.REASONS, *WORDING_REASONS, *_INTAKE, *_SERVICE, *_CALLS}
+
+
+@pytest.mark.parametrize("reason", sorted({*_ALL, "error:ValueError"}))
 def test_every_reason_has_words(reason: str) -> None:
     words = why_template(reason)
     assert " " in words
     assert words != reason
     assert (words[0].islower(), words[-1].isalpha()) == (True, True)
+
+
+def test_the_document_lists_every_reason_and_no_other() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    tables = re.findall(r"(?m)^\| (?:check|reason) \|.*\n\|[-|]+\n((?:\|.*\n)+)", text)
+    cells = [cell for table in tables for row in table.splitlines() for cell in row.split(" | ")]
+    named = {code for cell in cells for code in re.findall(r"`([a-z]+(?:_[a-z]+)*)`", cell)}
+    checks = {"grounding", "privacy", "hygiene", "confidence", "slot_value"}
+    assert named - checks - {"rules", "languages", "insufficient_quota", "context_length_exceeded"} == _ALL
 
 
 def test_an_unknown_reason_is_its_code() -> None:
