@@ -66,7 +66,7 @@ def approve(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Approve a text: it is shown to everybody in its place from now on.
+    """Approve a text: it is shown to everybody in its place from now on, until the catalog or the prompt has a new version.
 
     A text that was written for one user is only removed: nobody else may see it, and for that user it is too late.
 

@@ -213,7 +213,8 @@ class ReviewQueue:
         return Waiting(tuple(found[:limit]), len(found), int(dropped or 0))
 
     async def approve(self, tenant: str, entry_id: str, by: str) -> Decision:
-        """Put a shared text into the cache, so that it serves everybody in its place. Messages that were sent already do not change.
+        """Put a shared text into the cache, so that it serves everybody in its place for as long as it is used, until the catalog or the
+        prompt has a new version. Messages that were sent already do not change.
 
         A personal text is only removed: it must not be shown to others, and it comes too late for its own person.
         """
@@ -228,14 +229,15 @@ class ReviewQueue:
             created_ms=entry.created_ms,
             approved_by=by,
         )
-        lifetime = str(milliseconds(self._cache.ttl_seconds))
+        lifetime = str(milliseconds(self._cache.approved_ttl_seconds))
         if not await self._take(tenant, [entry], msgspec.json.encode(cached) if promoted else b"", lifetime):
             raise _no_such(tenant, entry_id)
         _LOG.info("%s approved the text %s of tenant %s", by, entry.id, tenant)
         if not promoted:
             return Decision(entry, promoted, "Removed, not approved: it was written for one user and is never shown to others.")
         where = f"{entry.step} upon {entry.trigger} by {entry.arm}"
-        return Decision(entry, promoted, f"Approved: it is shown from now on at {where}; messages already sent stay as they are.")
+        until = "until the catalog or the prompt has a new version"
+        return Decision(entry, promoted, f"Approved: it is shown from now on at {where}, {until}; messages already sent stay as they are.")
 
     async def reject(self, tenant: str, entry_id: str, by: str) -> Decision:
         """Remove a text from the queue and the cache of this tenant for good. It is never queued or served again."""

@@ -3,7 +3,7 @@
 Keys of one tenant share a slot of a Redis Cluster (``<t>`` is the tenant, in braces; ``<k>`` the ``cache_key`` of
 ``state/decision/wording_request.py``):
 
-onramp:llm:<t>:<k>            CachedText, JSON, with a time to live
+onramp:llm:<t>:<k>            CachedText, JSON, with a time to live; each use of an approved one begins it anew
 onramp:llm:<t>:of:<digest>    set: the keys of one person's own texts, to be removed with the person
 onramp:llm:<t>:rejected       hash: digests of texts that a person rejected (``llm/review_queue.py`` writes it)
 
@@ -60,8 +60,9 @@ class CachePolicy:
 
     ``entries`` and ``size`` (bytes) bound this process. An entry is looked up again in Redis after ``local_seconds``, so that a
     rejection reaches every process within them; while Redis does not answer, this process serves its own entries. A person's own texts live
-    for ``personal_ttl_seconds``. ``wait_seconds`` bounds one request; after a failure no request is sent to Redis for ``pause_seconds``. A
-    key whose answers failed their checks ``rejections`` times in a row is blocked for ``block_seconds``.
+    for ``personal_ttl_seconds``, a text that a person approved for ``approved_ttl_seconds`` after its last use. ``wait_seconds`` bounds one
+    request; after a failure no request is sent to Redis for ``pause_seconds``. A key whose answers failed their checks ``rejections`` times
+    in a row is blocked for ``block_seconds``.
     """
 
     entries: int = 10_000
@@ -69,6 +70,7 @@ class CachePolicy:
     local_seconds: float = 60.0
     ttl_seconds: float = 7 * 86_400.0
     personal_ttl_seconds: float = 86_400.0
+    approved_ttl_seconds: float = 180 * 86_400.0
     wait_seconds: float = 0.1
     pause_seconds: float = 5.0
     rejections: int = 3
@@ -246,6 +248,8 @@ class AnswerCache:
             self._local.drop(name)
             await client.unlink(name)
             return (None,)
+        if found.approved_by:
+            await client.pexpire(name, milliseconds(self._policy.approved_ttl_seconds))
         self._local.put(name, found, len(data), owner)
         return (found,)
 

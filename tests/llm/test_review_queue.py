@@ -80,13 +80,15 @@ def test_the_oldest_give_way_and_are_counted(valkey: Valkey, redis: Redis, tenan
     assert redis.hlen(entry_name(tenant, "review")) == redis.zcard(entry_name(tenant, "review:order")) == 2
 
 
-def test_an_approved_text_serves_everybody_as_long_as_the_cache_keeps_any(valkey: Valkey, redis: Redis, tenant: str) -> None:
+def test_an_approved_text_serves_everybody_as_long_as_it_is_used(valkey: Valkey, redis: Redis, tenant: str) -> None:
+    name, half_a_year = entry_name(tenant, entry().key), 179 * 86_400_000
+
     async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
         await queue.put(tenant, entry())
         assert await cache.get(tenant, entry().key) is None
         decision = await queue.approve(tenant, entry().id, "ann")
         assert decision.promoted
-        assert "connect_source upon signup by moderate_tooltip" in decision.sentence
+        assert "connect_source upon signup by moderate_tooltip, until the catalog or the prompt has a new version" in decision.sentence
         found = await cache.get(tenant, entry().key)
         assert found is not None
         assert (found.text, found.approved_by, found.confidence) == (entry().text, "ann", 0.55)
@@ -94,9 +96,16 @@ def test_an_approved_text_serves_everybody_as_long_as_the_cache_keeps_any(valkey
         assert (await queue.waiting(tenant)).total == 0
         with pytest.raises(NoSuchEntryError, match="was decided already"):
             await queue.approve(tenant, entry().id, "bob")
+        assert redis.pttl(name) > half_a_year
+        redis.pexpire(name, 3_600_000)  # nearly half a year later, or approved by a version that kept it for a week
+        redis.set(other := entry_name(tenant, "1" * 32), msgspec.json.encode(msgspec.structs.replace(found, approved_by="")), px=3_600_000)
+        later = AnswerCache(cache._client, CachePolicy(wait_seconds=10))
+        assert await later.get(tenant, entry().key) == found
+        assert await later.get(tenant, "1" * 32) is not None
+        assert redis.pttl(name) > half_a_year, "each use begins its time anew"
+        assert redis.pttl(other) <= 3_600_000, "a text that nobody approved ends"
 
     run(valkey.url, test)
-    assert redis.pttl(entry_name(tenant, entry().key)) > 604_700_000
 
 
 def test_a_personal_text_is_never_promoted(valkey: Valkey, redis: Redis, tenant: str) -> None:
