@@ -3,7 +3,8 @@
 A decision counts in its assigned group, even if the call failed. Every eligible decision is randomly assigned to a model or to its
 template (column ``experiment`` of the calls). The outcome is success within the attribution window among *shown* decisions whose window
 has closed; before that only successes are known, which biases rates upwards. Being shown must not depend on the assignment; the counts of
-all and of shown decisions are both tested.
+all and of shown decisions are both tested. A text that was sent may have come after its template was shown: which of the two was shown is
+not known, and need not be.
 
 The unit of randomisation is the decision, and one person has decisions of both groups. Therefore the outcome is a completed step, not
 activation, and the cost is reported per additional success.
@@ -29,7 +30,9 @@ DRAWN: Final = (MODEL, TEMPLATE)
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """One group of the experiment. ``matured``: shown, window closed; ``successes`` of these; ``rate`` None: no decision matured."""
+    """One group of the experiment. ``improved``: a text was sent. ``matured``: shown, window closed; ``successes`` of these; ``rate`` None:
+    no decision matured.
+    """
 
     experiment: str
     decisions: int
@@ -48,7 +51,7 @@ class ModelValue:
     ``lift`` (model − template, of the rates) is None until both groups have matured decisions. ``drawn`` and ``shown`` test the counts
     against the promised share, None without one. ``per_success``: cost of one additional success; ``per_success_at_most``: the same at the
     lower end of the interval. Both are None, and ``why_not`` is a sentence, until the interval is above 0. ``open``: shown, window open.
-    ``compared`` is False, and ``lift`` None, if no model's text was shown: the groups were treated alike.
+    ``compared`` is False, and ``lift`` None, if no text was sent for a shown decision: the groups were treated alike.
     """
 
     sides: tuple[Wording, ...]
@@ -83,10 +86,10 @@ def model_value(
     drawn = _drawn(evidence, template_share, window)
     matured = drawn.filter("matured")
     sides = tuple(_side(drawn.filter(pl.col("experiment") == name), name) for name in DRAWN)
-    was_shown = drawn.filter(pl.col("shown") & (pl.col("status") == "improved")).height > 0
-    lift = _lift(matured, alpha, tuned_at) if was_shown else None
+    was_sent = drawn.filter(pl.col("shown") & (pl.col("status") == "improved")).height > 0
+    lift = _lift(matured, alpha, tuned_at) if was_sent else None
     incremental = per_success = at_most = None
-    why_not = _why_not(sides, lift) if was_shown or not sides[0].decisions else "no text by a model was shown"
+    why_not = _why_not(sides, lift) if was_sent or not sides[0].decisions else "no model's text was sent for a decision that was shown"
     if lift is not None and not why_not:
         # Decisions with an open window have costs but no known outcome yet, so their costs are left out.
         cost = int(drawn.filter((pl.col("experiment") == MODEL) & ~pl.col("open"))["cost_micros"].sum())
@@ -102,7 +105,7 @@ def model_value(
         per_success=per_success,
         per_success_at_most=at_most,
         why_not=why_not,
-        compared=was_shown,
+        compared=was_sent,
     )
 
 

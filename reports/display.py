@@ -148,7 +148,7 @@ class Display:
         return [
             f"{number(asked)} asked for a model's text",
             count(tally["calls"], "call"),
-            f"{number(improved)} improved",
+            f"{number(improved)} sent",
             f"{number(asked - improved)} kept their template",
             f"{number(waiting)} waiting",
         ]

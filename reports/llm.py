@@ -1,4 +1,4 @@
-"""Texts by a model: how many were used, what they cost, and whether they beat the templates. A section of ``onramp report``."""
+"""Texts by a model: how many were sent, what they cost, and whether they beat the templates. A section of ``onramp report``."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def show(console: Console, found: Row | None, value: ModelValue | None) -> None:
     heading(console, "Model texts", f"{number(found['eligible'])} of {count(found['decisions'], 'decision')} eligible for one")
     drawn = f" {count(found['drawnForTemplate'], 'keeps its', 'keep their')} template for comparison." if found["drawnForTemplate"] else ""
     rate = f" ({percent(found['improvedRate'])})" if found["asked"] else ""
-    sentences = [f"{count(found['asked'], 'text was', 'texts were')} requested, {number(found['improved'])} used{rate}.{drawn}"]
+    sentences = [f"{count(found['asked'], 'text was', 'texts were')} requested, {number(found['improved'])} sent{rate}.{drawn}"]
     sentences += _spent(found)
     if shared := found["shared"]:
         saved = "" if shared["savedDollars"] is None else f", about {dollars(shared['savedDollars'])}"
@@ -132,7 +132,7 @@ def _show_value(console: Console, value: ModelValue) -> None:
         )
         for side in value.sides
     ]
-    console.print(table(["drawn for", ">decisions", ">improved", ">shown", ">matured", ">success", ">rate", ">cost"], rows))
+    console.print(table(["drawn for", ">decisions", ">sent", ">shown", ">matured", ">success", ">rate", ">cost"], rows))
     sentences = (
         [Text(f"{count(value.open, 'more is shown and has', 'more are shown and have')} time left to succeed.", style="dim")]
         if value.open

@@ -15,13 +15,17 @@ Row = dict[str, Any]
 
 
 def call_in_words(row: Row) -> str:
-    """Whether the model's text was used, why not, and what the call took and cost."""
+    """Whether a model's text was sent, why not, and what the call took and cost.
+
+    Redis refuses a text that comes too late, and no row says so: a text that was sent need not have been shown.
+    """
     detail = _detail(row["detail"])
     checks = [(str(each[0]), str(each[1])) for each in detail.get("checks", []) if len(each) == 2]
     how = ", ".join(_how(detail))
     found = _checked(checks, improved=row["what"] == "improved")
     if row["what"] == "improved":
-        return plain("; ".join(part for part in (f"a model's text ({how})", found) if part))
+        sent = f"a model's text was sent ({how})"
+        return plain("; ".join(part for part in (sent, found, "the app may have shown the template") if part))
     why = why_template(row["reason"])
     code = "" if why == row["reason"] else f" ({row['reason']})"
     return plain("; ".join(part for part in (f"template kept: {why}{code}", how if _asked(detail) else "", found) if part))

@@ -1,4 +1,4 @@
-"""Texts by a model at the end of a demo: the counts by source, and a few texts beside the templates they replaced."""
+"""Texts by a model at the end of a demo: the counts by source, and a few texts beside the templates of the same decisions."""
 
 from __future__ import annotations
 

@@ -111,7 +111,12 @@ TIMERS: Final = _gauge("onramp_timers_pending", "timers", "registered timers, st
 SINK_ERRORS: Final = _counter(
     "onramp_sink_errors_total", "attempts", "writes that failed and were tried again: `redis` or `clickhouse`", "sink"
 )
-REDIS_WRITES: Final = _counter("onramp_redis_writes_total", "effects", "effects that were sent to Redis, by result", "result")
+REDIS_WRITES: Final = _counter(
+    "onramp_redis_writes_total",
+    "effects",
+    "effects that were sent to Redis, by result; `improved`: model texts that replaced the template, `refused`: those that came too late",
+    "result",
+)
 ROWS_INSERTED: Final = _counter("onramp_clickhouse_rows_inserted_total", "rows", "rows that ClickHouse acknowledged")
 SPOOL_BYTES: Final = _gauge("onramp_spool_bytes", "bytes", "size of the rows on disk that wait for ClickHouse")
 SPOOL_LIMIT: Final = _gauge("onramp_spool_limit_bytes", "bytes", "size of the spool at which the job stops reading (ONRAMP_SPOOL_MAX_MB)")

@@ -104,7 +104,7 @@ class RecommendationFact(Fact, frozen=True, gc=False, kw_only=True):
 class LlmCallFact(Fact, frozen=True, gc=False, kw_only=True):
     """The result of a decision that a model could have worded. One row for each such decision, also without a call.
 
-    ``status`` is ``improved`` (a text was sent to Redis, where it counts if the template was not shown yet) or ``kept``, with its
+    ``status`` is ``improved`` (a text was sent to Redis, which refuses it if it comes too late) or ``kept``, with its
     ``reason``. ``source`` is ``call``, ``cache``, ``coalesced`` or empty; ``scope`` is ``shared`` or ``personal``. ``cost_micros``:
     millionths of a dollar. ``checks`` is JSON: a list of ``[check, reason]``. ``experiment`` is ``model`` or ``template`` for decisions
     that took part in the comparison of the two, else empty. Rejected texts are not in it: ``LlmAnswerFact`` has them, where they are kept.

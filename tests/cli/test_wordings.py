@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tests.support.facts import make
 PASSED = [["slots", ""], ["length", ""]]
 REJECTED = [["slots", ""], ["length", "too_long"]]
 CALL = "prompt nudge-1, call in 840 ms, 312 + 58 tokens, $0.000420"
+UNSURE = "the app may have shown the template"
 
 
 def _called(decision: dict[str, Any], number: int) -> LlmCallFact:
@@ -78,6 +80,8 @@ def test_report_tells_what_the_texts_cost_and_achieve(worded: Path, inside: Insi
         "eligible for one",
     ):
         assert words in " ".join(section.split()), section
+    assert re.search(r"texts were requested, [\d,]+ sent \(", " ".join(section.split())), section
+    assert not re.search(r"\bused\b|\bimproved\b", section), "whether the app showed a text is not known"
     assert ("Model − template:" in section) != ("Too few decisions to say" in section)
     assert all(len(line) <= 80 for line in section.splitlines())
     assert not said.out.startswith("\n")
@@ -130,11 +134,14 @@ def _row(what: str = "improved", reason: str = "", **detail: Any) -> dict[str, A
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        (_row(checks=PASSED), f"a model's text ({CALL}); all 2 checks passed"),
-        (_row(source="cache", latencyMs=2), "a model's text (prompt nudge-1, from the cache in 2 ms)"),
+        (_row(checks=PASSED), f"a model's text was sent ({CALL}); all 2 checks passed; {UNSURE}"),
+        (
+            _row(source="cache", latencyMs=2),
+            f"a model's text was sent (prompt nudge-1, from the cache in 2 ms); {UNSURE}",
+        ),
         (
             _row(source="coalesced"),
-            "a model's text (prompt nudge-1, by a call that was on its way for another user, in 840 ms)",
+            f"a model's text was sent (prompt nudge-1, by a call that was on its way for another user, in 840 ms); {UNSURE}",
         ),
         (
             _row("kept", "shown_first"),

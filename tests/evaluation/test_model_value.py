@@ -141,12 +141,12 @@ def test_no_evidence_gives_no_lift() -> None:
     assert [side.rate for side in found.sides] == [None, None]
 
 
-def test_without_a_shown_model_text_there_is_no_comparison() -> None:
+def test_without_a_text_that_was_sent_for_a_shown_decision_there_is_no_comparison() -> None:
     evidence = _run(400, {"model": 0.5, "template": 0.5})
     assert model_value(evidence, SHARE).compared
     dead = evidence.llm_calls.with_columns(status=pl.lit("kept"))
     found = model_value(dataclasses.replace(evidence, llm_calls=dead), SHARE)
-    assert (found.compared, found.lift, found.why_not) == (False, None, "no text by a model was shown")
+    assert (found.compared, found.lift, found.why_not) == (False, None, "no model's text was sent for a decision that was shown")
     assert all(side.matured for side in found.sides)
 
 
