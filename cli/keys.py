@@ -40,7 +40,8 @@ _OriginOption = Annotated[
     list[str] | None,
     typer.Option(
         "--origin",
-        help="Origin whose pages may use the tenant, like https://app.example.com; `all` for every page. Repeat it. [default: as it is]",
+        help="Origin whose pages may use the tenant, like https://app.example.com; https://*.example.com for all of its subdomains,"
+        " `all` for every page. Repeat it. [default: as it is]",
     ),
 ]
 _NoteOption = Annotated[str, typer.Option("--note", help="What the key is for, shown in the list.")]
@@ -75,7 +76,7 @@ def create(
     from rich.text import Text
 
     from cli.audited import login_name
-    from gateway.keys import ALL_PAGES
+    from gateway.origins import ALL_PAGES
     from reports.render import lines, out, print_json
     from state.plain_text import plain
 
@@ -89,6 +90,10 @@ def create(
     pages = "all pages" if ALL_PAGES in key.origins else f"pages of {plain(' '.join(key.origins))}"
     more = f", from {pages}" if key.origins else ""
     lines(console, Text(f"{key.kind} key {key.id} of the tenant {plain(key.tenant)}{more}; it {_MEANING[key.kind]}", style="dim"))
+    allowed = store.ring().origins(key.tenant) if key.origins else None
+    if allowed is not None:
+        said = f"Pages of all origins but {plain(' '.join(sorted(allowed)))} are refused from now on, whatever key they send."
+        lines(console, Text(f"{said} `--origin all` lifts that.", style="yellow"))
     if key.kind == "signing":
         lines(console, Text(f"sign tokens with it as HS256, with the header kid = {key.id}", style="dim"))
 

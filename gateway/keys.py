@@ -22,10 +22,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, get_args
-from urllib.parse import urlsplit
 
 import msgspec
 
+from gateway.origins import ALL_PAGES, Origins, read_origin
 from local.audit_log import AuditLog
 from local.file_lock import FileLock
 from local.private_files import write_private
@@ -38,8 +38,6 @@ KINDS: Final[tuple[KeyKind, ...]] = get_args(KeyKind)
 PREFIX: Final[dict[KeyKind, str]] = {"publishable": "pk_", "server": "sk_", "signing": "ts_", "webhook": "wh_"}
 """How each kind of key begins, so that nobody confuses them, and a secret scanner finds those that do not belong in a page."""
 
-ALL_PAGES: Final = "all"
-"""Stands for every origin. A key that names it lifts what other keys name."""
 PROGRAM: Final = "onramp"
 """Who makes keys that no person asked for: the first ones of ``onramp up``, those of the demo page."""
 MOST_SIGNING: Final = 2
@@ -47,7 +45,6 @@ MOST_SIGNING: Final = 2
 MOST_EVENTS_A_DAY: Final = 1_000_000_000_000
 _LOCK_SECONDS: Final = 5.0
 _TENANT: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f:{}]{1,128}")
-_ORIGIN: Final = re.compile(r"https?://[^/?#@\s]+")
 
 
 class KeyStoreError(Exception):
@@ -84,14 +81,15 @@ class KeyRing:
         self._by_digest = {key.digest: key for key in active if key.kind != "signing"}
         self._signing = {key.id: key for key in active if key.kind == "signing"}
         self._ids = frozenset(key.id for key in active)
-        self._origins: dict[str, set[str]] = {}
+        named: dict[str, set[str]] = {}
         for key in active:
             if key.origins:
-                self._origins.setdefault(key.tenant, set()).update(key.origins)
+                named.setdefault(key.tenant, set()).update(key.origins)
         # Where no key in force names an origin any more, those of the key that was revoked last hold: a revocation opens nothing.
         for key in sorted((key for key in keys if key.revoked_at is not None), key=lambda key: key.revoked_at or "", reverse=True):
             if key.origins:
-                self._origins.setdefault(key.tenant, set(key.origins))
+                named.setdefault(key.tenant, set(key.origins))
+        self._origins = {tenant: Origins(origins) for tenant, origins in named.items()}
 
     def find(self, text: str) -> Key | None:
         """Return the key in force with this text. Not a signing key: those are never sent."""
@@ -109,8 +107,13 @@ class KeyRing:
         """Whether pages of ``origin`` may send requests for ``tenant``. A tenant allows all as long as no key of it ever named one, and
         when a key names all.
         """
-        allowed = self._origins.get(tenant)
-        return allowed is None or origin.lower() in allowed or ALL_PAGES in allowed
+        named = self._origins.get(tenant)
+        return named is None or named.allow(origin)
+
+    def origins(self, tenant: str) -> frozenset[str] | None:
+        """Return the origins whose pages may send requests for ``tenant``; None if all may."""
+        named = self._origins.get(tenant)
+        return None if named is None or ALL_PAGES in named.named else named.named
 
 
 class KeyStore:
@@ -174,7 +177,7 @@ class KeyStore:
     ) -> tuple[Key, str]:
         """Store a new key; return it and its text, which is not stored and cannot be shown again. ``by`` is who made it, for the audit log.
 
-        Raises ``KeyStoreError``, and ``AuditError`` where the audit log cannot be written.
+        Raises ``KeyStoreError``, ``OriginError`` for what is no origin, and ``AuditError`` where the audit log cannot be written.
         """
         _check_tenant(tenant)
         allowed = tuple(read_origin(origin) for origin in origins)
@@ -272,22 +275,6 @@ def _check_tenant(tenant: str) -> None:
 def digest_of(text: str) -> str:
     """Return what is stored of a key."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def read_origin(text: str) -> str:
-    """Return an origin as browsers send it, in lower case and without a standard port, or ``all``. Raises ``KeyStoreError``."""
-    origin = text.strip().lower().rstrip("/")
-    if origin == ALL_PAGES:
-        return origin
-    try:
-        parts = urlsplit(origin)
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    if _ORIGIN.fullmatch(origin) is None or not parts.hostname:
-        raise KeyStoreError(f"{text[:100]!r} is not an origin; write it like https://app.example.com, without a path, or all.")
-    standard = {"http": 80, "https": 443}[parts.scheme]
-    return origin.rpartition(":")[0] if port == standard else origin
 
 
 def _in_force(key: Key, kind: KeyKind, tenant: str) -> bool:

@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from gateway.keys import MOST_EVENTS_A_DAY, Key, KeyStore, KeyStoreError, read_origin
+from gateway.keys import MOST_EVENTS_A_DAY, Key, KeyStore, KeyStoreError
 from tests.cli.command import onramp
 from tests.support.waiting import join
 
@@ -119,12 +119,47 @@ def test_a_key_for_all_pages_lifts_the_origins_of_others(tmp_path: Path) -> None
     assert allows()
 
 
-@pytest.mark.parametrize(
-    "origin", ["", "app.example.com", "https://", "https://a/b", "https://u:p@a", "ftp://a", "https://a:99999", "*", "null"]
-)
-def test_what_is_no_origin_is_refused(origin: str) -> None:
-    with pytest.raises(KeyStoreError, match="is not an origin"):
-        read_origin(origin)
+def test_an_asterisk_stands_for_subdomains_only(tmp_path: Path) -> None:
+    store = KeyStore(tmp_path / "keys.json", reload_seconds=0)
+    store.create("publishable", origins=["https://*.example.com", "http://*.dev.example.org:3000", "https://other.example"])
+
+    def allows(origin: str) -> bool:
+        return store.ring().allows_origin("default", origin)
+
+    for origin in (
+        *("https://app.example.com", "https://a.b.example.com", "https://APP.example.com", "http://x.dev.example.org:3000"),
+        "https://other.example",
+    ):
+        assert allows(origin), origin
+    for origin in (
+        *("https://example.com", "http://app.example.com", "https://app.example.com:8443", "https://evilexample.com", "null"),
+        *("https://app.example.com.evil.example", "http://x.dev.example.org", "https://app.other.example", "capacitor://localhost"),
+    ):
+        assert not allows(origin), origin
+
+
+def test_a_stored_asterisk_that_was_accepted_before_opens_nothing_more_than_subdomains(tmp_path: Path) -> None:
+    stored = {"id": "k1", "kind": "publishable", "tenant": "default", "digest": "d", "createdAt": "2026-01-01T00:00:00Z"}
+    origins = ["https://*", "https://*.com", "https://*.example.com", "https://a*.example.org"]
+    (tmp_path / "keys.json").write_text(json.dumps({"keys": [{**stored, "origins": origins}]}))
+    ring = KeyStore(tmp_path / "keys.json").ring()
+    asked = ["https://a.com", "https://app.example.com", "https://ab.example.org"]
+    assert [origin for origin in asked if ring.allows_origin("default", origin)] == ["https://app.example.com"]
+
+
+def test_the_command_says_whose_pages_are_shut_out(tmp_path: Path) -> None:
+    def create(*origins: str) -> str:
+        options = [part for origin in origins for part in ("--origin", origin)]
+        return " ".join(onramp("keys", "create", "publishable", *options, cwd=tmp_path).out.split())
+
+    assert "are refused" not in create()
+    assert "Pages of all origins but https://*.example.com are refused from now on, whatever key they send" in create(
+        "https://*.example.com"
+    )
+    assert "of all origins but capacitor://localhost https://*.example.com are refused" in create("capacitor://localhost")
+    assert "are refused" not in create()
+    assert "are refused" not in create("all")
+    assert "are refused" not in create("https://app.example.com"), "another key names all"
 
 
 @pytest.mark.parametrize("tenant", ["", "a:b", "{a}", "a\nb", "x" * 129])

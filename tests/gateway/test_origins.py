@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.origins import OriginError, read_origin
 from tests.support.gateway import Gateway, event, run_gateway
 
 HOME = "https://app.example.com"
@@ -118,3 +119,60 @@ def test_an_answer_to_a_bug_is_readable_for_a_page(tmp_path: Path) -> None:
     with run_gateway(tmp_path, more_routes=[Route("/broken", broken)]) as gateway:
         answer = gateway.get("/broken", origin=HOME)
         assert (answer.status_code, answer.json()["code"], answer.headers["access-control-allow-origin"]) == (500, "internal", "*")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("", "app.example.com", "https://", "https://a/b", "https://u:p@a", "ftp://a", "https://a:99999", "*", "null"),
+        *(
+            "file://localhost",
+            "wss://a.example",
+            "data:text",
+            "https://a b",
+            "https://a..b",
+            "https://a.example.",
+            "https://a%2eb",
+            "https://a:0",
+            "https://a:0443",
+            "https://a:",
+        ),
+        *("https://1.2.3", "https://0x7f.1", "https://127.0.0.01", "https://[::g]", "https://[fe80::1%25eth0]", "https://" + "a" * 64),
+        *("https://a*.example.com", "https://app.*.com", "https://*", "https://**.example.com", "https://*.*.example.com"),
+        *("https://*.10.0.0.1", "https://*.[::1]", "https://" + "a." * 127 + "com"),
+    ],
+)
+def test_what_no_browser_sends_as_an_origin_is_refused(origin: str) -> None:
+    with pytest.raises(OriginError, match="is not an origin"):
+        read_origin(origin)
+
+
+def test_a_host_with_other_letters_must_be_written_as_browsers_send_it() -> None:
+    with pytest.raises(OriginError, match="xn--"):
+        read_origin("https://bücher.example")
+    assert read_origin("https://xn--bcher-kva.example") == "https://xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize("origin", ["https://*.com", "https://*.localhost:3000"])
+def test_subdomains_of_a_name_without_a_dot_are_refused(origin: str) -> None:
+    with pytest.raises(OriginError, match="two labels"):
+        read_origin(origin)
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        (" HTTPS://App.Example.com:443/ ", "https://app.example.com"),
+        ("http://localhost:80", "http://localhost"),
+        ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
+        ("http://[0:0:0:0:0:0:0:1]:3000", "http://[::1]:3000"),
+        ("https://my_app.example.com", "https://my_app.example.com"),
+        ("https://*.Example.com:8443", "https://*.example.com:8443"),
+        ("capacitor://localhost", "capacitor://localhost"),
+        ("ionic://localhost", "ionic://localhost"),
+        ("tauri://localhost", "tauri://localhost"),
+        ("chrome-extension://abcdefghijklmnopabcdefghijklmnop", "chrome-extension://abcdefghijklmnopabcdefghijklmnop"),
+    ],
+)
+def test_an_origin_is_stored_as_browsers_and_apps_send_it(written: str, sent: str) -> None:
+    assert read_origin(written) == sent
