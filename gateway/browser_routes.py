@@ -23,7 +23,8 @@ from gateway.tokens import MOST_SECONDS, mint
 
 BROWSER: Final = Path(__file__).resolve().parent / "browser"
 _TYPES: Final = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".svg": "image/svg+xml"}
-_SNIPPET: Final = ("onramp.js", "onramp.mjs", "onramp.d.ts")
+SNIPPET: Final = {"onramp.js": "onramp.js", "onramp.mjs": "onramp.mjs", "onramp.d.mts": "onramp.d.ts", "onramp.d.ts": "onramp.d.ts"}
+"""Name in the address → file. TypeScript looks for the types of ``onramp.mjs`` in ``onramp.d.mts``."""
 _PUBLIC: Final = {
     "cache-control": "public, max-age=300",  # a new version reaches pages within minutes; between them the entity tag saves the bytes
     "cross-origin-resource-policy": "cross-origin",
@@ -42,7 +43,7 @@ _LONGEST_REQUEST: Final = 1_000
 
 def snippet_routes() -> list[BaseRoute]:
     """Return the routes of the built snippet: anybody may load it."""
-    return [Route(f"/{name}", _file(BROWSER / name, _PUBLIC), methods=["GET"], include_in_schema=False) for name in _SNIPPET]
+    return [Route(f"/{name}", _file(BROWSER / file, _PUBLIC), methods=["GET"], include_in_schema=False) for name, file in SNIPPET.items()]
 
 
 def demo_routes(store: KeyStore, *, publishable_key: str, tenant: str, clock: Callable[[], float] = time.time) -> list[BaseRoute]:

@@ -10,10 +10,11 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
+from gateway.browser_routes import SNIPPET
 from gateway.caller import NOT_FROM_PAGES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +77,31 @@ def test_building_again_gives_the_same_files(tmp_path: Path) -> None:
     subprocess.run([node, str(TOOLS / "build.mjs"), str(tmp_path)], check=True, capture_output=True, timeout=300)
     for name in (*BUILD["files"], "build.json"):
         assert (tmp_path / name).read_bytes() == (BROWSER / name).read_bytes(), name
+
+
+REACT: Final = """declare module "react" {
+  export function useEffect(effect: () => void | (() => void), on: unknown[]): void;
+  export function useSyncExternalStore<T>(listen: (changed: () => void) => () => void, value: () => T, onServer: () => T): T;
+}
+"""
+"""What the snippet of docs/browser.md uses of React's types."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (TOOLS / "node_modules").exists(), reason="the tools of the build are not installed; `make browser` installs them")
+@pytest.mark.parametrize("module", [["esnext", "--moduleResolution", "bundler"], ["nodenext"]], ids=["bundler", "nodenext"])
+def test_the_typescript_of_the_page_compiles_beside_what_the_gateway_serves(tmp_path: Path, module: list[str]) -> None:
+    (hook,) = re.findall(r"^```tsx\n(.*?)^```$", (ROOT / "docs" / "browser.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    for name, file in SNIPPET.items():
+        shutil.copy(BROWSER / file, tmp_path / name)
+    (tmp_path / "hook.tsx").write_text(hook, encoding="utf-8")
+    (tmp_path / "react.d.ts").write_text(REACT, encoding="utf-8")
+    (tmp_path / "package.json").write_text('{"type": "module"}', encoding="utf-8")
+    tsc = [str(TOOLS / "node_modules" / ".bin" / "tsc"), "--noEmit", "--strict", "--target", "es2022", "--jsx", "preserve", "--types", ""]
+    done = subprocess.run(
+        [*tsc, "--module", *module, "react.d.ts", "hook.tsx"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_the_snippet_sends_with_a_token_what_a_publishable_key_may_not() -> None:

@@ -112,13 +112,18 @@ def test_stuck_help_click_complete_next(gateway: Gateway, browser: Browser) -> N
 
 
 def test_the_snippet_is_served_to_every_page_and_the_demo_to_its_own(gateway: Gateway) -> None:
-    for name, kind in (("onramp.js", "text/javascript"), ("onramp.mjs", "text/javascript"), ("onramp.d.ts", "text/plain")):
+    for name, kind, file in (
+        ("onramp.js", "text/javascript", "onramp.js"),
+        ("onramp.mjs", "text/javascript", "onramp.mjs"),
+        ("onramp.d.mts", "text/plain", "onramp.d.ts"),  # the name under which TypeScript looks for the types of onramp.mjs
+        ("onramp.d.ts", "text/plain", "onramp.d.ts"),
+    ):
         answer = gateway.get(f"/{name}", origin="https://app.example")
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith(kind)
         assert answer.headers["access-control-allow-origin"] == "*"
         assert answer.headers["content-encoding"] == "gzip"
-        assert answer.content == (BROWSER / name).read_bytes()
+        assert answer.content == (BROWSER / file).read_bytes()
         assert gateway.get(f"/{name}", accept_encoding="identity").content == answer.content
         assert gateway.get(f"/{name}", if_none_match=answer.headers["etag"]).status_code == 304
         assert gateway.get(f"/{name}", if_none_match='"old"').status_code == 200
