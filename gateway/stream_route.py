@@ -64,7 +64,10 @@ class StreamRoute:
         """Streams of each user who has some. ``updates`` has other followers too: requests that wait for the job."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one stream, until the reader goes, the token expires, or the server ends. Raises ``RefusedError`` before it begins."""
+        """Serve one stream, until the reader goes, the token expires, or the server ends. Raises ``RefusedError`` before it begins.
+
+        HEAD, which the router takes wherever it takes GET, gets the same headers or refusal, and ends there.
+        """
         request = Request(scope)
         caller = self._authenticator.authenticate(scope)
         user = caller.user or request.query_params.get("userId", "")
@@ -79,6 +82,10 @@ class StreamRoute:
         account = caller.tenant, user
         if self._of_users[account] >= MOST_OF_ONE_USER:
             raise RefusedError(429, "too_many_streams", "the user has too many streams open; close some", headers={"retry-after": "10"})
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await send({"type": "http.response.body", "body": b""})
+            return
         changed = asyncio.Event()
         changed.set()  # read at once, after following: an announcement between the two is not missed
         self._streams += 1
