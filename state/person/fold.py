@@ -31,7 +31,7 @@ from state.person.progress import activated_at, completed, current_step, last_pr
 from state.person.recent import EVENTS_COUNTED, keep_notes
 from state.person.sessions import follow_session
 from state.person.traits import update_traits
-from state.records.fact_builders import event_fact, person_fact, progress_effect, progress_fact
+from state.records.fact_builders import completion_metric, event_fact, person_fact, progress_effect, progress_fact
 from state.records.recommendation import Erase
 from state.stuck.detector import Detector
 from state.stuck.parameters import ParameterStore
@@ -173,6 +173,9 @@ class Fold:
         elif person.merged_into:  # by way of another visitor
             person.merged_into = merged.into_key
         else:
+            # The user to whom the visitor's events go now counts these completions.
+            done = completed(self._plan, person.path, person.steps)
+            out.rows += [completion_metric(person, step, at, by=-1) for step, at in done.items() if person.steps[step].counted]
             self._hand_over(person, merged.into_key, out)
         return person
 
@@ -364,8 +367,7 @@ class Fold:
         newly = {step: at for step, at in done.items() if step not in before}
         changed = [step for step, at in done.items() if moved or before.get(step) != at]
         out.rows += [progress_fact(plan, person, step, done) for step in changed]
-        if newly:
-            out.count(counters.STEPS_COMPLETED, by=len(newly))
+        self._count_completions(person, newly, out)
         if moved:
             shown = current(person, person.now)
             if shown is not None and (path not in plan.paths or shown.step not in plan.paths[path].steps):
@@ -395,6 +397,16 @@ class Fold:
         self._detector.update_episode(person, done, person.now, out, first=first)
         self._detector.leave_episode(person, done, person.now, out)
         return done, newly
+
+    @staticmethod
+    def _count_completions(person: Person, newly: Mapping[str, int], out: Collector) -> None:
+        """Count the steps ``newly`` completed, each once: not again where another path or catalog had left it out in between."""
+        for step, at in newly.items():
+            state = person.steps[step]
+            if not state.counted:
+                state.counted = True
+                out.count(counters.STEPS_COMPLETED)
+                out.rows.append(completion_metric(person, step, at))
 
     def _consider_return(self, person: Person, done: Mapping[str, int], out: Collector) -> None:
         """The person returned after ``stuck:inactive.after``. Consider guidance without an alarm where none is current."""

@@ -30,6 +30,7 @@ class StepState(msgspec.Struct, gc=False, array_like=True):
 
     ``evidence`` is when the step's own matchers were satisfied (0: not yet). Whether the step is *completed* also depends on the steps that
     it requires, and is derived (``progress.completed``). ``times`` holds, for a completion that needs several events, the earliest of them.
+    ``counted``: its completion is in the step metrics.
     """
 
     evidence: int = 0
@@ -38,6 +39,7 @@ class StepState(msgspec.Struct, gc=False, array_like=True):
     attempts: int = 0
     errors: int = 0
     times: dict[int, list[int]] | None = None
+    counted: bool = False
 
 
 class OpenDecision(msgspec.Struct, gc=False, array_like=True, kw_only=True):

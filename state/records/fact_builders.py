@@ -10,10 +10,20 @@ from typing import Final
 
 from state.catalog.plan import Plan
 from state.decision.switches import AT_SIGNUP, Switch
+from state.duration import MINUTE
 from state.events import Event
 from state.person.person import Person, StepState
 from state.records.dead_letter import DeadLetter
-from state.records.facts import CatalogFact, DeadLetterFact, EventFact, PersonFact, ProgressFact, RecommendationFact, SwitchFact
+from state.records.facts import (
+    CatalogFact,
+    DeadLetterFact,
+    EventFact,
+    PersonFact,
+    ProgressFact,
+    RecommendationFact,
+    StepMetricFact,
+    SwitchFact,
+)
 from state.records.progress import Progress, PublishProgress, StepProgress
 from state.records.recommendation import Recommendation
 from state.times import rfc3339
@@ -82,6 +92,19 @@ def progress_fact(plan: Plan, person: Person, step: str, done: Mapping[str, int]
         updated_at=person.now,
         version=person.version,
         path_order=path.order,
+    )
+
+
+def completion_metric(person: Person, step: str, at: int, *, by: int = 1) -> StepMetricFact:
+    """Add ``by`` to the completions of ``step`` in the minute of ``at``. The step facts adds up those of a batch."""
+    return StepMetricFact(
+        tenant_id=person.tenant,
+        minute=at // MINUTE * MINUTE,
+        path_id=person.path,
+        step_id=step,
+        metric="completed",
+        label="",
+        count=by,
     )
 
 

@@ -454,8 +454,9 @@ class StepMetricFact(Fact, frozen=True, gc=False, kw_only=True):
     """An additive partial of one minute of one step: the sum over all ``partial_id`` is the minute's figure.
 
     ``metric`` is ``completed``, ``signal``, ``decision``, ``non_decision``, ``event``, or a ``kind`` of ``OutcomeFact``. ``label`` refines
-    it (the trigger, the reason, the event type) and may be empty. The sink assigns ``partial_id`` from its place in the durable spool, so
-    it is the same at every delivery.
+    it (the trigger, the reason, the event type) and may be empty. ``count`` is below 0 where a visitor's completions become those of the
+    user that the visitor signed in as. The sink assigns ``partial_id`` from its place in the durable spool, so it is the same at every
+    delivery.
     """
 
     TABLE = "step_metrics_1m"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from state.duration import MINUTE
 from state.person.collector import Row
-from state.records.facts import DecisionFact, EventFact, OutcomeFact, ProgressFact, SignalFact, StepMetricFact
+from state.records.facts import DecisionFact, EventFact, OutcomeFact, SignalFact, StepMetricFact
 
 
 def with_metrics(rows: list[Row]) -> list[Row]:
-    """The rows of a batch, followed by its partials of the step metrics."""
-    return [*rows, *step_metrics(rows)]
+    """The rows of a batch, followed by its partials of the step metrics, in which those of the fold are contained."""
+    return [*(row for row in rows if type(row) is not StepMetricFact), *step_metrics(rows)]
 
 
 def step_metrics(rows: list[Row]) -> list[StepMetricFact]:
@@ -33,8 +33,10 @@ def step_metrics(rows: list[Row]) -> list[StepMetricFact]:
             key = row.tenant_id, row.detected_at // MINUTE, row.path_id, row.step_id, "signal", row.trigger
         elif isinstance(row, OutcomeFact):
             key = row.tenant_id, row.occurred_at // MINUTE, row.path_id, row.step_id, row.kind, row.trigger
-        elif isinstance(row, ProgressFact) and row.status == "completed":
-            key = row.tenant_id, row.completed_at // MINUTE, row.path_id, row.step_id, "completed", ""
+        elif isinstance(row, StepMetricFact):  # of the fold, which knows what is newly completed
+            key = row.tenant_id, row.minute // MINUTE, row.path_id, row.step_id, row.metric, row.label
+            counts[key] = counts.get(key, 0) + row.count
+            continue
         else:
             continue
         counts[key] = counts.get(key, 0) + 1
