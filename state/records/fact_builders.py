@@ -111,8 +111,6 @@ def completion_metric(person: Person, step: str, at: int, *, by: int = 1) -> Ste
 def person_fact(plan: Plan, person: Person, group: str, done: Mapping[str, int]) -> PersonFact:
     """The row of a person. ``group`` as in ``PersonFact.experiment_group``."""
     total = len(plan.paths[person.path].steps) if person.path in plan.paths else 0
-    sessions_ms = person.session_total + person.session_to - person.session_from
-
     trait = person.traits.get
     return PersonFact(
         tenant_id=person.tenant,
@@ -130,7 +128,7 @@ def person_fact(plan: Plan, person: Person, group: str, done: Mapping[str, int])
         steps_completed=len(done),
         steps_total=total,
         session_count=person.sessions,
-        avg_session_duration=sessions_ms / 1000 / max(person.sessions, 1),
+        avg_session_duration=person.session_total / 1000 / max(person.sessions - 1, 1),
         engagement_score=engagement(len(done), total, person.sessions),
         first_seen_at=person.first_seen,
         signup_at=person.signup_at,

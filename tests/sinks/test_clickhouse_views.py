@@ -431,6 +431,16 @@ def test_features_have_their_agreed_names(filled: ClickHouse) -> None:
     }  # fmt: skip
 
 
+def test_the_sessions_of_a_user_have_no_mean_length_before_one_has_ended(filled: ClickHouse) -> None:
+    insert(
+        filled,
+        make(PersonFact, user_id="a", session_count=1, avg_session_duration=0.0),
+        make(PersonFact, user_id="b", session_count=2, avg_session_duration=0.0),
+        make(PersonFact, user_id="c", session_count=2, avg_session_duration=90.0),
+    )
+    assert sorted(rows(filled, "features", "user_id, avg_session_duration")) == [("a", None), ("b", 0.0), ("c", 90.0)]
+
+
 def test_time_since_signup_ends_at_the_newest_log_time_of_the_tenant(filled: ClickHouse) -> None:
     insert(
         filled,

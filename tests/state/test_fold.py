@@ -45,6 +45,18 @@ from tests.state.lives import (
 # progress
 
 
+def test_the_length_of_a_session_counts_once_the_next_one_has_begun() -> None:
+    life = Life()
+    life.see(signup(), event("page_view", 10 * MINUTE, path="/"), connect(20 * MINUTE))
+    assert {(row.session_count, row.avg_session_duration) for row in life.of(PersonFact)} == {(1, 0.0)}
+    told = life.see(
+        event("page_view", 2 * HOUR, path="/"), event("page_view", 2 * HOUR + 5 * MINUTE, path="/"), invite(2 * HOUR + 9 * MINUTE)
+    )
+    assert {(row.session_count, row.avg_session_duration) for row in of_kind(told, PersonFact)} == {(2, 1200.0)}
+    told = life.see(event("page_view", 9 * HOUR, path="/"))
+    assert {(row.session_count, row.avg_session_duration) for row in of_kind(told, PersonFact)} == {(3, (20 + 9) * 30.0)}
+
+
 def test_evidence_before_its_prerequisite_counts_once_the_prerequisite_is_there() -> None:
     life = Life()
     life.see(signup(), *explored(1 * MINUTE))
