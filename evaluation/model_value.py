@@ -50,8 +50,8 @@ class ModelValue:
 
     ``lift`` (model − template, of the rates) is None until both groups have matured decisions. ``drawn`` and ``shown`` test the counts
     against the promised share, None without one. ``per_success``: cost of one additional success; ``per_success_at_most``: the same at the
-    lower end of the interval. Both are None, and ``why_not`` is a sentence, until the interval is above 0. ``open``: shown, window open.
-    ``compared`` is False, and ``lift`` None, if no text was sent for a shown decision: the groups were treated alike.
+    lower end of the interval. Both are None, and ``why_not`` is a sentence, until the interval is above 0. ``open``: shown, window open,
+    and not voided. ``compared`` is False, and ``lift`` None, if no text was sent for a shown decision: the groups were treated alike.
     """
 
     sides: tuple[Wording, ...]
@@ -125,9 +125,12 @@ def _drawn(evidence: Evidence, template_share: float | None, window: int) -> pl.
             success=pl.col("reward").fill_null(0.0),
         )
     )
+    voided = evidence.outcomes.filter(pl.col("kind").is_in(["withdrawn", "expired", "superseded"]))["decision_id"]
     closed = pl.col("shown") & (pl.col("shown_at") + pl.col("window") <= evidence.until).fill_null(value=False)
     # A decision that was shown long ago and has no outcome is censored (a deleted person or row): its outcome is unknown.
-    frame = frame.with_columns(matured=closed & pl.col("reward").is_not_null(), open=pl.col("shown") & ~closed)
+    frame = frame.with_columns(
+        matured=closed & pl.col("reward").is_not_null(), open=pl.col("shown") & ~closed & ~pl.col("decision_id").is_in(voided.implode())
+    )
     return frame.sort("asked_at", "decision_id")
 
 

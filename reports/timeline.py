@@ -155,6 +155,8 @@ def _words(row: Row, outcomes: dict[str, list[str]], issued: frozenset[str]) -> 
         case "wording":
             return call_in_words(row)
         case "outcome":
+            if row["what"] == "withdrawn" and "shown" in outcomes.get(row["decision_id"], []):
+                return f"{plain(row['arm'])} withdrawn after it was shown: neither success nor failure"
             return f"{plain(row['arm'])} {_OUTCOMES.get(row['what'], plain(row['what']))}"
     return plain(row["what"])
 

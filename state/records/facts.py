@@ -181,8 +181,9 @@ class OutcomeFact(Fact, frozen=True, gc=False, kw_only=True):
     """One outcome or exposure of a decision.
 
     ``kind`` is an exposure event (``shown``, ``clicked``, ``dismissed``) or how the decision ended: ``success`` or ``failure`` (it was
-    shown, which opened its attribution window), ``expired`` (never shown), ``withdrawn`` (became stale before it was shown), ``superseded``
-    (a newer decision replaced it before it was shown).
+    shown, which opened its attribution window), ``expired`` (never shown), ``withdrawn`` (became stale before it was shown; or was shown,
+    and the step was completed before that, the person merged or deleted, or the step is gone), ``superseded`` (a newer decision replaced it
+    before it was shown).
     """
 
     TABLE = "outcomes"

@@ -81,6 +81,13 @@ def test_a_shown_decision_counts_in_its_assigned_group_after_its_window_closes()
     assert (found.cost_micros, found.per_success) == (575, None)
 
 
+@pytest.mark.parametrize("kind", ["withdrawn", "expired", "superseded"])
+def test_a_shown_decision_that_was_voided_has_no_time_left_to_succeed(kind: str) -> None:
+    outcomes = [_end("a", "shown"), _end("b", "shown"), _end("b", kind, START + 1)]
+    found = model_value(Evidence.of(until=START + HOUR, llm_calls=[_call("a"), _call("b")], outcomes=outcomes), window=DAY)
+    assert found.open == 1
+
+
 def test_an_effect_is_claimed_with_its_cost_per_success() -> None:
     found = model_value(_run(8_000, {"model": 0.5, "template": 0.35}), SHARE)
     lift = found.lift

@@ -14,6 +14,8 @@ from reports.evidence import load as load_evidence
 from reports.facts import Facts
 from reports.funnel import show_activation, show_time_to_activation
 from reports.stuck import show_stuck_by_step
+from reports.timeline import as_records
+from reports.timeline import read as read_timeline
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
@@ -304,6 +306,9 @@ def test_guidance_performance_has_exact_denominators(filled: ClickHouse) -> None
         "d4": ["withdrawn"],
         "d5": [],
         "d6": ["shown", "success"],
+        "d7": ["shown", "withdrawn"],
+        "d8": ["shown", "expired"],
+        "d9": ["shown", "clicked", "superseded"],
     }
     for decision_id, kinds in happened.items():
         arm = "moderate" if decision_id == "d6" else "passive"
@@ -312,13 +317,13 @@ def test_guidance_performance_has_exact_denominators(filled: ClickHouse) -> None
         insert(filled, *(make(OutcomeFact, decision_id=decision_id, kind=kind, trigger="signup", arm=arm) for kind in kinds))
     insert(filled, make(DecisionFact, decision_id="n1", trigger="signup", outcome="declined", reason="cooldown"))
     insert(filled, make(DecisionFact, decision_id="n2", user_id="v", trigger="signup", outcome="declined", reason="cooldown"))
-    counts = "trigger, arm, decided, shown, clicked, dismissed, success, failure, open, unshown"
+    counts = "trigger, arm, decided, shown, clicked, dismissed, success, failure, open, voided, unshown"
     assert rows(filled, "guidance_performance", counts) == [
-        ("signup", "moderate", 1, 1, 0, 0, 1, 0, 0, 0),
-        ("signup", "passive", 5, 3, 1, 1, 1, 1, 1, 2),
+        ("signup", "moderate", 1, 1, 0, 0, 1, 0, 0, 0, 0),
+        ("signup", "passive", 8, 6, 2, 1, 1, 1, 1, 3, 2),
     ]
     rates = "arm, nudge_send_rate, nudge_open_rate, nudge_dismiss_rate, nudge_conversion_rate"
-    assert rows(filled, "guidance_performance", rates) == [("moderate", 1.0, 0.0, 0.0, 1.0), ("passive", 0.6, 0.3333, 0.3333, 0.5)]
+    assert rows(filled, "guidance_performance", rates) == [("moderate", 1.0, 0.0, 0.0, 1.0), ("passive", 0.75, 0.3333, 0.1667, 0.5)]
     assert rows(filled, "non_decisions_by_reason", "reason, trigger, non_decisions, people") == [("cooldown", "signup", 2, 2)]
 
 
@@ -485,6 +490,21 @@ def test_the_timeline_of_a_person_is_in_order_and_holds_every_kind(filled: Click
         ("progress", "completed", "", None, "step 1, 0 attempts, 0 errors"),
         ("non_decision", "cooldown", "cooldown", None, ""),
         ("event", "track deployed", "late", None, ""),
+    ]
+
+
+def test_the_timeline_tells_guidance_that_was_withdrawn_before_it_was_shown_from_that_after(filled: ClickHouse) -> None:
+    insert(
+        filled,
+        make(OutcomeFact, decision_id="d", kind="shown", arm="tip", occurred_at=MONDAY, version=1),
+        make(OutcomeFact, decision_id="d", kind="withdrawn", arm="tip", occurred_at=MONDAY + 1, version=2),
+        make(OutcomeFact, decision_id="e", kind="withdrawn", arm="tip", occurred_at=MONDAY + 2, version=3),
+    )
+    _, timeline = read_timeline(Facts(filled), "t", "u")
+    assert [each["inWords"] for each in as_records(timeline)] == [
+        "tip reached the screen",
+        "tip withdrawn after it was shown: neither success nor failure",
+        "tip withdrawn before it was shown",
     ]
 
 
