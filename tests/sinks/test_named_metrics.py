@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.read_only_query import query
-from state.records.facts import DecisionFact, EventFact, LlmCallFact, OutcomeFact, PersonFact
+from state.records.facts import CatalogFact, DecisionFact, EventFact, LlmCallFact, OutcomeFact, PersonFact
 from tests.observability.test_rules import RECORDED
 from tests.sinks.test_clickhouse_views import STORES, insert, people, rows
 from tests.support.facts import make
@@ -116,3 +117,22 @@ def test_a_user_who_changed_groups_is_inconsistent(store: ClickHouse) -> None:
     insert(store, make(PersonFact, tenant_id="groups", user_id="visitor", experiment_group="merged"))
     insert(store, make(DecisionFact, tenant_id="groups", decision_id="v", user_id="visitor"))
     assert rows(store, "experiment_allocation_consistency WHERE tenant_id = 'groups'", "*") == [("groups", 3, 1, 0.3333)]
+
+
+def test_who_was_observed_before_guiding_began_is_consistent(store: ClickHouse) -> None:
+    """While the catalog only observes nobody is guided, and no group is drawn: a decision says holdout."""
+    observing, guiding = (partial(make, DecisionFact, tenant_id="observed", catalog_version=each) for each in ("p@1", "p@2"))
+    insert(
+        store,
+        make(CatalogFact, tenant_id="observed", catalog_version="p@1", holdout=1.0),
+        make(CatalogFact, tenant_id="observed", catalog_version="p@2", holdout=0.2),
+        make(PersonFact, tenant_id="observed", user_id="a", experiment_group="adaptive"),
+        observing(decision_id="a1", user_id="a", experiment_group="holdout"),
+        guiding(decision_id="a2", user_id="a", experiment_group="adaptive"),
+        make(PersonFact, tenant_id="observed", user_id="b", experiment_group="rules"),
+        observing(decision_id="b1", user_id="b", experiment_group="holdout"),
+        guiding(decision_id="b2", user_id="b", experiment_group="adaptive"),
+        make(PersonFact, tenant_id="observed", user_id="never came back", experiment_group="holdout"),
+        observing(decision_id="c1", user_id="never came back", experiment_group="holdout"),
+    )
+    assert rows(store, "experiment_allocation_consistency WHERE tenant_id = 'observed'", "*") == [("observed", 2, 1, 0.5)]

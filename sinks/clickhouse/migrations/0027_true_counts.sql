@@ -106,3 +106,29 @@ ALTER TABLE guidance_performance
 
 ALTER TABLE outcomes COMMENT COLUMN kind 'an exposure (shown, clicked, dismissed) or the end: success, failure, expired, withdrawn or superseded. One that was shown and then withdrawn is neither success nor failure';
 ALTER TABLE outcomes_final COMMENT COLUMN kind 'an exposure (shown, clicked, dismissed) or the end: success, failure, expired, withdrawn or superseded. One that was shown and then withdrawn is neither success nor failure';
+
+-- While a catalog only observes no group is drawn, and its decisions say holdout. So the group of a user must be the same in every decision from
+-- the beginning of the onboarding on, under a catalog that guides. Rows of one decision that stand twice have the same group, so no FINAL.
+CREATE OR REPLACE VIEW experiment_allocation_consistency AS
+SELECT
+    p.tenant_id AS tenant_id,
+    count() AS people,
+    countIf(d.groups = [toString(p.experiment_group)]) AS consistent,
+    consistent / people AS experiment_allocation_consistency
+FROM
+(
+    SELECT tenant_id, user_id, groupUniqArray(toString(experiment_group)) AS groups
+    FROM decisions
+    WHERE experiment_group != 'existing' AND (tenant_id, catalog_version) NOT IN (SELECT tenant_id, catalog_version FROM catalogs WHERE holdout >= 1)
+    GROUP BY tenant_id, user_id
+) AS d
+INNER JOIN counted_people AS p ON p.tenant_id = d.tenant_id AND p.user_id = d.user_id
+GROUP BY tenant_id
+ORDER BY tenant_id;
+
+ALTER TABLE experiment_allocation_consistency
+    MODIFY COMMENT 'Metric `experiment_allocation_consistency`: share of the users with decisions who had their group in every one. It must be 1. Decisions under a catalog that only observed do not count: no group is drawn under it.',
+    COMMENT COLUMN tenant_id 'tenant: the customer of the app whose data it is; every key begins with it',
+    COMMENT COLUMN people 'users who begin the onboarding, with at least one decision or non-decision from then on under a catalog that guides',
+    COMMENT COLUMN consistent 'users in whose decisions only the group of `people` occurs',
+    COMMENT COLUMN experiment_allocation_consistency 'consistent / `people`, 0 to 1';
