@@ -137,7 +137,7 @@ STORE_UP: Final = _gauge(
 TABLE_AGE: Final = _gauge(
     "onramp_table_newest_row_age_seconds",
     "seconds",
-    "age of the newest row of a table in ClickHouse; it measures freshness only while events arrive",
+    "age, by log time, of the newest row of a table in ClickHouse; it measures freshness only while events arrive",
     "table",
 )
 

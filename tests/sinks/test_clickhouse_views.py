@@ -421,7 +421,22 @@ def test_freshness_is_the_age_of_the_newest_row(filled: ClickHouse) -> None:
     now = query(filled, "SELECT toUnixTimestamp64Milli(now64(3)) AS now").item()
     assert lags["events"] == pytest.approx((now - MONDAY) / 1000, abs=60)
     assert lags["decisions"] is None
-    assert len(lags) == 10
+    assert len(lags) == 8
+
+
+def test_the_clock_of_a_phone_that_is_ahead_makes_no_table_look_fresh(filled: ClickHouse) -> None:
+    """Where a row has no time of ours, its table has no age."""
+    now = query(filled, "SELECT toUnixTimestamp64Milli(now64(3)) AS now").item()
+    ahead = now + 20 * HOUR
+    insert(
+        filled,
+        make(EventFact, event_id="e", timestamp=ahead, log_time=now - HOUR),
+        make(PersonFact, first_seen_at=ahead, last_active_at=ahead),
+        make(StepMetricFact, minute=ahead, metric="event", count=1, partial_id="x"),
+        make(ProgressFact, path_id="p", step_id="one", completed_at=ahead, updated_at=now - HOUR),
+    )
+    lags = dict(rows(filled, "freshness WHERE lag_seconds IS NOT NULL", "table_name, lag_seconds"))
+    assert lags == {name: pytest.approx(3_600, abs=60) for name in ("events", "step_progress")}
 
 
 def test_features_have_their_agreed_names(filled: ClickHouse) -> None:

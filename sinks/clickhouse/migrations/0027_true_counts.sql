@@ -132,3 +132,53 @@ ALTER TABLE experiment_allocation_consistency
     COMMENT COLUMN people 'users who begin the onboarding, with at least one decision or non-decision from then on under a catalog that guides',
     COMMENT COLUMN consistent 'users in whose decisions only the group of `people` occurs',
     COMMENT COLUMN experiment_allocation_consistency 'consistent / `people`, 0 to 1';
+
+-- The clock of a device may be ahead. The age of a table follows from log time, which no device can move; people and step_metrics_1m have none, and
+-- are written together with events and step_progress.
+CREATE OR REPLACE VIEW freshness AS
+SELECT table_name, if(stored = 0, NULL, newest) AS newest_at, if(stored = 0, NULL, dateDiff('millisecond', newest, now64(3, 'UTC')) / 1000) AS lag_seconds
+FROM
+(
+    SELECT 'events' AS table_name, count() AS stored, max(log_time) AS newest FROM events
+    UNION ALL SELECT 'decisions', count(), max(decided_at) FROM decisions
+    UNION ALL SELECT 'recommendations', count(), max(created_at) FROM recommendations
+    UNION ALL SELECT 'outcomes', count(), max(occurred_at) FROM outcomes
+    UNION ALL SELECT 'stuck_signals', count(), max(detected_at) FROM stuck_signals
+    UNION ALL SELECT 'step_progress', count(), max(updated_at) FROM step_progress
+    UNION ALL SELECT 'arm_posteriors', count(), max(updated_at) FROM arm_posteriors
+    UNION ALL SELECT 'dead_letters', count(), max(log_time) FROM dead_letters
+)
+ORDER BY table_name;
+
+ALTER TABLE freshness
+    MODIFY COMMENT 'The age of the newest row of each table whose rows have a time that no device can move: log time, or one that is not after it. After a bounded run over old events it is the age of that input.',
+    COMMENT COLUMN table_name 'table',
+    COMMENT COLUMN newest_at 'time of its newest row, UTC; NULL for an empty table',
+    COMMENT COLUMN lag_seconds 'age of its newest row in seconds; NULL for an empty table';
+
+ALTER TABLE outcomes COMMENT COLUMN occurred_at 'when it happened, UTC: an exposure and success by the clock of the app, but not after log time; the end of the window for failure; else log time';
+ALTER TABLE outcomes_final COMMENT COLUMN occurred_at 'when it happened, UTC: an exposure and success by the clock of the app, but not after log time; the end of the window for failure; else log time';
+ALTER TABLE step_metrics_1m COMMENT COLUMN minute 'minute in which it happened, UTC: by the clock of the app for event and completed, else as in the table that it counts';
+ALTER TABLE step_metrics_1m_final COMMENT COLUMN minute 'minute in which it happened, UTC: by the clock of the app for event and completed, else as in the table that it counts';
+ALTER TABLE step_metrics COMMENT COLUMN minute 'minute in which it happened, UTC: by the clock of the app for event and completed, else as in the table that it counts';
+ALTER TABLE person_timeline COMMENT COLUMN at 'when it happened, UTC: the clock of the app for events, progress, exposures and success, else log time';
+ALTER TABLE step_progress
+    COMMENT COLUMN first_seen_at 'first event at the step by the clock of the app, UTC',
+    COMMENT COLUMN last_seen_at 'newest event at the step by the clock of the app, UTC',
+    COMMENT COLUMN completed_at 'completion of the step by the clock of the app, UTC';
+ALTER TABLE step_progress_final
+    COMMENT COLUMN first_seen_at 'first event at the step by the clock of the app, UTC',
+    COMMENT COLUMN last_seen_at 'newest event at the step by the clock of the app, UTC',
+    COMMENT COLUMN completed_at 'completion of the step by the clock of the app, UTC';
+ALTER TABLE people
+    COMMENT COLUMN first_seen_at 'first event by the clock of the app, UTC',
+    COMMENT COLUMN signup_at 'sign-up by the clock of the app, UTC',
+    COMMENT COLUMN activated_at 'activation by the clock of the app, UTC';
+ALTER TABLE people_final
+    COMMENT COLUMN first_seen_at 'first event by the clock of the app, UTC',
+    COMMENT COLUMN signup_at 'sign-up by the clock of the app, UTC',
+    COMMENT COLUMN activated_at 'activation by the clock of the app, UTC';
+ALTER TABLE counted_people
+    COMMENT COLUMN first_seen_at 'first event by the clock of the app, UTC',
+    COMMENT COLUMN signup_at 'sign-up by the clock of the app, UTC',
+    COMMENT COLUMN activated_at 'activation by the clock of the app, UTC';
