@@ -20,6 +20,7 @@ from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.read_only_query import query
+from state.decision.attribution import CLOCK_SKEW
 from state.records.facts import (
     CatalogFact,
     DeadLetterFact,
@@ -549,3 +550,26 @@ def test_exposures_that_belong_to_no_recommendation_are_counted_with_an_example(
         ("no_current_recommendation", 2, 2, "a", "expired"),
         ("unknown_recommendation", 2, 2, "b", "another's id"),
     ]
+
+
+def test_an_exposure_without_an_id_from_well_before_the_decision_belongs_to_an_earlier_one(filled: ClickHouse) -> None:
+    """As the run counts it: a clock may be five minutes behind."""
+
+    def event(event_id: str, at: int, payload: str = "{}") -> EventFact:
+        return make(
+            EventFact,
+            event_id=event_id,
+            event_type="recommendation_shown",
+            payload=payload,
+            status="applied",
+            timestamp=at,
+            log_time=MONDAY + 1,
+        )
+
+    decided = make(
+        RecommendationFact, recommendation_id="d1", ui_component="tooltip", created_at=MONDAY, expires_at=MONDAY + HOUR, version=1
+    )
+    skew = CLOCK_SKEW
+    insert(filled, decided, event("slow clock", MONDAY - skew), event("earlier", MONDAY - skew - 1), event("fast clock", MONDAY + HOUR))
+    insert(filled, event("null", MONDAY, '{"recommendationId": null}'), event("named", MONDAY - HOUR, '{"recommendationId": "d1"}'))
+    assert rows(filled, "exposures_ignored_by_reason", "reason, events, example_event_id") == [("no_current_recommendation", 1, "earlier")]

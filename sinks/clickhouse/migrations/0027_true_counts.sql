@@ -182,3 +182,44 @@ ALTER TABLE counted_people
     COMMENT COLUMN first_seen_at 'first event by the clock of the app, UTC',
     COMMENT COLUMN signup_at 'sign-up by the clock of the app, UTC',
     COMMENT COLUMN activated_at 'activation by the clock of the app, UTC';
+
+-- An exposure without an id that is from more than five minutes before the decision belongs to an earlier one (CLOCK_SKEW in
+-- state/decision/attribution.py). An id that is null is none.
+CREATE OR REPLACE VIEW exposures_ignored_by_reason AS
+SELECT
+    e.tenant_id AS tenant_id,
+    if(JSONType(e.payload, 'recommendationId') != 'Null', 'unknown_recommendation', 'no_current_recommendation') AS reason,
+    count() AS events,
+    uniqExact(e.user_id) AS people,
+    argMax(e.user_id, (e.log_time, e.event_id)) AS example_user_id,
+    argMax(e.event_id, (e.log_time, e.event_id)) AS example_event_id
+FROM (
+    SELECT * FROM
+    (
+        SELECT tenant_id, user_id, event_id, payload, status, timestamp, log_time FROM events
+        WHERE event_type IN ('recommendation_shown', 'recommendation_clicked', 'recommendation_dismissed', 'tooltip_dismiss')
+            AND (
+                JSONType(payload, 'recommendationId') = 'Null'
+                OR (tenant_id, user_id, JSONExtractString(payload, 'recommendationId')) NOT IN (
+                    SELECT tenant_id, user_id, recommendation_id FROM recommendations
+                )
+            )
+        ORDER BY version DESC LIMIT 1 BY tenant_id, user_id, event_id
+    )
+    WHERE status = 'applied'
+) AS e
+ASOF LEFT JOIN recommendations AS r
+    ON r.tenant_id = e.tenant_id AND r.user_id = e.user_id AND e.log_time >= r.created_at
+WHERE JSONType(e.payload, 'recommendationId') != 'Null' OR r.ui_component IN ('', 'none') OR r.expires_at <= e.log_time
+    OR e.timestamp < r.created_at - INTERVAL 5 MINUTE
+GROUP BY tenant_id, reason
+ORDER BY tenant_id, reason;
+
+ALTER TABLE exposures_ignored_by_reason
+    MODIFY COMMENT 'Exposure events that match no recommendation. If there are any, check the app.',
+    COMMENT COLUMN tenant_id 'tenant: the customer of the app whose data it is; every key begins with it',
+    COMMENT COLUMN reason '`unknown_recommendation` (an id that was not issued to this user) or `no_current_recommendation` (no id, and nothing was current, or the event is from more than five minutes before that was decided)',
+    COMMENT COLUMN events 'exposure events',
+    COMMENT COLUMN people 'users, each counted once',
+    COMMENT COLUMN example_user_id 'user of the newest of them',
+    COMMENT COLUMN example_event_id 'event id of the newest of them';
