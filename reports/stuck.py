@@ -123,8 +123,9 @@ def show_stuck_by_step(console: Console, facts: Facts, tenant: str, most: int = 
     """Print at which steps users get stuck most, over all paths."""
     rows = facts.rows(
         """
-        SELECT step_id, trigger, count() AS signals, uniqExact(user_id) AS people FROM stuck_signals_final
-        WHERE tenant_id = {tenant:String} GROUP BY step_id, trigger ORDER BY signals DESC, step_id, trigger
+        SELECT step_id, trigger, count() AS signals, uniqExact(if(v.user_id = '', s.user_id, v.user_id)) AS people
+        FROM stuck_signals_final AS s LEFT JOIN users_of_visitors AS v ON v.tenant_id = s.tenant_id AND v.visitor_id = s.user_id
+        WHERE s.tenant_id = {tenant:String} GROUP BY step_id, trigger ORDER BY signals DESC, step_id, trigger
         """,
         tenant=tenant,
     )

@@ -17,9 +17,10 @@ from state.plain_text import plain
 from state.quantity import count
 
 _ZONES: Final = """
-SELECT JSONExtractRaw(payload, 'traits', 'timezone') AS zone, uniqExact(user_id) AS people
-FROM events_final
-WHERE tenant_id = {tenant:String} AND status = 'applied' AND event_type IN ('signup', 'identify') AND JSONHas(payload, 'traits', 'timezone')
+SELECT JSONExtractRaw(e.payload, 'traits', 'timezone') AS zone, uniqExact(if(v.user_id = '', e.user_id, v.user_id)) AS people
+FROM events_final AS e LEFT JOIN users_of_visitors AS v ON v.tenant_id = e.tenant_id AND v.visitor_id = e.user_id
+WHERE e.tenant_id = {tenant:String} AND status = 'applied' AND event_type IN ('signup', 'identify')
+    AND JSONHas(payload, 'traits', 'timezone')
 GROUP BY zone ORDER BY people DESC, zone LIMIT 10000
 """
 _MOST_ZONES: Final = 5

@@ -16,6 +16,7 @@ from reports.funnel import show_activation, show_time_to_activation
 from reports.stuck import show_stuck_by_step
 from reports.timeline import as_records
 from reports.timeline import read as read_timeline
+from reports.trust import unknown_zones
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
@@ -573,3 +574,34 @@ def test_an_exposure_without_an_id_from_well_before_the_decision_belongs_to_an_e
     insert(filled, decided, event("slow clock", MONDAY - skew), event("earlier", MONDAY - skew - 1), event("fast clock", MONDAY + HOUR))
     insert(filled, event("null", MONDAY, '{"recommendationId": null}'), event("named", MONDAY - HOUR, '{"recommendationId": "d1"}'))
     assert rows(filled, "exposures_ignored_by_reason", "reason, events, example_event_id") == [("no_current_recommendation", 1, "earlier")]
+
+
+def test_a_visitor_who_signed_in_counts_as_that_user_wherever_users_are_counted(filled: ClickHouse) -> None:
+    """`laptop` named `phone`, and `ana` named `laptop`; that `ben` named `cleo`, a user, was refused."""
+
+    def merge(previous: str, user: str) -> EventFact:
+        payload = f'{{"previousId": "{previous}"}}'
+        return make(EventFact, user_id=user, event_id=previous, event_type="identity_merged", payload=payload, status="applied")
+
+    groups = {"phone": "merged", "laptop": "merged", "ana": "holdout", "ben": "holdout", "cleo": "holdout"}
+    insert(filled, *(make(PersonFact, user_id=user, experiment_group=group) for user, group in groups.items()))
+    insert(filled, merge("phone", "laptop"), merge("laptop", "ana"), merge("cleo", "ben"))
+    for user in groups:
+        zone = '{"traits": {"timezone": "Mars/Olympus"}}'
+        insert(
+            filled,
+            make(DecisionFact, decision_id=user, user_id=user, trigger="signup", outcome="declined", reason="holdout"),
+            make(SignalFact, signal_id=user, user_id=user, trigger="stuck:errors", step_id="one"),
+            make(EventFact, user_id=user, event_id=f"{user} shown", event_type="recommendation_shown", payload="{}", status="applied"),
+            make(EventFact, user_id=user, event_id=f"{user} zone", event_type="identify", payload=zone, status="applied"),
+        )
+    assert rows(filled, "users_of_visitors ORDER BY visitor_id", "visitor_id, user_id") == [("laptop", "ana"), ("phone", "ana")]
+    assert rows(filled, "non_decisions_by_reason", "non_decisions, people") == [(5, 3)]
+    assert rows(filled, "stuck_signals_by_trigger", "signals, people") == [(5, 3)]
+    assert rows(filled, "stuck_signals_by_step", "signals, people") == [(5, 3)]
+    assert rows(filled, "exposures_ignored_by_reason", "events, people") == [(5, 3)]
+    assert unknown_zones(Facts(filled), "t") == [{"timezone": "Mars/Olympus", "people": 3}]
+    console = Console(file=io.StringIO(), width=140)
+    show_stuck_by_step(console, Facts(filled), "t")
+    assert isinstance(console.file, io.StringIO)
+    assert "one stuck:errors 5 3" in " ".join(console.file.getvalue().split())

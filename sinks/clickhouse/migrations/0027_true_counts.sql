@@ -183,6 +183,73 @@ ALTER TABLE counted_people
     COMMENT COLUMN signup_at 'sign-up by the clock of the app, UTC',
     COMMENT COLUMN activated_at 'activation by the clock of the app, UTC';
 
+-- The user that a visitor became in the end: also by way of one other visitor. Where a merge was refused, the visitor is a person of its own.
+CREATE OR REPLACE VIEW users_of_visitors AS
+WITH merged AS
+(
+    SELECT tenant_id, visitor_id, user_id FROM merged_visitors
+    WHERE (tenant_id, visitor_id) IN (SELECT tenant_id, user_id FROM people_final WHERE experiment_group = 'merged')
+)
+SELECT m.tenant_id AS tenant_id, m.visitor_id AS visitor_id, if(n.user_id = '', m.user_id, n.user_id) AS user_id
+FROM merged AS m
+LEFT JOIN merged AS n ON n.tenant_id = m.tenant_id AND n.visitor_id = m.user_id;
+
+CREATE OR REPLACE VIEW non_decisions_by_reason AS
+SELECT
+    d.tenant_id AS tenant_id, d.reason AS reason, d.trigger AS trigger, uniqExact(d.decision_id) AS non_decisions,
+    uniqExact(if(v.user_id = '', d.user_id, v.user_id)) AS people
+FROM decisions AS d
+LEFT JOIN users_of_visitors AS v ON v.tenant_id = d.tenant_id AND v.visitor_id = d.user_id
+WHERE d.outcome = 'declined'
+GROUP BY tenant_id, reason, trigger
+ORDER BY tenant_id, non_decisions DESC, reason, trigger;
+
+CREATE OR REPLACE VIEW stuck_signals_by_trigger AS
+SELECT s.tenant_id AS tenant_id, s.trigger AS trigger, count() AS signals, uniqExact(if(v.user_id = '', s.user_id, v.user_id)) AS people
+FROM stuck_signals_final AS s
+LEFT JOIN users_of_visitors AS v ON v.tenant_id = s.tenant_id AND v.visitor_id = s.user_id
+GROUP BY tenant_id, trigger
+ORDER BY tenant_id, signals DESC, trigger;
+
+CREATE OR REPLACE VIEW stuck_signals_by_step AS
+SELECT
+    s.tenant_id AS tenant_id, s.path_id AS path_id, s.step_id AS step_id, s.trigger AS trigger, count() AS signals,
+    uniqExact(if(v.user_id = '', s.user_id, v.user_id)) AS people
+FROM stuck_signals_final AS s
+LEFT JOIN users_of_visitors AS v ON v.tenant_id = s.tenant_id AND v.visitor_id = s.user_id
+GROUP BY tenant_id, path_id, step_id, trigger
+ORDER BY tenant_id, path_id, step_id, signals DESC, trigger;
+
+ALTER TABLE users_of_visitors
+    MODIFY COMMENT 'Visitors who signed in, and as which user. Who counts users counts such a visitor as that user. Without the event of the merge, which a retention may have deleted, the visitor is not in it.',
+    COMMENT COLUMN tenant_id 'tenant: the customer of the app whose data it is; every key begins with it',
+    COMMENT COLUMN visitor_id 'id of the visitor before they signed in',
+    COMMENT COLUMN user_id 'id of the user as the app sent it, also where the visitor became that user by way of another visitor';
+
+ALTER TABLE non_decisions_by_reason
+    MODIFY COMMENT 'Why nothing was decided, the most frequent reason first.',
+    COMMENT COLUMN tenant_id 'tenant: the customer of the app whose data it is; every key begins with it',
+    COMMENT COLUMN reason 'why nothing was decided',
+    COMMENT COLUMN trigger 'what asked for guidance: the sign-up, a completed step, or stuck:… with the kind of alarm',
+    COMMENT COLUMN non_decisions 'non-decisions',
+    COMMENT COLUMN people 'users, each counted once; a visitor who signed in counts as that user';
+
+ALTER TABLE stuck_signals_by_step
+    MODIFY COMMENT 'Alarms by step and kind.',
+    COMMENT COLUMN tenant_id 'tenant: the customer of the app whose data it is; every key begins with it',
+    COMMENT COLUMN path_id 'path of the catalog',
+    COMMENT COLUMN step_id 'step of the catalog',
+    COMMENT COLUMN trigger 'what asked for guidance: the sign-up, a completed step, or stuck:… with the kind of alarm',
+    COMMENT COLUMN signals 'stuck signals',
+    COMMENT COLUMN people 'users, each counted once; a visitor who signed in counts as that user';
+
+ALTER TABLE stuck_signals_by_trigger
+    MODIFY COMMENT 'Alarms by kind.',
+    COMMENT COLUMN tenant_id 'tenant: the customer of the app whose data it is; every key begins with it',
+    COMMENT COLUMN trigger 'what asked for guidance: the sign-up, a completed step, or stuck:… with the kind of alarm',
+    COMMENT COLUMN signals 'stuck signals',
+    COMMENT COLUMN people 'users, each counted once; a visitor who signed in counts as that user';
+
 -- An exposure without an id that is from more than five minutes before the decision belongs to an earlier one (CLOCK_SKEW in
 -- state/decision/attribution.py). An id that is null is none.
 CREATE OR REPLACE VIEW exposures_ignored_by_reason AS
@@ -190,7 +257,7 @@ SELECT
     e.tenant_id AS tenant_id,
     if(JSONType(e.payload, 'recommendationId') != 'Null', 'unknown_recommendation', 'no_current_recommendation') AS reason,
     count() AS events,
-    uniqExact(e.user_id) AS people,
+    uniqExact(if(v.user_id = '', e.user_id, v.user_id)) AS people,
     argMax(e.user_id, (e.log_time, e.event_id)) AS example_user_id,
     argMax(e.event_id, (e.log_time, e.event_id)) AS example_event_id
 FROM (
@@ -210,6 +277,7 @@ FROM (
 ) AS e
 ASOF LEFT JOIN recommendations AS r
     ON r.tenant_id = e.tenant_id AND r.user_id = e.user_id AND e.log_time >= r.created_at
+LEFT JOIN users_of_visitors AS v ON v.tenant_id = e.tenant_id AND v.visitor_id = e.user_id
 WHERE JSONType(e.payload, 'recommendationId') != 'Null' OR r.ui_component IN ('', 'none') OR r.expires_at <= e.log_time
     OR e.timestamp < r.created_at - INTERVAL 5 MINUTE
 GROUP BY tenant_id, reason
@@ -220,6 +288,6 @@ ALTER TABLE exposures_ignored_by_reason
     COMMENT COLUMN tenant_id 'tenant: the customer of the app whose data it is; every key begins with it',
     COMMENT COLUMN reason '`unknown_recommendation` (an id that was not issued to this user) or `no_current_recommendation` (no id, and nothing was current, or the event is from more than five minutes before that was decided)',
     COMMENT COLUMN events 'exposure events',
-    COMMENT COLUMN people 'users, each counted once',
+    COMMENT COLUMN people 'users, each counted once; a visitor who signed in counts as that user',
     COMMENT COLUMN example_user_id 'user of the newest of them',
     COMMENT COLUMN example_event_id 'event id of the newest of them';
