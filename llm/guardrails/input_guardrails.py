@@ -1,6 +1,6 @@
 """The input guardrails: which traits and notes a prompt may hold, without personal data, and only if they contain no orders to the model.
 
-The order: allow-list of traits, redaction, screening for injections, fence.
+The order: allow-list of traits, redaction, screening for injections, fence. Notes are cut after their redaction.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from llm.guardrails.injection import find_injection
 from llm.guardrails.redaction import redact
 from state.catalog.model import Scalar, Slot, WordingPolicy
 from state.decision.wording_request import WordingRequest
+from state.person.recent import MAX_NOTE
 
 LONGEST: Final = 64
 """Characters of an allowed trait at most; a longer value is free text."""
@@ -56,7 +57,7 @@ class InputGuardrails:
         names.append(request.record.user_id)
         try:
             redacted_traits = {name: neutral(redact(value, names)) for name, value in traits.items()}
-            notes = tuple(fence(redact(note, names)) for note in request.notes)
+            notes = tuple(fence(redact(note, names, MAX_NOTE)) for note in request.notes)
         except Exception as error:  # noqa: BLE001  an unexpected text must not reach the model unredacted
             return ScreenedInput({}, (), (allowed, CheckResult("redaction", "redaction_failed", type(error).__name__)))
         redacted = CheckResult("redaction")

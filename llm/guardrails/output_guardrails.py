@@ -126,9 +126,9 @@ class OutputGuardrails:
         Empty where the text looks private, whichever check refused it.
         """
         proposal = parse(raw)
-        text = raw[:_PRESENTED] if isinstance(proposal, CheckResult) else proposal.text[:_PRESENTED]
+        text = (raw if isinstance(proposal, CheckResult) else proposal.text)[: _PRESENTED + redaction.MARGIN]
         text = text.encode("utf-8", "replace").decode()  # half of a character pair cannot be printed
-        return "" if redaction.find(slots.TOKEN.sub("it", text)) else text
+        return "" if redaction.find(slots.TOKEN.sub("it", text)) else text[:_PRESENTED]  # looked through before the cut
 
     def _schema(self, proposal: Proposal, request: WordingRequest) -> str:
         record, text = request.record, proposal.text

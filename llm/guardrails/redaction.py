@@ -23,7 +23,7 @@ from llm.guardrails.secrets import Found, secrets
 LONGEST: Final = 2_000
 """Characters of a redacted text; the rest is cut off."""
 
-_MARGIN: Final = 200
+MARGIN: Final = 200
 """Characters read beyond that, so that a finding across the cut is still recognised."""
 
 _ROUNDS: Final = 8
@@ -49,25 +49,26 @@ def find(text: str, names: Sequence[str] = ()) -> list[Span]:
 
     Reads the first 2,200 characters. CPU work of about a millisecond for a usual text, and of some tens at most; does not block otherwise.
     """
-    plain, origin = clean(text, LONGEST + _MARGIN)
+    plain, origin = clean(text, LONGEST + MARGIN)
     return [Span(origin[start][0], origin[end - 1][1], kind) for start, end, kind in _found(plain, names)]
 
 
-def redact(text: str, names: Sequence[str] = ()) -> str:
-    """Return ``text``, plain and cut to 2,000 characters, with ``[EMAIL]`` and the like in place of each finding.
+def redact(text: str, names: Sequence[str] = (), longest: int = LONGEST) -> str:
+    """Return ``text``, plain and cut to ``longest`` characters, with ``[EMAIL]`` and the like in place of each finding.
 
-    Redacting again changes nothing. Raises ``RedactionError``, and errors of a library that meets an unexpected text.
+    The cut comes last, so that of a finding that it goes through nothing is left: pass a text that is 200 characters longer, if there is
+    one. Redacting again changes nothing. Raises ``RedactionError``, and errors of a library that meets an unexpected text.
     """
     for _ in range(_ROUNDS):
-        plain, _origin = clean(text, LONGEST + _MARGIN)
+        plain, _origin = clean(text, longest + MARGIN)
         pieces, at, size = [], 0, 0
         for start, end, kind in _found(plain, names):
-            if start >= LONGEST:
+            if start >= longest:
                 break
             pieces += [plain[at:start], f"[{kind.upper()}]"]
             at = end
-        size = max(at, LONGEST)
-        redacted = "".join([*pieces, plain[at:size]])[:LONGEST]
+        size = max(at, longest)
+        redacted = "".join([*pieces, plain[at:size]])[:longest]
         if redacted == text:
             return redacted
         text = redacted

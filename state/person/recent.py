@@ -13,6 +13,10 @@ EVENTS_COUNTED: Final = 255
 
 NOTES_KEPT: Final = 2
 MAX_NOTE: Final = 160
+"""Characters of a note that a prompt may hold."""
+
+NOTE_MARGIN: Final = 200
+"""Characters kept beyond that: an address or a number that the cut goes through is recognised only as a whole."""
 
 _NOTE_FIELDS: Final = ("text", "comment", "feedback", "question", "query", "search")
 """Payload fields that hold what a person typed."""
@@ -25,4 +29,4 @@ def keep_notes(person: Person, event: Event) -> None:
     else:
         words = next((value for field in _NOTE_FIELDS if isinstance(value := event.payload.get(field), str) and value), "")
     if words:
-        person.notes = [*person.notes[1 - NOTES_KEPT :], words[:MAX_NOTE]]
+        person.notes = [*person.notes[1 - NOTES_KEPT :], words[: MAX_NOTE + NOTE_MARGIN]]

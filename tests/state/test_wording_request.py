@@ -19,7 +19,7 @@ from state.duration import HOUR, MINUTE
 from state.events import Event
 from state.person import snapshot
 from state.person.person import Person
-from state.person.recent import MAX_NOTE, NOTES_KEPT
+from state.person.recent import MAX_NOTE, NOTE_MARGIN, NOTES_KEPT
 from state.records.recommendation import MarkShown
 from state.vocabulary import WORDING_REASONS
 from tests.state.lives import KEYS, Life, catalog, event, signup
@@ -288,7 +288,7 @@ def test_own_words_are_kept_in_brief_where_the_catalog_has_personal_triggers() -
     assert len(notes) == NOTES_KEPT
     assert notes[0] == "E42 second"
     assert notes[1].startswith("third third")
-    assert len(notes[1]) == MAX_NOTE
+    assert len(notes[1]) == MAX_NOTE + NOTE_MARGIN
 
 
 @pytest.mark.parametrize("plan", [Plan(worded(personal=[]), wording=True), Plan(worded())])

@@ -170,6 +170,7 @@ def test_emoji_pass_where_the_catalog_allows_them() -> None:
         (answer(REQUEST, "Ask jane.doe@example.com, it is free."), ""),
         (answer(REQUEST, "Call +44 20 7946 0958.", uiComponent="modal"), ""),
         ("Ask jane.doe@example.com.", ""),
+        ("no " * 330 + "jane.doe@example.com", ""),  # the cut goes through it
         ("", ""),
     ],
 )
