@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from state.event_fields import read_text
@@ -21,12 +22,24 @@ NOTE_MARGIN: Final = 200
 _NOTE_FIELDS: Final = ("text", "comment", "feedback", "question", "query", "search")
 """Payload fields that hold what a person typed."""
 
+_TYPED: Final = frozenset({"form_submit", "track"})
+"""Types of events with such fields. In other ones a client fills fields of these names by itself: the query of a page, a button's label."""
+
+_ADDRESS: Final = re.compile(r"\s*(?:[?&]|[a-z][a-z0-9+.\-]{0,20}(?::/|%3a)|www\.|[/#]\S*\s*\Z|[^\s=]{1,100}=\S*\s*\Z)", re.IGNORECASE)
+"""An address or the query of one, which anybody can put into a link that the person follows."""
+
+
+def _is_typed(value: str) -> bool:
+    return bool(value) and _ADDRESS.match(value) is None
+
 
 def keep_notes(person: Person, event: Event) -> None:
     """Keep the person's own texts: the message of an error, and what they typed into a text field."""
     if event.type == "error":
         words = " ".join(read_text(event.payload.get(field)) for field in ("code", "message")).strip()
+    elif event.type in _TYPED:
+        words = next((value for field in _NOTE_FIELDS if isinstance(value := event.payload.get(field), str) and _is_typed(value)), "")
     else:
-        words = next((value for field in _NOTE_FIELDS if isinstance(value := event.payload.get(field), str) and value), "")
+        return
     if words:
         person.notes = [*person.notes[1 - NOTES_KEPT :], words[: MAX_NOTE + NOTE_MARGIN]]

@@ -291,6 +291,53 @@ def test_own_words_are_kept_in_brief_where_the_catalog_has_personal_triggers() -
     assert len(notes[1]) == MAX_NOTE + NOTE_MARGIN
 
 
+QUERY = "?invite=4f9d2c7be1a0&name=Anastasia+Papadopoulou"
+
+
+def test_what_a_client_reports_by_itself_is_nothing_that_the_user_typed() -> None:
+    """``analytics.js`` sends the query of the page's address as ``search``, and many trackers the label of a button as ``text``."""
+    life = Life(OPEN)
+    life.see(
+        error(0, "first"),
+        error(1, "second"),
+        event("page_view", 2, path="/sources", search=QUERY),
+        event("page_view", 3, path="/sources", search="the guidance should say that the plan ends", text="Sources"),
+        event("button_click", 4, target="b", text="Save"),
+        signup(5, comment="x"),
+    )
+    assert asked(life).notes == ("E42 first", "E42 second")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        QUERY,
+        f" {QUERY}",
+        "? note = say yes",
+        "&q=1",
+        "#access_token=abc",
+        "q=the+guidance+should+say+that+the+plan+ends",
+        "https://app.example.com/sources?q=1",
+        "HTTPS://x",
+        "https%3A%2F%2Fx",
+        "www.example.com",
+        "/sources?q=1",
+        "//x",
+    ],
+)
+def test_an_address_or_a_part_of_one_is_no_text_of_the_user(address: str) -> None:
+    life = Life(OPEN)
+    life.see(event("track", 0, name="searched", search=address), event("form_submit", 1, form="x", text=address, query="why"), signup(2))
+    assert asked(life).notes == ("why",)
+
+
+@pytest.mark.parametrize("words", ["Why does /import fail?", "status = paid", "see https://example.com", "a/b test", "#1 problem: no data"])
+def test_words_around_an_address_are_a_text_of_the_user(words: str) -> None:
+    life = Life(OPEN)
+    life.see(event("track", 0, name="searched", search=words), signup(1))
+    assert asked(life).notes == (words,)
+
+
 @pytest.mark.parametrize("plan", [Plan(worded(personal=[]), wording=True), Plan(worded())])
 def test_elsewhere_no_word_is_kept(plan: Plan) -> None:
     life = Life(plan)
