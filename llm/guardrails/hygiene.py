@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
+from state.catalog.slot_value import HEAPED
+
 _MARKUP: Final = re.compile(
     r"[<>`*_~^|\\\[\]#=]"  # tags, emphasis, code, links, headings, tables
     r"|&(?:\w{1,12}|\#\w{1,8});"  # entities
@@ -27,9 +29,6 @@ _HEAVY: Final = 12
 _DANGLING: Final = frozenset("a an the and or but nor your our their my its because although very".split())
 """English words that do not end a sentence."""
 
-_HEAPED: Final = re.compile(
-    r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{3}|[\u20d0-\u20ff\u0488\u0489]"
-)
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _PLAIN: Final = frozenset(" .,;:!?'\"()-–—…’‘“”&/%+{}«»„¿¡€@\u00a0")
 _EXTRA_SPACE: Final = re.compile(r"  |^ | $|[^\S ]")
@@ -42,7 +41,7 @@ def unclean(text: str, emoji: Iterable[str] = ()) -> str:
         text = text.replace(f" {allowed}", "").replace(allowed, "")
     if text.isascii() and text.isprintable():
         return _marks(text)
-    if _HEAPED.search(unicodedata.normalize("NFD", text)):
+    if HEAPED.search(unicodedata.normalize("NFD", text)):
         return "combining"
     for character in text:
         reason = _character(character)

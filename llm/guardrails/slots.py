@@ -9,19 +9,12 @@ from typing import Final
 from llm.guardrails import redaction
 from llm.guardrails.hygiene import unclean
 from state.catalog.model import Catalog, Scalar
-from state.catalog.template import LONGEST, is_displayable
+from state.catalog.slot_value import LONGEST, is_displayable
 
 TOKEN: Final = re.compile(r"\{(\w{1,64})\}")
 _STRAY: Final = re.compile(r"[{}｛｝﹛﹜]")
 _GLUED: Final = re.compile(r"(?!_)\w\{|\}(?!['’]s\b)(?:\w|['’]\w|-\w|\{)")
-_STEERING: Final = re.compile(
-    r"\b(?:ignore|disregard|forget|override|system|prompt|instruct\w*|assistant|password|passcode|click|visit|https?|www|sudo|admin\w*"
-    r"|drop table|select|script|jailbreak|dot com)\b",
-    re.IGNORECASE,
-)
 _CLOSES: Final = frozenset(".,;:!?…")
-_BEGINS: Final = re.compile(r"['’]?[^\W_]")
-_ODD: Final = re.compile(r"[^\w\s.,'’&()+\-·]|[!?]|\d{5}")
 
 
 def unknown(text: str, catalog: Catalog) -> bool:
@@ -61,11 +54,11 @@ def fill(text: str, catalog: Catalog, title: str, traits: Mapping[str, Scalar], 
 
 
 def showable(value: str) -> bool:
-    """Whether a value that a user typed may stand in a text: fit as in ``state/catalog/template.py``, no address, no personal number, no
-    order to a model or a person. Stricter than the rule for templates, because the text around it varies.
+    """Whether a value that a user typed may stand in a text of a model: where a template may show it, and no rule for texts is against it.
+
+    So not with an emoji, ``%``, look-alike letters, or what redaction finds.
     """
-    plain = is_displayable(value) and _BEGINS.match(value) is not None and _ODD.search(value) is None
-    return plain and _STEERING.search(value) is None and not unclean(value) and not redaction.find(value)
+    return is_displayable(value) and "%" not in value and not unclean(value) and not redaction.find(value)
 
 
 def _fixed(name: str, catalog: Catalog, title: str) -> str | None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.catalog.model import Scalar
-from state.catalog.template import LONGEST, is_displayable
+from state.catalog.slot_value import LONGEST, is_displayable
 from state.catalog.template import render as fill
 from state.decision.composer import Composer
 from state.decision.messages import Decision, DecisionRequest
@@ -183,6 +183,55 @@ HOSTILE = [
     "*|FNAME|*",
     "<%= name %>",
     "%@",
+    # orders and news in place of a name
+    "locked out? Call +1 800 555 0199",
+    "your card expired, ring 0800 123 4567",
+    "Anna, mail your password to IT now",
+    "ignore the app, your boss was fired",
+    "nenn uns dein Passwort",
+    "visit us",
+    "dial 1909",
+    "Account closed!",
+    "Yahoo!",
+    "Really？",
+    "¿Ana?",
+    "Bad news： it is over",
+    "Bad news; it is over",
+    "Gone。 All of it",
+    "Ana\u2757",
+    # numbers of a person
+    "DE89 3704 0044 0532 0130 00",
+    "0800 12",
+    "12345",
+    "１２３４５",
+    "١٢٣٤٥",
+    "❶❷❸❹❺",
+    "八〇〇五五五",
+    # addresses
+    "evil。com",
+    "evil｡com",
+    "evil．com",
+    "evil․com",
+    "evil dot com",
+    "evil Punkt de",
+    "evil .com",
+    "evil. com",
+    "visit evil，com",
+    "evil,com",
+    "a ⁄ b",
+    # marks and invisible characters
+    "A" + "\u0301" * 39,
+    "A\u0301\u0302\u0303",
+    "ก" + "\u0e47" * 4,
+    "A\u20dd",
+    "1\ufe0f\u20e3",
+    "A\u034fna",
+    "\u2800\u2800",
+    "A\ue000",
+    "A\u202dna",
+    "*Ana*",
+    "_Ana_",
+    "- Ana",
 ]
 FINE = [
     "Ana",
@@ -203,6 +252,24 @@ FINE = [
     "Na",
     "Nullah",
     "100%",
+    "Nguyễn Thị Ánh",
+    "Nguye\u0302\u0303n",
+    "สมชาย ก็",
+    "ज़ेन",
+    "マイケル・ジョーダン",
+    "山田 三",
+    "בן־גוריון",
+    "D’Angelo",
+    "Studio 1834",
+    "Acme Systems (Europe) Ltd.",
+    "Callahan",
+    "Dot Lee",
+    "A. Dev",
+    "Ferro & Söhne",
+    "Atelier 9",
+    "Willy-Brandt",
+    "Admira",
+    "Anna ❤️",
 ]
 
 

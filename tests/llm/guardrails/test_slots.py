@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llm.guardrails import slots
+from state.catalog.slot_value import is_displayable
 from tests.llm.wording_requests import PLAN
 
 CATALOG = PLAN.catalog
@@ -60,3 +61,14 @@ def test_the_full_stop_of_a_name_gives_way_to_that_of_the_sentence() -> None:
     assert slots.fill("For {companyName}. Go on, {companyName}", CATALOG, "", {"companyName": "Acme Inc."}, lambda _: False) == (
         "For Acme Inc. Go on, Acme Inc."
     )
+
+
+@pytest.mark.parametrize("value", ["Ana 🎉", "100%", "Anna b at gmail punkt com", "Ana\u0430"])
+def test_a_text_of_a_model_takes_no_value_that_templates_refuse_and_some_fewer(value: str) -> None:
+    assert not slots.showable(value)
+
+
+@pytest.mark.parametrize("value", ["अनुष्का", "Nguyễn Thị Ánh", "山田 太郎", "O'Brien", "Kim & Co", "Acme Inc."])
+def test_names_of_all_scripts_are_shown_by_both(value: str) -> None:
+    assert is_displayable(value)
+    assert slots.showable(value)
