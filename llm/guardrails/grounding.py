@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from llm.guardrails import english
+from llm.guardrails.numerals import is_number, is_number_anywhere
 from llm.guardrails.slots import TOKEN
 from state.catalog.model import Catalog, Step
 
@@ -31,25 +32,6 @@ _URL: Final = re.compile(
     r"|\b(?:com|net|org|http|https)\b(?=\W*$)",
     re.IGNORECASE,
 )
-
-_NUMBERS: Final = frozenset(
-    """
-    two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty
-    forty fourty fifty sixty seventy eighty ninety hundred hundreds thousand thousands million millions billion billions trillion dozen
-    dozens percent percentage permille twofold threefold fourfold fivefold tenfold hundredfold quadruple triple triples tripled
-    zwei drei vier fünf sechs sieben acht neun zehn elf zwölf zwanzig dreißig hundert tausend million millionen prozent dutzend
-    deux trois quatre cinq huit neuf dix onze douze vingt trente cent mille pour-cent
-    dos tres cuatro cinco seis siete ocho nueve diez veinte treinta cien mil ciento
-    due tre quattro cinque sei sette otto nove dieci venti trenta cento dois três quatro sete oito nove dez vinte trinta cem
-    twee drie vijf zes zeven negen tien twaalf twintig dertig honderd duizend procent
-    """.split()
-)
-_FOREIGN_WORDS_IN_ENGLISH: Final = frozenset(
-    {"elf", "due", "dos", "cent", "mil", "tien", "zes", "dix", "sei", "otto", "tres", "tre", "mille", "cem"}
-)
-_ALSO_NOT_NUMBERS: Final[dict[str, frozenset[str]]] = {
-    "en": _FOREIGN_WORDS_IN_ENGLISH, "it": frozenset({"sei", "dei"}), "pt": frozenset({"sei"}), "fr": frozenset({"six"}),
-}  # fmt: skip
 
 _LIGHT: Final = frozenset(
     "a an and another any at data first five for from in into it its my of on one out own own. some the them three to two up us what who"
@@ -103,11 +85,11 @@ class Grounds:
 
     def digits(self, text: str, step: str, language: str) -> bool:
         """Whether ``text`` holds a quantity that is neither in the glossary nor in the catalog's own words for the step."""
-        plain = self.plain(text)
+        plain = unicodedata.normalize("NFC", self.plain(text))
         if any(character == "%" or character.isnumeric() or unicodedata.category(character)[0] == "N" for character in plain):
             return True
-        allowed = self._numbers.get(step, frozenset()) | _ALSO_NOT_NUMBERS.get(language, frozenset())
-        return any(part in _NUMBERS and part not in allowed for word in _WORD.findall(plain) for part in re.split(r"[-‐‑]", word.lower()))
+        allowed = self._numbers.get(step, frozenset())
+        return any(is_number(part, language) and part not in allowed for part in _parts(plain))
 
     def address(self, text: str) -> bool:
         """Whether ``text`` holds an address, also a disguised one."""
@@ -204,4 +186,11 @@ def _capitals(texts: Iterable[str]) -> Iterator[str]:
 
 
 def _numbers_of(step: Step) -> frozenset[str]:
-    return frozenset(word for text in _texts_about(step) for word in _WORD.findall(text.lower()) if word in _NUMBERS)
+    texts = (unicodedata.normalize("NFC", text) for text in _texts_about(step))
+    return frozenset(part for text in texts for part in _parts(text) if is_number_anywhere(part))
+
+
+def _parts(text: str) -> Iterator[str]:
+    """The words of ``text`` in lower case, cut at hyphens and apostrophes."""
+    for word in _WORD.findall(text):
+        yield from re.split(r"['’\-‐‑]", word.lower())
