@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.catalogs import BUILT_IN, built_in
+from llm.guardrails.claims_by_language import CLAIMS
 from llm.guardrails.language import COMMON, looks_like
 from llm.prompts import BUILT_IN as PROMPTS
 from llm.prompts import PromptError, load_prompts
@@ -48,7 +49,9 @@ def prompt_faults(file: str, catalog: Catalog) -> Iterator[tuple[Location, str]]
 
 
 def language_warnings(catalog: Catalog) -> Iterator[tuple[Location, str]]:
-    """Yield the languages that the guardrails cannot distinguish from others: a text in another one would pass."""
+    """Yield the languages that the guardrails cannot distinguish from others, so that a text in another one would pass, and those without
+    fixed claims and number words.
+    """
     if catalog.wording is None:
         return
     for index, language in enumerate(catalog.wording.languages):
@@ -56,3 +59,12 @@ def language_warnings(catalog: Catalog) -> Iterator[tuple[Location, str]]:
             known = ", ".join(sorted(COMMON))
             said = f"{language!r} cannot be recognised: any text in Latin letters is accepted for it, and no other; recognised are {known}"
             yield ("wording", "languages", index), said
+        if language != "en" and language not in CLAIMS:
+            known = ", ".join(sorted({"en", *CLAIMS}))
+            said = (
+                f"{language!r} has no fixed list of forbidden claims and number words: only those of other languages and the catalog's own"
+            )
+            yield (
+                ("wording", "languages", index),
+                f"{said} `forbidden` apply to it, so write there what no text may say; {known} have lists",
+            )

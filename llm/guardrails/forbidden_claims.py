@@ -1,5 +1,7 @@
 """Claims that a text must not make: those that the catalog forbids, and those that are forbidden for any guidance.
 
+The fixed expressions of this file are English; ``claims_by_language.py`` has shorter lists for other languages.
+
 The fixed expressions are general on purpose: a text that they refuse by mistake costs only the template that stays. They match normalised
 text (``normal``). None nests repetition; what is repeated is bounded.
 """
@@ -10,6 +12,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from llm.guardrails.claims_by_language import CLAIMS, HARMLESS
 from state.catalog.model import WordingPolicy
 from state.catalog.wording_schema import compile_expression
 
@@ -156,7 +159,7 @@ FORBIDDEN: Final[dict[str, tuple[str, ...]]] = {
         ),
     ),
 }
-"""Kind of claim → its expressions."""
+"""Kind of claim → its expressions, in English."""
 
 PROMPT_TALK: Final = (
     r"\b(?:this|the) (?:message|nudge|guidance|wording) (?:is|was|should|must|needs|can be|could be|in use|above|below)\b",
@@ -190,6 +193,12 @@ class ForbiddenClaims:
 
     def __init__(self, policy: WordingPolicy) -> None:
         fixed = ["|".join(expressions) for expressions in FORBIDDEN.values()]
+        languages = [language for language in policy.languages if language in CLAIMS]
+        self._own: Final = {
+            language: re.compile("|".join(each for expressions in CLAIMS[language].values() for each in expressions))
+            for language in languages
+        }
+        self._harmless: Final = {language: re.compile(HARMLESS[language]) for language in languages}
         self._prompt_talk: Final = re.compile("|".join(PROMPT_TALK))
         self._patterns: Final[tuple[re.Pattern[str] | re2._Regexp[str], ...]] = (
             *(compile_expression(pattern) for pattern in policy.forbidden),
@@ -197,22 +206,30 @@ class ForbiddenClaims:
         )
         self._accented: Final = tuple(compile_expression(pattern) for pattern in policy.forbidden if not pattern.isascii())
 
-    def found(self, text: str) -> bool:
-        """Whether ``text`` makes a forbidden claim. Case, accents and disguises of letters do not matter."""
+    def found(self, text: str, language: str) -> bool:
+        """Whether ``text``, in ``language``, makes a forbidden claim. Case, accents and disguises of letters do not matter.
+
+        The fixed claims are searched in English, whatever the language is, and in the text's own one if ``CLAIMS`` has it.
+        """
         written = unicodedata.normalize("NFC", text).encode("utf-8", "replace").decode()  # RE2 takes no lone surrogates
         if any(pattern.search(written) is not None for pattern in self._accented):  # they match nothing once the accents are removed
             return True
         spoken = normal(text)
         harmless = _HARMLESS.sub("welcome to", spoken)
-        return any(
-            pattern.search(each) is not None
-            for each in {harmless, harmless.translate(_LEET), re.sub(r"(?<=\b\w)[ .\-_*](?=\w\b)", "", harmless)}
-            for pattern in self._patterns
-        )
+        if language in self._own:
+            if any(self._own[language].search(each) is not None for each in _disguised(spoken)):
+                return True
+            harmless = self._harmless[language].sub("welcome to", harmless)
+        return any(pattern.search(each) is not None for each in _disguised(harmless) for pattern in self._patterns)
 
     def prompt_talk(self, text: str) -> bool:
         """Whether ``text`` speaks about the message to its author, instead of to the person."""
         return self._prompt_talk.search(normal(text)) is not None
+
+
+def _disguised(text: str) -> set[str]:
+    """``text``, with figures for letters read as letters, and with words that are spelled letter by letter joined."""
+    return {text, text.translate(_LEET), re.sub(r"(?<=\b\w)[ .\-_*](?=\w\b)", "", text)}
 
 
 def normal(text: str) -> str:

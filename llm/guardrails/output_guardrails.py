@@ -109,7 +109,9 @@ class OutputGuardrails:
             return _failed("grounding", "unknown_slot")
         if self._grounds.completed(text, request.record.step_id, request.done):
             return _failed("grounding", "completed_step")
-        filled = slots.fill(text, self._catalog, self._title(request), request.traits, self._claims.found)
+        filled = slots.fill(
+            text, self._catalog, self._title(request), request.traits, lambda given: self._claims.found(given, request.locale)
+        )
         if not SHORTEST <= len(filled) <= self._policy.longest:
             return _failed("schema", "length")
         if redaction.find(filled):
@@ -159,7 +161,7 @@ class OutputGuardrails:
         if grounds.name(text, request.locale):
             return "proper_noun"
         spoken = slots.TOKEN.sub(" it ", text)
-        if self._claims.found(spoken):
+        if self._claims.found(spoken, request.locale):
             return "forbidden_claim"
         if self._claims.prompt_talk(spoken) or self._relevance.repeats_prompt(text):
             return "prompt_talk"

@@ -67,9 +67,25 @@ def test_a_language_that_no_check_knows_is_a_warning(tmp_path: Path, inside: Ins
     assert result.code == 0
     assert result.out.startswith("c.yaml is valid")
     assert "wording.languages[2]: 'pl' cannot be recognised" in result.err
+    assert result.err.count("(a warning)") == 4
+    warnings = inside("catalog", "check", "c.yaml", "--json", cwd=tmp_path).json["warnings"]
+    assert {warning["file"] for warning in warnings} == {"c.yaml"}
+    assert [warning["field"] for warning in warnings] == [f"wording.languages[{place}]" for place in (1, 2, 2, 3)]
+
+
+def test_a_language_without_fixed_claims_is_a_warning(tmp_path: Path, inside: Inside) -> None:
+    _write(tmp_path, PROMPT, languages="en, ja, de")
+    result = inside("catalog", "check", "c.yaml", cwd=tmp_path)
+    assert result.code == 0
+    assert "wording.languages[1]: 'ja' has no fixed list of forbidden claims and number words" in result.err
+    assert "`forbidden`" in result.err
     assert result.err.count("(a warning)") == 1
-    (warning,) = inside("catalog", "check", "c.yaml", "--json", cwd=tmp_path).json["warnings"]
-    assert (warning["file"], warning["field"]) == ("c.yaml", "wording.languages[2]")
+
+
+def test_languages_with_fixed_claims_are_no_warning(tmp_path: Path, inside: Inside) -> None:
+    _write(tmp_path, PROMPT, languages="en, de, fr, es, it, pt, nl")
+    result = inside("catalog", "check", "c.yaml", cwd=tmp_path)
+    assert (result.code, result.err) == (0, "")
 
 
 def test_a_directory_is_checked_as_a_whole(tmp_path: Path, inside: Inside) -> None:

@@ -1,0 +1,285 @@
+"""The fixed claims of the recognised languages other than English, shorter than the English list in ``forbidden_claims.py``.
+
+Of each language: asking for secrets or payment, threats and insults, prices, guarantees, comparisons with competitors, and measures in
+words that are no number. The expressions match normalised text, so they are written in lower case and without accents. None nests
+repetition; what is repeated is bounded.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SECRETS, PAYMENT, THREATS, PRICES, PROMISES, MEASURES = (
+    "asks for secrets",
+    "asks for payment",
+    "insults, threatens or presses",
+    "talks about prices",
+    "promises, or compares with competitors",
+    "invents a measure",
+)
+
+_NEAR: Final = r"[^.!?]{0,40}"
+
+CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "de": {
+        SECRETS: (
+            (
+                r"\b(?:schick|send|sag|nenn|gib|geb|teil|schreib|mail|post|verrat|ubermitt|tipp|trag|zeig|lad|leih|uberlass)\w*\b"
+                rf"{_NEAR}\b(?:pass?wort\w*|passworter\w*|kennwort\w*|pin|tan|zugangsdaten|anmeldedaten|logins?|geheimnis\w*|ausweis\w*"
+                r"|geburtsdatum|(?:sicherheits|bestatigungs|einmal)codes?)\b"
+            ),
+            (
+                r"\b(?:passwort|passworter|kennwort|zugangsdaten|anmeldedaten|pin|tan|sicherheitscode|einmalcode)\b"
+                rf"{_NEAR}\b(?:(?:zu)?schick|(?:zu)?send|mitteil|mitzuteil|nenn|verrat|weitergeb|eingeb|einzugeb|eintipp|teilen)\w*"
+            ),
+        ),
+        PAYMENT: (
+            r"\b(?:kredit|bank|ec-?|zahlungs|giro)-?karten?\w*|\b(?:bankverbindung|bankdaten|kontonummer|zahlungsdaten|kontodaten)\w*",
+            r"\b(?:bezahl|einzahl|uberweis|abonnier|kauf(?:e|en|st)\b|bestell(?:e|en|st)\b|zahlung)\w*",  # "zahlt" may be "zählt"
+            r"\b(?:gutschein|rabatt|gewinnspiel|pramie|geschenk|freimonat)\w*",
+        ),
+        THREATS: (
+            (
+                r"(?<!nichts )\b(?:wird|werden|ist|sind)\b(?:(?!\b(?:nichts?|nie|niemals|kein\w*)\b)[^.!?]){0,80}"
+                r"\b(?:gelosch|geloesch|gesperr|entzogen|gekundig|deaktivier|abgeschalt|verloren)\w*"
+            ),
+            r"\b(?:du verlierst|verlierst du|sie verlieren) (?:den |deinen |alle|deine |dein |ihre|ihr )",
+            r"\b(?:gehen|geht) (?:sonst )?verloren\b",
+            r"\bletzte (?:chance|warnung|mahnung|gelegenheit)|\bjetzt oder nie\b|\bkonsequenz\w*|\bzu spat\b|\bnur (?:noch )?heute\b",
+            r"\b(?:dringend|unverzuglich|schleunigst)\w*|\bbevor es zu\b|\bvor mitternacht\b|\blauft (?:bald |heute |morgen )?ab\b",
+            r"\b(?:idiot|trottel|versager|scheiss|blod|dummkopf|lacherlich|unfahig|beschamend|peinlich)\w*|\b(?:zu )?dumm\w{0,2}\b",
+            r"\bfaul\b",
+        ),
+        PRICES: (
+            r"\b(?:kostenlos|kostenfrei|gebuhrenfrei|umsonst|gratis|gebuhr|verbillig)\w*|\bkostet\b|\b(?:euros?|dollars?|franken)\b",
+            r"\b(?:gunstig|billig)\w*|\bpreise?n?\b[^.!?]{0,30}\b(?:steig|erhoh|sink|senk|fall)\w*|\b(?:zum halben|halber) preis\b",
+            r"\b(?:testphase|probezeit|probemonat|probeabo)\w*|\bgeld zuruck\b",
+        ),
+        PROMISES: (
+            r"\b(?:garant|versprech|versproch)\w*|\b(?:ohne|kein) risiko\b|\brisikofrei\w*|\b(?:unbegrenzt|lebenslang|preisgekront)\w*",
+            r"\b(?:absolut|vollig|vollkommen|total|komplett) sicher\w*|\bfur immer\b|\bmarktfuhr\w*|\bnummer eins\b|\bweltbest\w*",
+            r"\b(?:konkurren|mitbewerber|wettbewerber)\w*|\b(?:besser|schneller|sicherer|gunstiger) als (?:all|jed|ander|bei|unser)\w*",
+            r"\bdie meisten (?:\w+ )?(?:teams|firmen|unternehmen|nutzer\w*|kund\w*|leute|menschen)\b",
+        ),
+        MEASURES: (
+            r"\b(?:verdoppel|verdreifach|vervielfach|halbier)\w*|\bdoppelt so\b|\b(?:der|die) halfte\b",
+            r"\b(?:in|innerhalb|nur|binnen|dauert) (?:nur )?(?:wenigen? |ein paar |einigen )?(?:sekunden?|minuten?|stunden?)\b",
+        ),
+    },
+    "fr": {
+        SECRETS: (
+            (
+                r"\b(?:envo[iy]|donn|communiqu|partag|transm|saisi|entr(?:e|ez|er)\b|tap(?:e|ez|er)\b|ecri|indiqu|coll(?:e|ez|er)\b|montr"
+                r"|confi(?:e|ez|er)\b|dis\b|dites\b|revel|fourni|rentr(?:e|ez|er)\b|pret(?:e|ez|er)\b)"
+                rf"\w*{_NEAR}\b(?:mots? de passe|codes? (?:pin|secrets?|de securite|de verification|confidentiels?|a usage unique)|pin"
+                r"|(?:tes|vos|ses|leurs) identifiants|(?:carte|piece) d'identite|passeport|date de naissance|secrets)\b"
+            ),
+        ),
+        PAYMENT: (
+            r"\bcartes? (?:bancaires?|bleues?|de credit|de debit|de paiement)\b|\b(?:coordonnees|donnees) (?:bancaires|de paiement)\b",
+            r"\brib\b",
+            r"\bcomptes? bancaires?\b|\b(?:paie|paies|paye|payes|payez|payer|paiements?|achete|achetez|acheter)\b|\babonnements?\b",
+            r"\babonne(?:z|-toi|r)\b|\b(?:remise|rabais|cadeau|recompense)s?\b|\bbons? (?:d'achat|de reduction)\b",
+        ),
+        THREATS: (
+            (
+                r"(?<!ne )(?<!n')\b(?:sera|seront|est|sont|va etre|vont etre)\b(?! pas| jamais| plus)[^.!?]{0,20}"
+                r"\b(?:supprim|bloqu|suspend|desactiv|resili|efface|perdu|cloture)\w*"
+            ),
+            r"\b(?:tu perds|tu perdras|vous perdez|vous perdrez|perdre) (?:l'acces|ton|ta|tes|votre|vos|tou)",
+            r"\bderni(?:ere chance|er avertissement|ere occasion)|\bmaintenant ou jamais\b|\btrop tard\b|\bavant minuit\b",
+            r"\baujourd'hui seulement\b|\bconsequences?\b|\b(?:expire|expirera) (?:bientot|demain|ce soir)\b",
+            r"\b(?:imbecile|debile|incapable|paresseu|merde|honte|ridicule|abruti)\w*",
+        ),
+        PRICES: (
+            r"\b(?:gratuit|gratis|offert)\w*|\bsans frais\b|\bfrais (?:de|supplementaires|mensuels)\b|\b(?:coute|coutera|coutent)\b",
+            r"\b(?:euros?|dollars?)\b|\b(?:moitie|a bas|meilleur) prix\b|\b(?:pas|moins) cher\w*",
+            r"\b(?:prix|tarifs?)\b[^.!?]{0,30}\b(?:augment|mont|baiss|doubl)\w*",
+        ),
+        PROMISES: (
+            r"\b(?:garanti|promet|promes)\w*|\bsans (?:aucun )?risque|\billimite\w*|\ba vie\b|\bpour toujours\b|\bleader du marche\b",
+            r"\b(?:totalement|absolument|parfaitement|completement) sur\w*|\bnumero un\b",
+            r"\bconcurren\w*|\b(?:mieux|meilleure?s?|plus (?:sur|rapide)) que (?:tou|n'importe|nos|d'autres|chez)\w*",
+            r"\bla plupart des (?:equipes|entreprises|clients|utilisateurs|gens)\b",
+        ),
+        MEASURES: (
+            r"\b(?:doubl|tripl)(?:e|es|ez|er|era|eras|erez) (?:ta|ton|tes|votre|vos|la|le|les)\b|\bla moitie\b|\bmoitie (?:moins|plus)\b",
+            r"\b(?:en|seulement) (?:quelques |une? |moins d'une )?(?:secondes?|minutes?|heures?)\b",
+        ),
+    },
+    "es": {
+        SECRETS: (
+            (
+                r"\b(?:envi[ae]|mand[ae]|d[ai](?:nos|me)\b|da\b|comparte|comparti|escrib|introdu[cz]|ingres[ae]|tecle[ae]|peg(?:a|ue)"
+                r"|pon(?:er|ga)?\b|indi(?:ca|que)|revel[ae]|muestr[ae]|facilit[ae]|proporcion[ae])"
+                rf"\w*{_NEAR}\b(?:contrasenas?|claves? (?:secreta|de acceso|personal)e?s?|pin|codigos? (?:de (?:seguridad|verificacion)"
+                r"|secretos?)|credenciales|pasaporte|dni|fecha de nacimiento|secretos)\b"
+            ),
+        ),
+        PAYMENT: (
+            r"\btarjetas? (?:de (?:credito|debito|pago)|bancarias?)\b|\b(?:cuentas?|datos) (?:bancari[oa]s?|de pago)\b",
+            r"\bnumero de (?:la |tu )?tarjeta\b",
+            r"\b(?:paga|pagas|pague|pagar|pagos?|compra(?:r|lo|la)|compre|suscribete|suscribirte|suscripcion)\b",
+            r"\b(?:descuentos?|cupon|cupones|premios?|regalos?)\b",
+        ),
+        THREATS: (
+            (
+                r"(?<!no )(?<!nada )(?<!nunca )\b(?:se|sera|seran|quedara|quedaran|estara)\b[^.!?]{0,20}"
+                r"\b(?:(?:elimina|borra|bloquea|cierra|cancela|suspende|desactiva|perde|cerra)(?:ra|ran)\b"
+                r"|(?:eliminad|borrad|bloquead|cerrad|cancelad|suspendid|desactivad|perdid)[oa]s?\b)"
+            ),
+            r"\b(?:perderas|pierdes|perdera) (?:el acceso|acceso|tu|tus|todo|toda)",
+            r"\bultim(?:a oportunidad|o aviso)\b|\bahora o nunca\b|\bdemasiado tarde\b|\bantes de medianoche\b",
+            r"\bsolo (?:por )?hoy\b|\bconsecuencias?\b|\b(?:caduca|vence|expira) (?:pronto|hoy|manana)\b",
+            r"\b(?:estupid|tont[oa]s?\b|imbecil|inutil|verguenza|ridicul|mierda|perezos)\w*",
+        ),
+        PRICES: (
+            r"\b(?:gratis|gratuit)\w*|\bsin (?:coste|costo|cargo)s?\b|\b(?:cuesta|cuestan|costara)\b|\b(?:euros?|dolar|dolares|pesos)\b",
+            r"\bmitad de precio\b|\bbarat\w*|\b(?:precios?|tarifas?)\b[^.!?]{0,30}\b(?:sub|aument|baj)\w*",
+        ),
+        PROMISES: (
+            r"\b(?:garanti|garantiz|promet)\w*|\bsin (?:ningun )?riesgos?\b|\bilimitad\w*|\bde por vida\b|\bpara siempre\b",
+            r"\b(?:totalmente|absolutamente|completamente) segur\w*|\bnumero uno\b|\blider del mercado\b|\bnunca falla\b",
+            r"\b(?:la competencia|competidor\w*)\b",
+            r"\b(?:mejor|mas (?:rapid|segur|barat)[oa]) que (?:tod|cualquier|los demas|otr|nuestr)\w*",
+            r"\bla mayoria de (?:los |las )?(?:equipos|empresas|clientes|usuarios|personas)\b",
+        ),
+        MEASURES: (
+            r"\bduplic(?:a|aras|ara) (?:tus?|los|las) (?:ventas|ingresos|resultados|datos|velocidad)\b|\btriplic\w*|\bla mitad de\b",
+            r"\ben (?:solo )?(?:unos |unas |pocos |pocas |cuestion de )?(?:segundos|minutos|horas|un minuto|una hora)\b",
+            r"\bmedia hora\b|\bcuarto de hora\b",
+        ),
+    },
+    "it": {
+        SECRETS: (
+            (
+                r"\b(?:invi|mand[ai]|dicci|dimmi|dacci|dammi|comunic|condivid|scriv|inseri|digit|incoll|mostr|rivel|forni|prest[ai]\b)"
+                rf"\w*{_NEAR}\b(?:passwords?|parole? d'ordine|pin|codic[ei] (?:di sicurezza|di verifica|segret[oi])|credenziali|passaporto"
+                r"|carta d'identita|data di nascita|segreti)\b"
+            ),
+        ),
+        PAYMENT: (
+            r"\bcart[ae] (?:di (?:credito|debito)|bancari[ae])\b|\bconto (?:bancario|corrente)\b",
+            r"\bdati (?:bancari|di pagamento|della carta)\b",
+            r"\bnumero della carta\b|\b(?:paga|paghi|pagare|pagate|pagament[oi]|acquista|acquistare|acquistate|compra|comprare)\b",
+            r"\babbona(?:ti|rti|rsi|ment[oi])\b|\b(?:sconto|sconti|omaggio|regalo|buono sconto|in premio)\b",
+        ),
+        THREATS: (
+            (
+                r"(?<!non )(?<!nulla )(?<!niente )\b(?:verra|verranno|sara|saranno)\b(?! mai)[^.!?]{0,20}"
+                r"\b(?:eliminat|cancellat|bloccat|chius|sospes|disattivat|rimoss|pers[oaie]\b)\w*"
+            ),
+            r"\b(?:perderai|perdi|perderete) (?:l'accesso|il |i |le |la |tutt)",
+            r"\bultim(?:a (?:occasione|possibilita)|o avviso)\b|\bora o mai piu\b|\btroppo tardi\b|\bentro (?:mezzanotte|stasera)\b",
+            r"\bsolo (?:per )?oggi\b|\bconseguenz[ae]\b|\bscade (?:presto|oggi|domani)\b",
+            r"\b(?:scem[oaie]\b|imbecill|incapac|pigr[oa]\b|vergogn|ridicol|merda|inett)\w*",
+        ),
+        PRICES: (
+            r"\b(?:gratis|gratuit)\w*|\bsenza (?:alcun )?cost[oi]\b|\b(?:costa|costano|costera)\b|\b(?:euro|dollar[oi])\b",
+            r"\bmeta prezzo\b|\b(?:prezz[oi]|tariff[ae])\b[^.!?]{0,30}\b(?:aument|sal|scend|cal)\w*",
+        ),
+        PROMISES: (
+            r"\b(?:garanti|garanzi|promett|promess)\w*|\bsenza (?:alcun )?rischi\w*|\billimitat\w*|\bper sempre\b|\ba vita\b",
+            r"\b(?:totalmente|assolutamente|completamente) sicur\w*|\bnumero uno\b|\bleader di mercato\b",
+            r"\bconcorren\w*",
+            r"\b(?:meglio|migliore|piu (?:veloce|sicur[oa])) (?:di|del|della|degli|dei|che) (?:tutt|qualsiasi|altr|ogni|nostr)\w*",
+            r"\bla maggior parte (?:dei|delle|degli) (?:team|aziende|clienti|utenti|persone|imprese)\b",
+        ),
+        MEASURES: (
+            r"\b(?:raddoppi|triplic|dimezz)\w*|\bla meta (?:del|dei|delle|degli)\b",
+            r"\bin (?:pochi |poche |pochissimi |soli |sole )?(?:secondi|minuti|ore|un minuto|un'ora)\b|\bquarto d'ora\b",
+            r"\bsei (?:second|minut|or[ae]\b|giorn|settiman|mesi|ann|volt|euro|passi|passagg)\w*",
+        ),
+    },
+    "pt": {
+        SECRETS: (
+            (
+                r"\b(?:envi[ae]|mand[ae]|dig[ao]\b|de-nos\b|da-nos\b|pass[ae]\b|partilh|compartilh|escrev|insir|inser|introdu|digit|coloqu"
+                r"|col(?:a|e|ar)\b|inform[ae]|revel|mostr|forne)"
+                rf"\w*{_NEAR}\b(?:senhas?|palavras?.passe|pin|codigos? (?:de (?:seguranca|verificacao)|secretos?)|credenciais|passaporte"
+                r"|data de nascimento|cpf|segredos)\b"
+            ),
+        ),
+        PAYMENT: (
+            r"\bcart(?:ao|oes) (?:de (?:credito|debito)|bancari[oa]s?)\b|\b(?:contas?|dados) (?:bancari[oa]s?|de pagamento|do cartao)\b",
+            r"\bnumero do cartao\b|\b(?:paga|pagar|pague|paguem|pagamentos?|comprar|compre|comprem|assine|assinar)\b",
+            r"\bassinatura (?:mensal|anual|paga)\b|\b(?:descontos?|cupom|cupons|premios?|brindes?)\b",
+        ),
+        THREATS: (
+            (
+                r"(?<!nao )(?<!nada )\b(?:sera|serao|vai ser|vao ser|ficara)\b[^.!?]{0,20}"
+                r"\b(?:apagad|eliminad|excluid|bloquead|encerrad|cancelad|suspens|removid|perdid|desativad)\w*"
+            ),
+            r"\b(?:perde|perdes|perdera|perderas) (?:o acesso|acesso|seu|sua|teu|tua|tudo|todo|os dados)",
+            r"\bultim(?:a (?:chance|oportunidade)|o aviso)\b|\bagora ou nunca\b|\btarde demais\b|\bantes da meia-noite\b",
+            r"\bso (?:por )?hoje\b|\bconsequencias?\b|\b(?:expira|vence|caduca) (?:em breve|hoje|amanha)\b",
+            r"\b(?:estupid|burr[oa]s?\b|imbecil|incapaz|preguicos|vergonh|ridicul|merda)\w*",
+        ),
+        PRICES: (
+            r"\b(?:gratis|gratuit)\w*|\bde graca\b|\bsem (?:custos?|encargos)\b|\b(?:custa|custam|custara)\b|\b(?:euros?|dolar|dolares)\b",
+            r"\bmetade do preco\b|\bbarat\w*|\bprecos?\b[^.!?]{0,30}\b(?:sob|sub|aument|baix|cai)\w*|\bmensalidades?\b",
+        ),
+        PROMISES: (
+            r"\b(?:garant|promet|promess)\w*|\bsem (?:nenhum |qualquer )?riscos?\b|\bilimitad\w*|\bpara sempre\b|\bvitalici\w*",
+            r"\b(?:totalmente|absolutamente|completamente) segur\w*|\bnumero um\b|\blider (?:de|do) mercado\b",
+            r"\bconcorren\w*|\b(?:melhor|mais (?:rapid|segur|barat)[oa]) (?:do )?que (?:tod|qualquer|outr|noss)\w*",
+            r"\ba maioria d[oa]s (?:equip|empresas|clientes|usuarios|utilizadores|pessoas)",
+        ),
+        MEASURES: (
+            r"\b(?:dobr(?:a|e|ar|ara)|triplic\w*|duplic(?:a|ara) (?:seus?|suas?|os|as|teus?|tuas?))\b|\b(?:a|pela) metade\b|\bmeia hora\b",
+            r"\bem (?:apenas )?(?:poucos |poucas |alguns |algumas )?(?:segundos|minutos|horas|um minuto|uma hora)\b",
+        ),
+    },
+    "nl": {
+        SECRETS: (
+            (
+                r"\b(?:stuur|geef|mail|deel|vertel|zeg|schrijf|typ|plak|voer|vul|post|toon|laat|verstrek|leen)\w*\b"
+                rf"{_NEAR}\b(?:wachtwoord\w*|pincode\w*|pin|(?:beveiligings|verificatie)codes?|inloggegevens|paspoort\w*|identiteitskaart"
+                r"|geboortedatum|bsn|geheimen)\b"
+            ),
+            rf"\b(?:wachtwoord\w*|pincode\w*|inloggegevens)\b{_NEAR}\b(?:sturen|mailen|delen|geven|doorgeven|invoeren|invullen|vertellen)\b",
+        ),
+        PAYMENT: (
+            r"\b(?:creditcard|bankpas|betaalkaart|betaalpas|bankrekening|rekeningnummer|kaartnummer)\w*|\b(?:bank|betaal|kaart)gegevens\b",
+            r"\b(?:betaal|betalen|betaling|abonneer|abonnement)\w*|\b(?:koop|kopen|bestel|bestellen)\b",
+            r"\b(?:korting|kortingscode|cadeau|tegoedbon|prijsvraag)\w*",
+        ),
+        THREATS: (
+            (
+                r"(?<!niets )\b(?:wordt|worden|is|zijn|raakt)\b(?:(?!\b(?:niet|niets|nooit|geen)\b)[^.!?]){0,80}"
+                r"\b(?:verwijderd|gewist|geblokkeerd|afgesloten|opgeschort|beeindigd|gedeactiveerd|ingetrokken|kwijt|verloren)\b"
+            ),
+            r"\b(?:je verliest|u verliest|verlies je|verliest u) (?:de|je|uw|alle|alles|toegang|het)\b",
+            r"\blaatste (?:kans|waarschuwing|aanmaning)\b|\bnu of nooit\b|\bte laat\b|\balleen vandaag\b|\bvoor middernacht\b",
+            r"\bdringend\w*|\bgevolgen\b|\bverloopt (?:snel|binnenkort|vandaag|morgen)\b",
+            r"\b(?:idioot|idioten|sukkel|belachelijk|mislukkeling|onbekwa|schaam|schand)\w*|\b(?:dom|domme|stom|stomme|lui|luie)\b",
+        ),
+        PRICES: (
+            r"\b(?:gratis|kosteloos|kosteloze|goedko)\w*|\bkost (?:je|u|niets|maar|slechts|nu)\b|\b(?:geen|zonder) kosten\b",
+            r"\b(?:euro|dollar)'?s?\b",
+            r"\bhalve prijs\b|\bprij(?:s|zen)\b[^.!?]{0,30}\b(?:stijg|daal|dalen|omhoog|omlaag)\w*|\bproef(?:periode|maand)\b",
+            r"\bgeld terug\b",
+        ),
+        PROMISES: (
+            r"\b(?:garand|garant|belo(?:of|ven|fte))\w*|\b(?:zonder|geen) risico\w*|\brisicoloos\b|\bonbeperkt\w*|\blevenslang\w*",
+            r"\bvoor altijd\b|\b(?:volledig|absoluut|volkomen) veilig\w*|\bnummer een\b|\bmarktleider\b",
+            r"\bconcurren\w*|\b(?:beter|sneller|veiliger|goedkoper) dan (?:alle|elke|ander|onze|bij|ieder)\w*",
+            r"\bde meeste (?:teams|bedrijven|klanten|gebruikers|mensen)\b",
+        ),
+        MEASURES: (
+            r"\b(?:verdubbel|verdrievoudig|halveer)\w*|\bde helft\b",
+            r"\b(?:in|binnen|slechts) (?:een paar |enkele |luttele |een )?(?:second(?:e|en)|minut(?:en)|minuut|uur|uren)\b",
+        ),
+    },
+}
+"""Language → kind of claim → its expressions."""
+
+HARMLESS: Final[dict[str, str]] = {
+    "de": r"\b(?:hell\w*|fee)\b",
+    "fr": r"\b(?:courts?|pays|hate)\b",
+    "es": r"\b(?:sext[oa]s?|investig\w*)\b",
+    "it": r"\bnazional\w*\b",
+    "pt": r"\b(?:sext[oa]s?|investig\w*)\b",
+    "nl": r"\bgunn?en\b",
+}
+"""Language → ordinary words that an English expression takes for others: *pays* is a country, *hâte* is no hate, *sexta* a Friday."""

@@ -1,0 +1,301 @@
+"""Forbidden claims in the recognised languages other than English, and ordinary guidance that must pass."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from llm.guardrails.claims_by_language import CLAIMS, HARMLESS
+from llm.guardrails.forbidden_claims import ForbiddenClaims, normal
+from llm.guardrails.grounding import Grounds
+from llm.guardrails.language import COMMON, looks_like
+from llm.guardrails.output_guardrails import OutputGuardrails
+from tests.llm.guardrails.cost import cost, repeated
+from tests.llm.wording_requests import PLAN, answer, request_for, saas
+
+LANGUAGES = sorted(CLAIMS)
+SEVERAL = saas(languages=["en", *LANGUAGES])
+assert SEVERAL.catalog.wording is not None
+CLAIMED = ForbiddenClaims(SEVERAL.catalog.wording.model_copy(update={"forbidden": []}))
+GROUNDS = Grounds(PLAN.catalog)
+RAILS = OutputGuardrails(SEVERAL)
+
+FORBIDDEN = {
+    "de": [
+        "Schick uns dein Passwort und mach dann weiter.",
+        "Gib den Code ein und nenne uns deine PIN.",
+        "Du musst uns dein Kennwort mitteilen.",
+        "Gib deine Kreditkarte ein.",
+        "Bezahle jetzt mit einer Überweisung.",
+        "Sonst wird dein Konto bald gelöscht.",
+        "Dein Zugang wird gesperrt, wenn du das nicht machst.",
+        "Du verlierst deine Daten.",
+        "Das ist deine letzte Chance.",
+        "Du bist zu dumm dafür.",
+        "Das ist für dich kostenlos.",
+        "Das kostet nur wenig.",
+        "Die Preise werden nächste Woche steigen.",
+        "Es wird garantiert klappen.",
+        "Es ist besser als bei der Konkurrenz.",
+        "Die meisten Teams haben das schon.",
+        "Damit verdoppelst du deine Zahlen.",
+        "Das dauert nur wenige Minuten.",
+        "Das ist k0stenl0s.",
+    ],
+    "fr": [
+        "Envoie-nous ton mot de passe.",
+        "Communiquez votre code secret au support.",
+        "Saisis ta carte bancaire.",
+        "Payez maintenant pour continuer.",
+        "Sinon ton compte sera supprimé demain.",
+        "Tu perdras ton accès.",
+        "C'est ta dernière chance.",
+        "Tu es un imbécile.",
+        "C'est gratuit pour toi.",
+        "Cela coûte peu.",
+        "Les prix vont bientôt augmenter.",
+        "Le succès est garanti.",
+        "C'est mieux que chez la concurrence.",
+        "La plupart des équipes le font.",
+        "Cela prend en quelques minutes la moitié du temps.",
+        "Cela va doubler tes ventes.",
+    ],
+    "es": [
+        "Envíanos tu contraseña.",
+        "Comparte con nosotros tus credenciales.",
+        "Introduce tu tarjeta de crédito.",
+        "Paga ahora para seguir.",
+        "Tu cuenta será eliminada mañana.",
+        "Si no, se borrará tu cuenta.",
+        "Perderás el acceso.",
+        "Es tu última oportunidad.",
+        "Eres un inútil.",
+        "Es gratis para ti.",
+        "Cuesta muy poco.",
+        "Los precios van a subir.",
+        "El éxito está garantizado.",
+        "Es mejor que la competencia.",
+        "La mayoría de los equipos ya lo hace.",
+        "Lo tienes en pocos minutos.",
+    ],
+    "it": [
+        "Inviaci la tua password.",
+        "Comunica il codice di sicurezza al supporto.",
+        "Inserisci la tua carta di credito.",
+        "Paga adesso per continuare.",
+        "Il tuo account verrà eliminato domani.",
+        "Perderai l'accesso.",
+        "È la tua ultima occasione.",
+        "Sei uno scemo.",
+        "È gratuito per te.",
+        "Costa poco.",
+        "I prezzi stanno per aumentare.",
+        "Il successo è garantito.",
+        "È meglio della concorrenza.",
+        "La maggior parte dei team lo fa già.",
+        "Lo fai in sei minuti.",
+        "Lo fai in pochi minuti.",
+    ],
+    "pt": [
+        "Envie a sua senha para nós.",
+        "Partilha a tua palavra-passe com o suporte.",
+        "Digite o número do cartão.",
+        "Pague agora para continuar.",
+        "A sua conta será apagada amanhã.",
+        "Você perderá o acesso.",
+        "É a sua última chance.",
+        "Você é burro.",
+        "É grátis para você.",
+        "Custa muito pouco.",
+        "Os preços vão subir.",
+        "O sucesso é garantido.",
+        "É melhor do que a concorrência.",
+        "A maioria das equipes já faz isso.",
+        "Fica pronto em poucos minutos.",
+    ],
+    "nl": [
+        "Stuur ons je wachtwoord.",
+        "Je moet je inloggegevens met ons delen.",
+        "Voer je creditcard in.",
+        "Betaal nu om verder te gaan.",
+        "Anders wordt je account morgen verwijderd.",
+        "Je account wordt geblokkeerd als je dit niet doet.",
+        "Je verliest je gegevens.",
+        "Dit is je laatste kans.",
+        "Je bent te dom hiervoor.",
+        "Het is kosteloos voor jou.",
+        "De prijzen gaan binnenkort omhoog.",
+        "Succes is gegarandeerd en wij garanderen het.",
+        "Het is beter dan bij de concurrentie.",
+        "De meeste teams doen dit al.",
+        "Het is klaar binnen een paar minuten.",
+    ],
+}
+
+ORDINARY = {
+    "de": [
+        "Sieh dir in Ruhe an, was hier noch fehlt, und versuche es noch einmal.",
+        "Verbinde deine Datenquelle, dann siehst du deine Zahlen an einem Ort.",
+        "Achte darauf, dass der Host stimmt, und prüfe danach das Passwort.",
+        "Jetzt zählt nur noch ein Schritt: Gib deinem Bericht einen Namen.",
+        "Lade eine Kollegin ein, damit ihr den Bericht gemeinsam lesen könnt.",
+        "Dabei wird nichts gelöscht, und du kannst jederzeit zurück.",
+        "Nichts wird gelöscht, wenn du es später machst.",
+        "Wähle einen hellen Hintergrund, wenn das Diagramm so besser zu lesen ist.",
+        "Der Bericht wird erst geteilt, wenn du auf Teilen drückst.",
+        "Lege deine Preise fest und schreib die erste Rechnung.",
+        "Wenn du die Quelle verbunden hast, ist der Rest einfacher.",
+        "Öffne die Seite und schau, welches Feld noch leer ist.",
+        "Ein Diagramm zeigt es besser als die Tabelle.",
+        "Das Dreieck zeigt dir, wo eine Spalte fehlt.",
+        "Zeig deinem Team, wie die Kosten und der Umsatz zusammenhängen.",
+    ],
+    "fr": [
+        "Regarde ce qui manque encore ici, puis essaie à nouveau.",
+        "Connecte ta source de données et vois tes chiffres au même endroit.",
+        "Vérifie l'hôte, l'utilisateur et le mot de passe.",
+        "Donne un nom très court à ton rapport.",
+        "Choisis ton pays dans la liste, puis continue.",
+        "Invite une collègue pour lire le rapport avec toi.",
+        "Rien ne sera supprimé si tu reviens plus tard.",
+        "Nous avons hâte de voir ton tableau.",
+        "La page te dit pourquoi la source ne répond pas.",
+        "Ajoute un graphique sur la page pour voir les achats.",
+        "Un graphique le montre mieux que la liste.",
+        "Tu peux changer le prix d'un produit ici.",
+        "Partage le rapport avec les personnes qui en ont besoin.",
+    ],
+    "es": [
+        "Mira con calma lo que falta aquí e inténtalo otra vez.",
+        "Conecta tu fuente de datos y verás tus cifras en un solo lugar.",
+        "Revisa el servidor, el usuario y la contraseña.",
+        "Dale un nombre a tu informe, así lo encuentras más tarde.",
+        "Invita a una colega para leer el informe juntos.",
+        "No se borrará nada si vuelves más tarde.",
+        "La carga sigue en segundo plano mientras miras otra página.",
+        "Investiga qué columna está vacía y complétala.",
+        "Añade un gráfico con las compras de cada cliente.",
+        "Duplica el informe si quieres cambiarlo sin miedo.",
+        "Un gráfico lo muestra mejor que la lista.",
+        "Elige el precio medio como medida.",
+        "De lo contrario, la página te dice por qué.",
+    ],
+    "it": [
+        "Guarda con calma che cosa manca qui e prova di nuovo.",
+        "Collega la tua fonte di dati e vedi i tuoi numeri in un posto.",
+        "Controlla l'host, l'utente e la password.",
+        "Dai un nome al tuo report, così lo ritrovi più tardi.",
+        "Premi il pulsante per provare la connessione.",
+        "Sei quasi arrivato: scegli il primo grafico.",
+        "Nulla verrà cancellato se torni più tardi.",
+        "Il caricamento continua in secondo piano.",
+        "Invita una collega per leggere il report insieme.",
+        "Scegli il formato nazionale della data.",
+        "La pagina ti dice perché la fonte non risponde.",
+        "Definisci la meta e il prezzo di ogni prodotto.",
+    ],
+    "pt": [
+        "Veja com calma o que ainda falta aqui e tente de novo.",
+        "Conecte a sua fonte de dados e veja os números em um só lugar.",
+        "Verifique o servidor, o usuário e a senha.",
+        "Dê um nome ao relatório para achá-lo mais tarde.",
+        "Convide uma colega para ler o relatório com você.",
+        "Nada será apagado se você voltar mais tarde.",
+        "Não sei o que falta? A página diz por que a fonte não responde.",
+        "Escolha um dos gráficos e os dados reais aparecem.",
+        "O relatório chega toda sexta-feira.",
+        "O carregamento continua em segundo plano.",
+        "Um gráfico mostra isso melhor do que a lista.",
+        "Veja as compras e os preços de cada produto.",
+        "Compartilhe o painel com quem precisa dele.",
+    ],
+    "nl": [
+        "Kijk rustig wat hier nog ontbreekt en probeer het opnieuw.",
+        "Verbind je gegevensbron en zie je cijfers op een plek.",
+        "Controleer de host, de gebruiker en het wachtwoord.",
+        "Geef je rapport een naam, dan vind je het later terug.",
+        "Nodig een collega uit om het rapport samen te lezen.",
+        "Er wordt niets verwijderd als je later terugkomt.",
+        "Niets wordt verwijderd zolang je niet op opslaan drukt.",
+        "Het is eenvoudig: kies een grafiek achter het menu.",
+        "Onze pagina zegt waarom de bron niet antwoordt.",
+        "Een grafiek laat het beter zien dan de lijst.",
+        "Bekijk de kosten en de bestellingen van elke klant.",
+        "Stel de prijs van een product in.",
+        "Deel het dashboard met wie het nodig heeft.",
+    ],
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_forbidden_claims_are_found(language: str) -> None:
+    own = ForbiddenClaims(SEVERAL.catalog.wording.model_copy(update={"forbidden": [], "languages": [language]}))  # type: ignore[union-attr]
+    assert [text for text in FORBIDDEN[language] if not own.found(text, language)] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_ordinary_guidance_passes(language: str) -> None:
+    texts = ORDINARY[language]
+    assert [text for text in texts if CLAIMED.found(text, language)] == []
+    assert [text for text in texts if GROUNDS.digits(text, "connect_source", language)] == []
+
+
+def test_each_recognised_language_has_the_same_kinds_of_claims() -> None:
+    assert {"en", *CLAIMS} == set(COMMON)
+    assert set(HARMLESS) == set(CLAIMS)
+    assert {tuple(kinds) for kinds in CLAIMS.values()} == {tuple(CLAIMS["de"])}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_expression_can_match_normalised_text(language: str) -> None:
+    """One with a capital or an accent matches nothing."""
+    for expressions in CLAIMS[language].values():
+        for expression in expressions:
+            written = re.sub(r"\\\w", "", expression)
+            assert normal(f"x{written}x") == f"x{written}x".lower() == f"x{written}x", expression
+
+
+def test_a_language_that_the_catalog_does_not_have_costs_nothing_and_finds_nothing() -> None:
+    assert PLAN.catalog.wording is not None
+    assert not ForbiddenClaims(PLAN.catalog.wording).found("Du bist zu dumm dafür.", "de")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Mach jetzt weiter mit {step}. Das ist für dich kostenlos und wird garantiert klappen.", "forbidden_claim"),
+        ("Mach jetzt weiter mit {step}. Sonst wird dein Konto in fünfzehn Tagen gelöscht.", "digits"),
+        ("Mach jetzt weiter mit {step}. Sonst wird dein Konto in einigen Tagen gelöscht.", "forbidden_claim"),
+        ("Schick uns dein Passwort und mach dann weiter mit {step}, wir richten es ein.", "forbidden_claim"),
+        ("Das kostet nur fünfzig Euro im Monat, also mach jetzt weiter mit {step} hier.", "digits"),
+        ("Gib deine Kreditkarte ein und mach dann weiter mit {step} in deinem Konto.", "forbidden_claim"),
+        ("Mach jetzt weiter mit {step}, denn das ist besser als bei der Konkurrenz.", "forbidden_claim"),
+        ("Mach jetzt weiter mit {step}, dann siehst du deine Zahlen an einem Ort.", ""),
+    ],
+)
+def test_a_text_of_a_model_is_checked_in_its_own_language(text: str, reason: str) -> None:
+    request = request_for(locale="de")
+    assert RAILS.check(answer(request, text), request).reason == reason
+
+
+def test_a_slot_takes_no_claim_in_the_language_of_the_text() -> None:
+    request = request_for(locale="de", traits={"firstName": "alles kostenfrei"})
+    filled = RAILS.fill("Hallo {firstName}, mach jetzt weiter mit {step}.", request)
+    assert "kostenfrei" not in filled.text
+    assert filled.text.startswith("Hallo there")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_texts_of_these_tests_are_in_their_language(language: str) -> None:
+    assert looks_like(" ".join(ORDINARY[language]), language)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("piece", ["wird ", "is ", "est ", "se ", "sera ", "verra ", "gib ", "pass ", "in ", "a", "a ", "preis ", "prix "])
+def test_a_hostile_text_costs_no_more_than_some_ordinary_ones(language: str, piece: str) -> None:
+    def found(text: str) -> bool:
+        return CLAIMED.found(text, language)
+
+    ordinary = " ".join(ORDINARY[language])[:500]
+    assert cost(found, repeated(piece, 500)) <= 8 * cost(found, ordinary)
