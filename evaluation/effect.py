@@ -191,18 +191,21 @@ def _first_decisions(evidence: Evidence, origins: pl.DataFrame) -> pl.DataFrame:
 def _origins(evidence: Evidence) -> pl.DataFrame:
     """The visitor that each user was before they signed in, and whose group they have: ``user_id visitor_id origin_seen_at``.
 
-    It is the user's first merge, and not later than the first decision about the user or their sign-up (``Fold`` takes over the draw
-    by the same rule). A visitor that is merged later had a group of its own, and the merge may be an effect of guidance: people sign in on
-    another device because they were guided. So it does not change when the user began. It does not count as a person either.
+    It is the one that the user's first merge named, if the job drew the group as that visitor's (``drawn_as``). A visitor that is merged
+    later had a group of its own, and the merge may be an effect of guidance: people sign in on another device because they were guided. So
+    it does not change when the user began. It does not count as a person either. Rows of older releases do not say as whom the group was
+    drawn. There the merge must not be later than the first decision about the user or their sign-up.
     """
     considered = evidence.decisions.group_by("user_id").agg(considered_at=pl.col("decided_at").min())
-    signed_up = evidence.people.filter(pl.col("signup_at") > 0).select("user_id", "signup_at")
+    signed_up, drawn = pl.col("signup_at").replace(0, None), pl.col("drawn_as").replace("", None)
+    people = evidence.people.select("user_id", signed_up_at=signed_up, drawn=drawn)
+    in_time = pl.col("merged_at") <= pl.coalesce("considered_at", "signed_up_at", "merged_at")
     return (
-        evidence.visitors.sort("merged_at", "visitor_id")
+        evidence.visitors.sort("merged_at", "version", "visitor_id")
         .unique("user_id", keep="first", maintain_order=True)
         .join(considered, on="user_id", how="left")
-        .join(signed_up, on="user_id", how="left")
-        .filter(pl.col("merged_at") <= pl.coalesce("considered_at", "signup_at", "merged_at"))
+        .join(people, on="user_id", how="left")
+        .filter((pl.col("drawn") == "visitor").fill_null(in_time))
         .join(_merged(evidence), on="visitor_id")
         .select("user_id", "visitor_id", "origin_seen_at")
     )

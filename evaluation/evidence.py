@@ -33,11 +33,13 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
         "activated_at": _MS,
         "guidance_at_signup": _TEXT,
         "entered_under": _TEXT,
+        "drawn_as": _TEXT,
     },
     "visitors": {
         "user_id": _TEXT,
         "visitor_id": _TEXT,
         "merged_at": _MS,
+        "version": pl.Int64(),
     },
     "decisions": {
         "decision_id": _TEXT,
@@ -127,6 +129,8 @@ _OPTIONAL: Final = {
     ("people", "first_seen_at"),
     ("people", "guidance_at_signup"),
     ("people", "entered_under"),
+    ("people", "drawn_as"),
+    ("visitors", "version"),
     ("decisions", "catalog_version"),
     ("decisions", "learner_version"),
     ("signals", "score"),

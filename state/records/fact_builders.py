@@ -137,6 +137,7 @@ def person_fact(plan: Plan, person: Person, group: str, done: Mapping[str, int])
         version=person.version,
         guidance_at_signup=AT_SIGNUP[person.at_signup],
         entered_under=person.entered_under,
+        drawn_as="user" if person.draw is None else "visitor",
     )
 
 

@@ -126,6 +126,28 @@ def test_a_user_begins_with_the_visitor_that_gave_them_their_group() -> None:
     assert sorted(began) == [("early", START), ("first", before - 2), ("second", START), ("signed", START)]
 
 
+def test_the_job_says_whose_group_it_is_where_times_cannot() -> None:
+    """A sign-up and a merge at one log time, the merge last: the group is the user's own. The same of a visitor that names another."""
+    people = [{**member(user, "adaptive"), "drawn_as": drawn} for user, drawn in (("own", "user"), ("merged", "visitor"), ("old", ""))]
+    people.append({**member("b", "adaptive", signup=0), "drawn_as": "user"})
+    visitors = [{"user_id": each["user_id"], "visitor_id": f"{each['user_id']}-v", "merged_at": START, "version": 2} for each in people]
+    visitors.append({"user_id": "merged", "visitor_id": "at the same time", "merged_at": START, "version": 3})
+    people += [{**member(each["visitor_id"], "merged", signup=0), "first_seen_at": 1} for each in visitors]
+    evidence = Evidence.of(
+        until=START + 2 * WINDOW,
+        people=people,
+        decisions=[
+            *(considered(people[0], START - HOUR, user=each["visitor_id"]) for each in visitors[:4]),
+            *(considered(people[0], START, "signup", user=user) for user in ("own", "merged", "old")),
+            considered(people[3], START + 1),
+            considered(people[0], START - 9 * HOUR, user="at the same time"),
+        ],
+        visitors=visitors,
+    )
+    began = dict(matured(evidence).select("user_id", "began_at").iter_rows())
+    assert began == {"own": START, "merged": START - HOUR, "old": START - HOUR, "b": START + 1}
+
+
 @pytest.mark.parametrize("merged", [False, True])
 @pytest.mark.parametrize("kept", [0.5, 0.7])
 def test_where_old_decisions_are_deleted_users_from_before_are_left_out(kept: float, *, merged: bool) -> None:

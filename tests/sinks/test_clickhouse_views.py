@@ -272,7 +272,7 @@ def test_a_visitor_became_the_first_user_who_named_it(filled: ClickHouse) -> Non
     )
     assert rows(filled, "merged_visitors", "visitor_id, user_id, toUnixTimestamp64Milli(merged_at)") == [("cookie-1", "first", MONDAY)]
     evidence = load_evidence(Facts(filled).frame, "t", until=0)
-    assert evidence.visitors.rows() == [("first", "cookie-1", MONDAY)]
+    assert evidence.visitors.rows() == [("first", "cookie-1", MONDAY, 1)]
     assert evidence.events_from == MONDAY - HOUR
 
 

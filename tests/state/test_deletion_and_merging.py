@@ -278,6 +278,22 @@ def test_whoever_was_considered_keeps_the_group_when_an_earlier_id_becomes_known
         assert experiment_group(small, life.person) == before
 
 
+@pytest.mark.parametrize(
+    ("events", "drawn_as"),
+    [
+        ([signup()], "user"),
+        ([signup(), event("identity_merged", 0, previousId="cookie")], "user"),
+        ([event("identity_merged", 0, previousId="cookie"), signup()], "visitor"),
+        ([anonymously(event("identity_merged", 0, previousId="cookie")), event("page_view", 1, path="/")], "user"),
+    ],
+    ids=["no visitor", "sign-up first, at one time", "merge first", "named by a visitor"],
+)
+def test_the_row_says_whose_group_it_is(events: list[Event], drawn_as: str) -> None:
+    life = Life()
+    life.see(*events)
+    assert life.of(PersonFact)[-1].drawn_as == drawn_as
+
+
 def test_a_visitor_may_be_merged_on_into_another_person_and_is_erased_with_that_one() -> None:
     life = Life()
     life.see(anonymously(signup()))
