@@ -89,7 +89,7 @@ class Event(msgspec.Struct, gc=False):
     ``timestamp`` is event time, ``log_time`` the time of the log that carried it; both in milliseconds. ``raw_payload`` is the payload
     as it was sent; events with the same one may share their ``payload``. ``seq`` orders the events of one source partition.
     ``anonymous``: ``user`` is an ``anonymousId``. ``from_visitor``: the event was sent and recorded under an anonymous id. That visitor was
-    merged, and the event now counts for the user.
+    merged, and the event now counts for the user. ``visitor_seen`` is then the time of that visitor's first event, 0 where it is not known.
     """
 
     tenant: str
@@ -108,6 +108,7 @@ class Event(msgspec.Struct, gc=False):
     seq: int
     traceparent: str
     from_visitor: bool = False
+    visitor_seen: int = 0
 
 
 class _Wire(msgspec.Struct, gc=False, rename="camel"):

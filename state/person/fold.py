@@ -27,7 +27,7 @@ from state.person.link import REFUSED_USER
 from state.person.meaning import Meanings
 from state.person.person import Person
 from state.person.preferences import update_preferences
-from state.person.progress import activated_at, completed, current_step, last_progress, record_evidence
+from state.person.progress import activated_at, begin_as_the_visitor, completed, current_step, last_progress, record_evidence
 from state.person.recent import EVENTS_COUNTED, keep_notes
 from state.person.sessions import follow_session
 from state.person.traits import update_traits
@@ -255,8 +255,9 @@ class Fold:
         gap = at - person.session_to if person.session_to else -1
         activated = person.activated_at
         row_changed, traits_changed = follow_session(person, event, self._session_gap), False
-        if at < person.first_seen:
-            person.first_seen, row_changed = at, True
+        began = (event.visitor_seen or at) if event.from_visitor else at
+        if began < person.first_seen:
+            person.first_seen, row_changed = began, True
         signing_up = kind == "signup" and not person.signup_at
         if kind in ("signup", "identify"):
             row_changed |= (traits_changed := update_traits(person, event, plan.traits, out))
@@ -284,7 +285,7 @@ class Fold:
             evidence_changed, touched = record_evidence(person, event, meaning.rules)
             done = before
             if evidence_changed or moved or asked:
-                done, newly = self._progress(person, path, before, out, publish=asked)
+                done, newly = self._progress(person, path, before, out, publish=asked, from_visitor=event.from_visitor)
             for step in touched:
                 if step not in newly and (path, step) in plan.places:
                     out.rows.append(progress_fact(plan, person, step, done))
@@ -354,18 +355,31 @@ class Fold:
             out.rows.append(person_fact(plan, person, self._group(person), done))
 
     def _progress(
-        self, person: Person, path: str, before: Mapping[str, int], out: Collector, *, anew: bool = False, publish: bool = False
+        self,
+        person: Person,
+        path: str,
+        before: Mapping[str, int],
+        out: Collector,
+        *,
+        anew: bool = False,
+        publish: bool = False,
+        from_visitor: bool = False,
     ) -> tuple[dict[str, int], dict[str, int]]:
         """Evidence or path changed: record progress and close decisions. Return the completed steps, and those newly completed.
 
         ``anew``: the catalog changed. What became current through that is current from now on, and its beginning was not observed.
-        ``publish``: the app waits for the progress, also where nothing of it changed.
+        ``publish``: the app waits for the progress, also where nothing of it changed. ``from_visitor``: a visitor did it before the
+        merge, and was observed then.
         """
         plan, moved = self._plan, anew or path != person.path
         person.path = path
         done = completed(plan, path, person.steps)
         newly = {step: at for step, at in done.items() if step not in before}
         changed = [step for step, at in done.items() if moved or before.get(step) != at]
+        if from_visitor:
+            begin_as_the_visitor(person, done, changed)
+            if person.episode is not None and person.episode.step in newly:
+                self._detector.censor(person, person.now, out)
         out.rows += [progress_fact(plan, person, step, done) for step in changed]
         self._count_completions(person, newly, out)
         if moved:
@@ -394,7 +408,7 @@ class Fold:
         if not (anew and person.episode is not None and person.episode.step == step):
             person.pages.clear()
             person.active, person.slow_noted = 0, False
-        self._detector.update_episode(person, done, person.now, out, first=first)
+        self._detector.update_episode(person, done, person.now, out, first=first, from_visitor=from_visitor)
         self._detector.leave_episode(person, done, person.now, out)
         return done, newly
 

@@ -7,7 +7,7 @@ for all steps of the catalog, whatever the path, so neither the order of events 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from state.catalog.plan import Plan, Rule
 from state.events import Event
@@ -64,6 +64,17 @@ def activated_at(plan: Plan, path: str, done: Mapping[str, int]) -> int:
 def last_progress(person: Person, done: Mapping[str, int]) -> int:
     """When the person last progressed: the last completion, or the sign-up."""
     return max([person.signup_at or person.first_seen, *done.values()])
+
+
+def begin_as_the_visitor(person: Person, done: Mapping[str, int], changed: Iterable[str]) -> None:
+    """A visitor did the ``changed`` steps before the merge: one that became current for the person later began when the visitor came to it.
+
+    That is at the last completion before, or the first event.
+    """
+    for step in changed:
+        at = done[step]
+        if at < person.since.get(step, 0):
+            person.since[step] = max([person.first_seen, *(each for other, each in done.items() if other != step and each <= at)])
 
 
 def record_evidence(person: Person, event: Event, rules: tuple[Rule, ...]) -> tuple[bool, list[str]]:

@@ -26,7 +26,7 @@ class Visitor(msgspec.Struct, gc=False, array_like=True):
     """One visitor. ``key``: its stream key; ``into``: that of the person into whom it was merged, empty until then.
 
     ``settled``: nothing more will be handed on, because that person is a user, or because this id is. ``deleted_at``: the time of the
-    last deletion, 0 for none.
+    last deletion, 0 for none. ``first_seen``: the time of the first event of any kind, 0 once there is nothing to hand on.
     """
 
     key: str = ""
@@ -34,14 +34,21 @@ class Visitor(msgspec.Struct, gc=False, array_like=True):
     settled: bool = False
     events: list[Event] = []
     deleted_at: int = 0
+    first_seen: int = 0
 
     def delete(self, at: int) -> None:
         """The visitor was deleted at ``at``: forget the events, and keep none from before it that come late."""
-        self.events, self.deleted_at = [], max(self.deleted_at, at)
+        self.forget()
+        self.deleted_at = max(self.deleted_at, at)
 
     def leave(self) -> None:
         """The id is a user's: it is nobody's visitor."""
-        self.into, self.settled, self.events = "", True, []
+        self.into, self.settled = "", True
+        self.forget()
+
+    def forget(self) -> None:
+        """Nothing of what the visitor did so far will be handed on again."""
+        self.events, self.first_seen = [], 0
 
 
 class Stitcher:
@@ -54,9 +61,10 @@ class Stitcher:
         """Keep a visitor's event where it may count for the person later."""
         if event.type == "user_deleted":
             visitor.delete(event.timestamp)
-        elif event.timestamp <= visitor.deleted_at:
-            pass
-        elif not visitor.settled and (event.type in _ABOUT_THE_PERSON or self._plan.rules(event.type, event.name, event.payload)):
+        if visitor.settled or event.timestamp <= visitor.deleted_at:
+            return
+        visitor.first_seen = min(visitor.first_seen or event.timestamp, event.timestamp)
+        if event.type in _ABOUT_THE_PERSON or self._plan.rules(event.type, event.name, event.payload):
             kept = [*visitor.events, msgspec.structs.replace(event, raw_payload=b"{}", traceparent="")]
             if len(kept) > KEPT:  # a refusal outlasts what came after it
                 del kept[next((place for place, each in enumerate(kept) if each.type != "preferences_changed"), 0)]
@@ -74,6 +82,7 @@ class Stitcher:
                 user=merged.into,
                 anonymous=merged.into_anonymous,
                 from_visitor=True,
+                visitor_seen=min(visitor.first_seen, event.timestamp),
                 log_time=merged.log_time,
                 seq=merged.seq,
                 partition=merged.partition,
@@ -82,7 +91,7 @@ class Stitcher:
         ]
         visitor.into, visitor.settled = merged.into_key, not merged.into_anonymous
         if visitor.settled:
-            visitor.events = []
+            visitor.forget()
         return from_visitor
 
 

@@ -251,7 +251,8 @@ class ProgressFact(Fact, frozen=True, gc=False, kw_only=True):
     """A person's progress on one step of their path. ``status``: ``locked`` (not reached), ``current`` (is or was), ``completed``.
 
     Written when the path becomes known, the step has its first event, becomes current or is completed, and with every signal at it. Counts
-    and ``last_seen_at`` are as of ``updated_at``. ``current_since_at`` is set once, and stays 0 for a step completed ahead of its turn.
+    and ``last_seen_at`` are as of ``updated_at``. ``current_since_at`` is set once, and stays 0 for a step completed ahead of its turn. It
+    moves back to when a visitor came to the step who did it, and is merged later.
 
     ``completed_at`` is 0 until the step is completed; ``first_seen_at`` and ``last_seen_at`` are 0 before the first event at it.
     ``path_order``: ``free``, or ``strict`` where the order of the path matters.

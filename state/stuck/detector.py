@@ -118,8 +118,14 @@ class Detector:
 
     # episodes
 
-    def update_episode(self, person: Person, done: Mapping[str, int], at: int, out: Collector, *, first: bool) -> None:
-        """Progress or the path changed: end the episode and begin the next. ``first``: the step is current for the first time."""
+    def update_episode(
+        self, person: Person, done: Mapping[str, int], at: int, out: Collector, *, first: bool, from_visitor: bool = False
+    ) -> None:
+        """Progress or the path changed: end the episode and begin the next. ``first``: the step is current for the first time.
+
+        ``from_visitor``: through what a visitor did before the merge. Where the visitor stayed at the step until the first look, or longer,
+        the episode is not observed: what was seen of the visitor there is not known of the person.
+        """
         current = self._current(person, done)
         episode = person.episode
         if episode is not None and episode.step == current:
@@ -131,8 +137,10 @@ class Detector:
         person.episode, person.check_due = None, 0
         if not current:
             return
-        flags = (self._observed_as(person) if first else 0) | (SETTLED if current in parameters.settled else 0)
-        episode = person.episode = Episode(current, person.since[current], parameters.horizons[current], flags, person.sessions)
+        onset, horizon = person.since[current], parameters.horizons[current]
+        seen = first and not (from_visitor and at - onset >= SHARES[0] * horizon)
+        flags = (self._observed_as(person) if seen else 0) | (SETTLED if current in parameters.settled else 0)
+        episode = person.episode = Episode(current, onset, horizon, flags, person.sessions)
         self._leave(person, episode, done, at, out)
         if person.known and not episode.settled:
             self._observe(out, person, episode, BEGUN, at, lasted=0)
@@ -171,11 +179,15 @@ class Detector:
         episode.censor()
 
     def _end(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, out: Collector) -> None:
-        """End the episode: the step was completed or left, or the person changed to another path."""
-        if episode.step not in done or episode.left:
+        """End the episode: the step was completed or left, or the person changed to another path.
+
+        A step that was completed before the episode began (by a visitor before the merge, or an event that comes late) was never begun.
+        """
+        lasted = done.get(episode.step, 0) - episode.onset
+        if lasted < 0 or episode.left:
             self._censor(person, episode, at, out)
         else:
-            self._observe(out, person, episode, COMPLETED, at, lasted=max(done[episode.step] - episode.onset, 0))
+            self._observe(out, person, episode, COMPLETED, at, lasted=lasted)
 
     def leave_episode(self, person: Person, done: Mapping[str, int], at: int, out: Collector) -> None:
         """Progress was made: end the episode where it was at a later step."""

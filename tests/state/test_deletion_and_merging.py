@@ -14,8 +14,10 @@ from state.events import Event
 from state.person import snapshot
 from state.person.collector import Collector
 from state.person.person import Person
-from state.records.facts import EventFact, PersonFact
+from state.person.visitor import Stitcher, Visitor
+from state.records.facts import EventFact, PersonFact, ProgressFact
 from state.records.recommendation import Erase
+from state.stuck.observations import BEGUN, CENSORED, WAITING, EpisodeObservation
 from tests.state.lives import (
     KEYS,
     START,
@@ -368,3 +370,48 @@ def test_a_deleted_visitor_stays_deleted_when_merged() -> None:
     life = Life()
     life.see(signup(), event("user_deleted", HOUR))
     assert life.become("known", 2 * HOUR) == []
+
+
+def signed_in(*users: Event, visited: tuple[Event, ...], at: int) -> Life:
+    """A held-out user who does ``users`` and signs in ``at`` on the device on which ``visited`` was done without a name."""
+    life, visitor, stitcher = Life(plan(holdout=1)), Visitor(), Stitcher(plan(holdout=1))
+    for each in visited:
+        stitcher.keep(visitor, anonymously(each))
+    life.see(*users, event("identity_merged", at, previousId="cookie"))
+    life.see(*stitcher.merge(visitor, visitor_merged(at, user="cookie", into="u")))
+    return life
+
+
+VISITED = (event("page_view", 0, path="/", user="cookie"), connect(30 * MINUTE, user="cookie"))
+
+
+@pytest.mark.parametrize("merged_first", [False, True])
+def test_a_step_that_a_visitor_did_before_signing_up_took_as_long_as_the_visitor_took(merged_first: bool) -> None:
+    """What is learned of the step comes from the visitor alone, who was observed at it."""
+    life = signed_in(*() if merged_first else (signup(45 * MINUTE),), visited=VISITED, at=45 * MINUTE)
+    life.see(signup(45 * MINUTE))
+    assert life.person is not None
+    assert (life.done, life.person.first_seen) == ({"connect": 30 * MINUTE}, START)
+    row = max((each for each in life.of(ProgressFact) if each.step_id == "connect"), key=lambda each: each.version)
+    assert (row.current_since_at, row.completed_at) == ((0 if merged_first else START), START + 30 * MINUTE)
+    assert life.person.since["explore"] == START + 45 * MINUTE
+    life.wait(90 * DAY)
+    ends = [(each.step, each.end) for each in life.of(EpisodeObservation) if each.end not in {BEGUN, CENSORED}]
+    assert ends == [("explore", WAITING)]
+
+
+def test_a_step_where_the_visitor_was_looked_at_is_not_learned_of_the_user() -> None:
+    """Their alarm, if there was one, is the visitor's."""
+    knows = event("identify", 3 * DAY, traits={"persona": "analyst"})
+    life = signed_in(knows, visited=VISITED, at=3 * DAY)
+    assert life.person is not None
+    assert life.person.since == {"connect": START, "explore": START + 30 * MINUTE}
+    life.see(*(track("explored", 4 * DAY + each) for each in range(3)))
+    life.wait(90 * DAY)
+    assert [(each.step, each.end) for each in life.of(EpisodeObservation)] == [("connect", BEGUN), ("connect", CENSORED)]
+
+
+def test_a_visit_on_another_device_after_the_step_began_does_not_move_its_beginning() -> None:
+    life = signed_in(signup(0), visited=(event("page_view", HOUR, path="/", user="cookie"), connect(2 * HOUR, user="cookie")), at=DAY)
+    assert life.person is not None
+    assert life.person.since == {"connect": START, "explore": START + 2 * HOUR}
