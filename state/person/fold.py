@@ -31,7 +31,7 @@ from state.person.progress import activated_at, begin_as_the_visitor, completed,
 from state.person.recent import EVENTS_COUNTED, keep_notes
 from state.person.sessions import follow_session
 from state.person.traits import update_traits
-from state.records.fact_builders import completion_metric, event_fact, person_fact, progress_effect, progress_fact
+from state.records.fact_builders import catalog_met_fact, completion_metric, event_fact, person_fact, progress_effect, progress_fact
 from state.records.recommendation import Erase
 from state.stuck.detector import Detector
 from state.stuck.parameters import ParameterStore
@@ -345,6 +345,7 @@ class Fold:
         if not plan.catalog.bot_detection:
             self._detector.forget_rhythm(person)
         path, decided = plan.path_for(person.traits), {each.step for each in person.open}
+        out.rows.append(catalog_met_fact(person))
         done = completed(plan, path, person.steps)
         before = {step: when for step, when in done.items() if step not in decided}
         done, _ = self._progress(person, path, before, out, anew=True)

@@ -108,6 +108,26 @@ def completion_metric(person: Person, step: str, at: int, *, by: int = 1) -> Ste
     )
 
 
+def catalog_met_fact(person: Person) -> ProgressFact:
+    """The row that a person has met another catalog: rows of steps from before it, of whatever path, do not count any more."""
+    return ProgressFact(
+        tenant_id=person.tenant,
+        user_id=person.user,
+        path_id="",
+        step_id="",
+        position=0,
+        status="catalog_changed",
+        attempts=0,
+        errors=0,
+        first_seen_at=0,
+        last_seen_at=0,
+        current_since_at=0,
+        completed_at=0,
+        updated_at=person.now,
+        version=person.version,
+    )
+
+
 def person_fact(plan: Plan, person: Person, group: str, done: Mapping[str, int]) -> PersonFact:
     """The row of a person. ``group`` as in ``PersonFact.experiment_group``."""
     total = len(plan.paths[person.path].steps) if person.path in plan.paths else 0

@@ -254,6 +254,9 @@ class ProgressFact(Fact, frozen=True, gc=False, kw_only=True):
     and ``last_seen_at`` are as of ``updated_at``. ``current_since_at`` is set once, and stays 0 for a step completed ahead of its turn. It
     moves back to when a visitor came to the step who did it, and is merged later.
 
+    When the person meets another catalog, one of ``status`` ``catalog_changed`` without path and step is written, and one for each step of
+    the path. So older ones are of steps that left it.
+
     ``completed_at`` is 0 until the step is completed; ``first_seen_at`` and ``last_seen_at`` are 0 before the first event at it.
     ``path_order``: ``free``, or ``strict`` where the order of the path matters.
     """

@@ -62,6 +62,22 @@ def test_a_person_at_a_step_that_a_new_catalog_has_not_goes_on_at_one_that_it_ha
     assert not [lesson for lesson in of_kind(life.outputs, EpisodeObservation) if lesson.step == step], "nobody has seen its beginning"
 
 
+@pytest.mark.parametrize("change", [without_connect, off_the_path])
+@pytest.mark.parametrize("acts", [(), ("connected",), ("connected", "explored", "explored", "explored")])
+def test_all_steps_of_the_path_are_written_anew_when_a_person_meets_another_catalog(change: object, acts: tuple[str, ...]) -> None:
+    """So older rows are of steps that left the path, also of those where the person never was."""
+    before = Life()
+    before.see(signup(), *(track(name, HOUR + at) for at, name in enumerate(acts)))
+    life = Life(Plan(catalog(change=change)), before.person)  # type: ignore[arg-type]
+    told = of_kind(life.see(event("page_view", DAY, path="/")), ProgressFact)
+    (marker,) = (each for each in told if each.status == "catalog_changed")
+    assert (marker.path_id, marker.step_id) == ("", "")
+    assert marker.version > max(each.version for each in before.of(ProgressFact))
+    written = {each.step_id for each in told if each.version >= marker.version and each.step_id}
+    assert written == set(life.plan.paths["analysts"].steps)
+    assert not [each for each in of_kind(life.see(event("page_view", 2 * DAY, path="/")), ProgressFact) if not each.step_id]
+
+
 def test_whoever_was_written_down_before_there_were_episodes_is_looked_after_again() -> None:
     before = Life()
     before.see(signup())
