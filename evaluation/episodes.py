@@ -1,8 +1,10 @@
 """Episodes of held-out people, who get no help: who was at which step, from when to when, and who was stuck there.
 
 An *episode* is a person at a step of their present path since it became current. It ends when the step is completed, or *left*: the person
-completed a later step, went on to one, or was activated. Nobody is at a step after activation. *H* is the horizon of the step that was in
-force when the episode began. *Stuck*: neither completed nor left within H. Without H of follow-up an episode is not judged.
+completed a later step, went on to one, or was activated. Nobody is at a step after activation, or at one that was completed before it
+became current. Where a visitor came to the step who then signed in, the visitor's scores and alarms are the user's
+(``reports.evidence``). *H* is the horizon of the step that was in force when the episode began. *Stuck*: neither completed nor left within
+H. Without H of follow-up an episode is not judged.
 
 The views ``path_steps`` and ``stuck_episodes`` of ClickHouse say the same.
 """
@@ -27,8 +29,8 @@ def episodes(evidence: Evidence, strict: Collection[str] = ()) -> pl.DataFrame:
     """
     people = evidence.people.filter(pl.col("experiment_group") == HOLDOUT).select("user_id", "path_id", "activated_at")
     steps = evidence.progress.join(people, on=["user_id", "path_id"], maintain_order="left")
-    activated, since = pl.col("activated_at"), pl.col("current_since_at")
-    came = steps.filter((since > 0) & ((activated == 0) | (since < activated))).select(
+    activated, since, done = pl.col("activated_at"), pl.col("current_since_at"), pl.col("completed_at")
+    came = steps.filter((since > 0) & ((activated == 0) | (since < activated)) & ((done == 0) | (done >= since))).select(
         *KEY, "path_id", "position", onset=since, completed_at=_or_null("completed_at"), activated_at=_or_null("activated_at")
     )
     others = steps.select("user_id", "path_id", after="position", since="current_since_at", done="completed_at")
@@ -47,7 +49,7 @@ def episodes(evidence: Evidence, strict: Collection[str] = ()) -> pl.DataFrame:
         came.join(left, on=KEY, how="left", maintain_order="left")
         .with_columns(left_at=pl.min_horizontal("left_at", "activated_at"))
         .with_columns(ended_at=pl.min_horizontal("completed_at", "left_at"))
-        .with_columns(lasted=(pl.col("ended_at") - onset).clip(0))
+        .with_columns(lasted=pl.col("ended_at") - onset)
         .pipe(_with_horizons, evidence)
         .with_columns(stuck=pl.when(followed).then(pl.col("lasted").is_null() | (pl.col("lasted") > pl.col("horizon"))))
     )

@@ -66,9 +66,8 @@ def _interval(successes: int, people: int) -> str:
 
 def show_time_to_activation(console: Console, facts: Facts, tenant: str) -> None:
     """Print how long activation took, as a bar chart."""
-    taken = (
-        "dateDiff('millisecond', assumeNotNull(coalesce(signup_at, first_seen_at, activated_at)), assumeNotNull(activated_at)) / 3600000"
-    )
+    began = "coalesce(if(signup_at <= activated_at, signup_at, NULL), first_seen_at, activated_at)"  # as the view `activation` has it
+    taken = f"dateDiff('millisecond', assumeNotNull({began}), assumeNotNull(activated_at)) / 3600000"
     found = facts.rows(
         f"SELECT roundDown(hours, {list(_EDGES)}) AS bucket, count() AS people FROM (SELECT {taken} AS hours "  # noqa: S608 -- constants
         "FROM counted_people WHERE tenant_id = {tenant:String} AND activated_at IS NOT NULL) GROUP BY bucket",
@@ -114,15 +113,16 @@ def show_funnels(console: Console, facts: Facts, tenant: str) -> None:
             for step in way
         )
         console.print(table(["step", ">reached", ">completed", ">past", ">rate", ">median", ""], cells))
-        _show_after_activation(console, [step for step in steps if step["activated_before"]])
+        _show_after_activation(console, steps)
 
 
 def _show_after_activation(console: Console, steps: list[dict[str, Any]]) -> None:
-    if not steps:
-        return
     activated = max(step["activated_before"] for step in steps)
     went_on = [step for step in steps if step["completed_after_activation"]]
+    if not activated and not went_on:
+        return
     done = ", ".join(f"{plain(step['step_id'])} {number(step['completed_after_activation'])}" for step in went_on)
-    names = ", ".join(plain(step["step_id"]) for step in steps)
+    names = ", ".join(plain(step["step_id"]) for step in steps if step["activated_before"])
     said = f"completed after activation: {done}" if went_on else f"none went on to {names}"
-    lines(console, Text(f"{number(activated)} activated before the rest of the path; {said}", style="dim"))
+    before = f"{number(activated)} activated before the rest of the path; " if activated else ""
+    lines(console, Text(f"{before}{said}", style="dim"))

@@ -215,14 +215,17 @@ def _bandit_report(shown: Exposed, truth: SealedTruth, window: int) -> BanditRep
 
 
 def _step_curves(evidence: Evidence, horizons: Mapping[str, float]) -> list[StepCurve]:
-    """The steps that held-out people reached, the most frequent first; steps after activation do not count."""
+    """The steps that held-out people reached, the most frequent first. Activation ends them; those after it do not count."""
     people = evidence.people.filter(pl.col("experiment_group") == HOLDOUT).select("user_id", "path_id", "activated_at")
     came = evidence.progress.filter(pl.col("current_since_at") > 0).join(people, on=["user_id", "path_id"])
-    came = came.filter((pl.col("activated_at") == 0) | (pl.col("current_since_at") < pl.col("activated_at")))
+    since, done, activated = pl.col("current_since_at"), pl.col("completed_at"), pl.col("activated_at")
+    until = pl.when(activated > 0).then(activated).otherwise(evidence.until)
+    over = (done > 0) & ((activated == 0) | (done <= activated))
+    came = came.filter((activated == 0) | (since < activated), (done == 0) | (done >= since)).select(
+        "step_id", over=over, lasted=(pl.when(over).then(done).otherwise(until) - since).clip(0)
+    )
     found: list[StepCurve] = []
     for (step,), rows in came.group_by(["step_id"], maintain_order=True):
-        completed = rows["completed_at"].to_numpy()
-        over = completed > 0
-        lasted = (pl.Series(completed).set(pl.Series(~over), evidence.until) - rows["current_since_at"]).clip(0).to_numpy()
-        found.append(StepCurve(str(step), rows.height, int(over.sum()), kaplan_meier(lasted, over), horizons.get(str(step))))
+        observed = kaplan_meier(rows["lasted"].to_numpy(), rows["over"].to_numpy())
+        found.append(StepCurve(str(step), rows.height, int(rows["over"].sum()), observed, horizons.get(str(step))))
     return sorted(found, key=lambda curve: (-curve.people, curve.step))

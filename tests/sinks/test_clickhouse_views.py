@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from reports.evidence import load as load_evidence
 from reports.facts import Facts
-from reports.funnel import show_activation, show_time_to_activation
+from reports.funnel import show_activation, show_funnels, show_time_to_activation
 from reports.stuck import show_stuck_by_step
 from reports.timeline import as_records
 from reports.timeline import read as read_timeline
@@ -64,6 +65,13 @@ def rows(store: ClickHouse, view: str, columns: str) -> list[tuple[Any, ...]]:
     """The columns of a view, rates and hours rounded, in the view's own order."""
     found = query(store, f"SELECT {columns} FROM {view}").rows()
     return [tuple(round(value, 4) if isinstance(value, float) else value for value in row) for row in found]
+
+
+def printed(show: Callable[[Console, Facts, str], None], store: ClickHouse) -> str:
+    """A section of the report of tenant ``t``."""
+    file = io.StringIO()
+    show(Console(file=file, width=100), Facts(store), "t")
+    return file.getvalue()
 
 
 def progress(user: str, step: str, position: int, status: str, *, since: int = 0, done: int = 0, path: str = "p") -> ProgressFact:
@@ -165,6 +173,74 @@ def test_who_went_on_without_a_step_has_not_dropped_off_there(filled: ClickHouse
     assert rows(filled, "funnel_by_step WHERE path_id = 's'", "step_id, reached, completed, passed") == [("one", 1, 0, 0), ("two", 1, 1, 0)]
 
 
+def test_what_is_completed_after_activation_is_not_completed_before_it(filled: ClickHouse) -> None:
+    """They came to the step, activated without it, and did it later."""
+    at = MONDAY + HOUR
+    for user in ("later", "never"):
+        done = at + 72 * HOUR if user == "later" else 0
+        insert(
+            filled,
+            make(PersonFact, user_id=user, path_id="p", activated_at=at),
+            progress(user, "one", 1, "completed" if done else "current", since=MONDAY, done=done),
+            progress(user, "two", 2, "completed", done=at),
+        )
+    columns = "step_id, reached, completed, passed, drop_off_rate, median_hours, activated_before, completed_after_activation"
+    assert rows(filled, "funnel_by_step", columns) == [("one", 2, 0, 2, 0.0, None, 0, 1), ("two", 2, 2, 0, 0.0, None, 0, 0)]
+    said = printed(show_funnels, filled)
+    assert "completed after activation: one 1" in said
+    assert "before the rest" not in said
+
+
+def test_a_step_that_was_completed_before_it_became_current_has_no_time(filled: ClickHouse) -> None:
+    """Rows of visitors who signed in have it, where an older release wrote them."""
+    insert(
+        filled,
+        *(make(PersonFact, user_id=user, path_id="p") for user in ("visited", "did it")),
+        progress("visited", "one", 1, "completed", since=MONDAY + HOUR, done=MONDAY),
+        progress("did it", "one", 1, "completed", since=MONDAY, done=MONDAY + 3 * HOUR),
+    )
+    assert rows(filled, "funnel_by_step", "reached, completed, median_hours") == [(2, 2, 3.0)]
+
+
+def test_a_step_that_left_the_path_is_not_in_the_funnel_of_those_who_met_the_new_catalog(filled: ClickHouse) -> None:
+    """`two` was taken out, and `three` came before `one`. Who has not met that catalog is still on the old path."""
+
+    def met(user: str, *steps: ProgressFact) -> list[ProgressFact]:
+        marker = progress(user, "", 0, "catalog_changed", path="")
+        return [structs.replace(each, version=5, updated_at=MONDAY + 9 * HOUR) for each in (marker, *steps)]
+
+    for user in ("met", "asleep"):
+        insert(
+            filled,
+            make(PersonFact, user_id=user, path_id="p"),
+            progress(user, "one", 1, "completed", since=MONDAY, done=MONDAY + HOUR),
+            progress(user, "two", 2, "current", since=MONDAY + HOUR),
+            progress(user, "three", 3, "locked"),
+        )
+    columns = "step_id, position, reached, passed"
+    assert rows(filled, "funnel_by_step", columns) == [("one", 1, 2, 0), ("two", 2, 2, 0), ("three", 3, 0, 0)]
+    one = progress("met", "one", 2, "completed", since=MONDAY, done=MONDAY + HOUR)
+    insert(filled, *met("met", progress("met", "three", 1, "current", since=MONDAY + 9 * HOUR), one))
+    assert rows(filled, "path_steps WHERE user_id = 'met' ORDER BY position", "step_id, position") == [("three", 1), ("one", 2)]
+    assert rows(filled, "funnel_by_step", columns) == [("three", 1, 1, 1), ("one", 2, 2, 0), ("two", 2, 1, 0)]
+    loaded = load_evidence(lambda sql, **parameters: query(filled, sql, parameters), "t").progress
+    assert sorted(loaded.filter(user_id="met")["step_id"]) == ["one", "three"]
+
+
+def test_who_activates_before_signing_up_is_timed_from_the_first_event(filled: ClickHouse) -> None:
+    at = MONDAY + HOUR
+    insert(
+        filled,
+        make(PersonFact, user_id="tried", path_id="p", first_seen_at=MONDAY, activated_at=at, signup_at=MONDAY + 48 * HOUR),
+        make(PersonFact, user_id="signed up", path_id="p", first_seen_at=MONDAY - HOUR, signup_at=MONDAY, activated_at=MONDAY + 3 * HOUR),
+    )  # fmt: skip
+    for view in ("activation", "activation_by_cohort", "experiment_groups", "time_to_activation_p50_hours"):
+        assert rows(filled, view, "time_to_activation_p50_hours") == [(2.0,)], view
+    said = printed(show_time_to_activation, filled)
+    assert "p25 1.5 h, p50 2.0 h" in said
+    assert [line.split()[-2] for line in said.splitlines() if line.strip().startswith(("under 1 h", "1–4 h"))][-1] == "2"
+
+
 def test_activation(filled: ClickHouse) -> None:
     people(filled)
     measures = "activated, activation_rate, time_to_activation_p50_hours"
@@ -200,11 +276,7 @@ def test_who_does_not_begin_the_onboarding_is_in_no_funnel_and_no_rate(filled: C
     assert {view: query(filled, f"SELECT * FROM {view} ORDER BY ALL").rows() for view in before} == expected
     assert rows(filled, "experiment_groups", "experiment_group, people") == [("adaptive", 3), ("existing", 9), ("holdout", 1)]
     assert rows(filled, "features", "count()") == [(13,)], "one row for each user"
-    console = Console(file=io.StringIO(), width=100)
-    show_activation(console, Facts(filled), "t")
-    show_time_to_activation(console, Facts(filled), "t")
-    assert isinstance(console.file, io.StringIO)
-    said = console.file.getvalue()
+    said = printed(show_activation, filled) + printed(show_time_to_activation, filled)
     assert "2 of 4 users, 50.0 %" in said
     assert "existing" not in said
     assert "9 other users are not counted: by `starts` of the catalog they do not begin the onboarding." in said

@@ -11,6 +11,7 @@ from msgspec import structs
 from evaluation.episodes import KEY
 from evaluation.stuck import classify_alarms, holdout_signals, label_by_holdout
 from reports.evidence import load
+from reports.run_report import build_report, read_learned
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
@@ -140,8 +141,44 @@ def test_every_episode_is_judged_by_the_horizon_in_force_when_it_began(judged: C
     assert of_two == [("then", 9.0, 1)], "nothing was learned of the step yet"
 
 
+def test_the_alarm_of_a_visitor_is_that_of_the_user_who_came_to_the_step_as_that_visitor(judged: ClickHouse) -> None:
+    """Where the step began anew for the user, by a sign-up, the alarm from before is not theirs."""
+    for user in ("ana", "ben"):
+        merge = make(EventFact, user_id=user, event_id=user, event_type="identity_merged", status="applied", log_time=MONDAY + DAY,
+                     timestamp=MONDAY + DAY, payload=f'{{"previousId": "visitor of {user}"}}')  # fmt: skip
+        visitor = f"visitor of {user}"
+        scored = make(StuckScoreFact, user_id=visitor, step_id="one", share=0.1, horizon_ms=20.0 * HOUR, judged_at=MONDAY + 2 * HOUR)
+        insert(judged, person(user), person(visitor, "merged"), merge, current(visitor), alarm(visitor, 6 * HOUR), scored)
+    insert(judged, current("ana"), current("ben", since=MONDAY + DAY))
+    columns = "user_id, stuck, alarmed, matched, alarm_after_ms / 3600000"
+    found = rows(judged, "stuck_episodes WHERE user_id IN ('ana', 'ben') ORDER BY user_id", columns)
+    assert found == [("ana", 1, 1, 1, 6.0), ("ben", 1, 0, 0, None)]
+    loaded = load(lambda sql, **parameters: query(judged, sql, parameters), "t")
+    assert {*loaded.signals["user_id"]} & {"ana", "ben", "visitor of ana", "visitor of ben"} == {"ana", "visitor of ben"}
+    assert {*loaded.scores["user_id"]} == {"ana", "visitor of ben"}
+
+
+def test_how_long_a_step_takes_ends_at_activation_and_begins_when_it_became_current(judged: ClickHouse) -> None:
+    at = MONDAY + HOUR
+    insert(
+        judged,
+        person("activated", activated=at), structs.replace(current("activated", at + DAY), step_id="two"),
+        person("done"), structs.replace(current("done", at), step_id="two"),
+        person("before"), structs.replace(current("before", MONDAY - HOUR), step_id="two"),
+    )  # fmt: skip
+
+    def asked(sql: str, **parameters: object) -> pl.DataFrame:
+        return query(judged, sql, parameters)
+
+    (curve,) = (each for each in build_report(load(asked, "t"), read_learned(asked, "t")).steps if each.step == "two")
+    assert (curve.people, curve.completed, list(curve.observed.times)) == (2, 1, [HOUR])
+
+
 def test_the_view_and_the_report_judge_the_same_episodes_alike(migrated: ClickHouse) -> None:
-    """Random people on a path of free and one of strict order: steps in any order, done or not, with and without scores and alarms."""
+    """Random people on a path of free and one of strict order: steps in any order, done or not, with and without scores and alarms.
+
+    Some of them were visitors, and some met another catalog.
+    """
     draw = Random(7)
     facts: list[Fact] = [newest_event()]
     for version in range(6):
@@ -156,13 +193,23 @@ def test_the_view_and_the_report_judge_the_same_episodes_alike(migrated: ClickHo
         facts.append(
             make(PersonFact, user_id=user, path_id=path, experiment_group=group, activated_at=activated and MONDAY + activated * HOUR)
         )
+        visitor = f"visitor {n}" if draw.random() < 0.2 else ""
+        if visitor:
+            named = f'{{"previousId": "{visitor}"}}'
+            facts.append(make(PersonFact, user_id=visitor, path_id=path, experiment_group="merged"))
+            facts.append(make(EventFact, user_id=user, event_id=user, event_type="identity_merged", status="applied", payload=named))
+        if met := draw.random() < 0.2:
+            facts.append(make(ProgressFact, user_id=user, status="catalog_changed", version=2))
         for position, step in enumerate(("a", "b", "c", "d"), 1):
             since, done = draw.choice([0, draw.randrange(1, 60)]), draw.choice([0, 0, draw.randrange(1, 70)])
             row = progress(
                 user, step, position, "current", since=since and MONDAY + since * HOUR, done=done and MONDAY + done * HOUR, path=path
             )
-            facts.append(structs.replace(row, path_order=path))
-            place = {"user_id": user, "step_id": step}
+            facts.append(structs.replace(row, path_order=path, version=1 + (met and draw.random() < 0.8)))
+            came = visitor if draw.random() < 0.5 else ""
+            if came:
+                facts.append(structs.replace(row, user_id=visitor, completed_at=0))
+            place = {"user_id": came or user, "step_id": step}
             if draw.random() < 0.4:
                 at, horizon = MONDAY + (since + draw.randrange(-1, 9)) * HOUR, float(draw.randrange(1, 40) * HOUR)
                 facts += [make(StuckScoreFact, share=share, horizon_ms=horizon, judged_at=at, **place) for share in (0.1, 0.2)]
@@ -178,7 +225,7 @@ def test_the_view_and_the_report_judge_the_same_episodes_alike(migrated: ClickHo
     judged = classify_alarms(labelled, holdout_signals(loaded, labelled)).filter("counted").sort("user_id", "step_id")
     assert judged.filter("matched").height > 20
     expected = judged.select(
-        *KEY, "horizon", ended=(pl.col("ended_at") - pl.col("onset")).clip(0), stuck="positive", alarmed="alarmed", matched="matched"
+        *KEY, "horizon", ended=pl.col("ended_at") - pl.col("onset"), stuck="positive", alarmed="alarmed", matched="matched"
     )
-    columns = "user_id, step_id, horizon_ms, if(ended_after_ms < 0, 0, ended_after_ms), stuck, alarmed, matched"
+    columns = "user_id, step_id, horizon_ms, ended_after_ms, stuck, alarmed, matched"
     assert rows(migrated, "stuck_episodes ORDER BY user_id, step_id", columns) == [tuple(row) for row in expected.iter_rows()]
