@@ -58,7 +58,7 @@ chaos-outage: ## Take each store away for OUTAGE=60 seconds under RATE=2000 even
 	@scripts/setup.sh dev
 	@$(BIN)/python -m tests.chaos.outage --seconds $(or $(OUTAGE),60) --rate $(or $(RATE),2000) $(ARGS)
 
-browser: ## Build the browser snippet from gateway/browser/src: needs Node, fetches esbuild and TypeScript with npm
+browser: ## Build the browser snippet from gateway/browser/src: needs Node, fetches esbuild, Terser and TypeScript with npm
 	@npm ci --prefix scripts/browser --ignore-scripts --no-audit --no-fund
 	@node scripts/browser/build.mjs
 

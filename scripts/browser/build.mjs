@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
 import { build } from "esbuild";
+import { minify } from "terser";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const browser = join(here, "..", "..", "gateway", "browser");
@@ -42,8 +43,14 @@ const common = {
   logLevel: "error",
   write: false,
 };
-const bundle = async (entry, format) =>
-  (await build({ ...common, entryPoints: [join(browser, "src", entry)], format })).outputFiles[0].text;
+// A second pass over what esbuild made: it is 3 % smaller.
+const squeezed = { ecma: 2022, compress: { ecma: 2022, passes: 3, pure_getters: true, unsafe_arrows: true, unsafe_methods: true } };
+const bundle = async (entry, format) => {
+  const { text } = (await build({ ...common, entryPoints: [join(browser, "src", entry)], format })).outputFiles[0];
+  // Line breaks of the style sheet say nothing.
+  const { code } = await minify(text.replace(/`\n:host[^`]*`/, (sheet) => sheet.replaceAll("\n", "")), { ...squeezed, module: format === "esm" });
+  return `${code}\n`;
+};
 
 // The types of the page's side are one file without imports; beside it stand the two values of the module.
 const types = readFileSync(join(browser, "src", "types.ts"), "utf8");
