@@ -239,7 +239,7 @@ def test_a_token_of_somebody_else_shows_nothing_and_is_reported(browser: HostBro
         " token: async () => (await (await fetch('/token?user=u-2')).json()).token });",
         KEY,
     )
-    browser.until("return problems.some((each) => each.includes('403') && each.includes('user'))", "the report")
+    browser.until("return problems.some((each) => each.includes('token of another user'))", "the report")
     assert browser.run("return onramp.record") is None
     assert browser.run("return find('.guide')") is None
 

@@ -49,6 +49,8 @@ export class Queue {
   #sending: Promise<void> | null = null;
   #underWay: Item[] = [];
   #limit = BATCH_EVENTS;
+  /** What the last request was sent with. */
+  #secret = "";
   /** The status of which the page was told last: it is told once, not at every attempt. */
   #refused = 0;
   #ended = false;
@@ -206,7 +208,9 @@ export class Queue {
         continue;
       }
       const answer = await response.text().catch(() => "");
-      if (status === 400 || status === 413 || (status === 403 && answer.includes('"rejected"'))) {
+      const ofAnother = status === 403 && answer.includes('"userId"'); // the fault is the token's, and no event's
+      if (ofAnother) this.#credentials.refuse(this.#secret);
+      if (status === 400 || status === 413 || (status === 403 && answer.includes('"rejected"') && !ofAnother)) {
         this.#settle(batch, answer);
       } else {
         if (status < 500 && status !== 429 && status !== this.#refused) this.#report(refusal((this.#refused = status)));
@@ -247,7 +251,7 @@ export class Queue {
   /** Return the answer, or null without credentials. A token that was refused is replaced once. */
   async #post(batch: Item[], again = true): Promise<Response | null> {
     if (!batch.length || !this.#url) return null;
-    const secret = await this.#credentials.get(batch[0]?.event.userId);
+    const secret = (this.#secret = await this.#credentials.get(batch[0]?.event.userId));
     if (!secret) return null;
     const body = `[${batch.map((each) => each.text).join(",")}]`;
     const abort = new AbortController();

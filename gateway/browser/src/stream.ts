@@ -147,7 +147,7 @@ export class Subscription {
 
   /** Ask for another token where this one was refused. Tell the page once what to look at. */
   #check(status: number, token: string): void {
-    if (status === 401) this.#target.tokens.refuse(token);
+    if (status === 401 || status === 403) this.#target.tokens.refuse(token);
     if (--(this.#left[status] as number) === 0) this.#target.report(refusal(status));
   }
 

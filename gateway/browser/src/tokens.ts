@@ -1,4 +1,5 @@
 import type { Report } from "./safe";
+import { idOf } from "./text";
 
 /** A token is renewed this many milliseconds before it ends. */
 const EARLY = 30_000;
@@ -12,6 +13,8 @@ export class Tokens {
   #ends = 0;
   #asked = 0;
   #running: Promise<string> | null = null;
+  /** The page is told of another user's token once, and again when a right one had come in between. */
+  #told = false;
 
   readonly ofUser: () => string | null;
   readonly #callback: (() => unknown) | undefined;
@@ -67,8 +70,15 @@ export class Tokens {
     this.#asked = Date.now();
     try {
       const token = await this.#callback?.();
-      if (typeof token === "string" && /^[\w.~+/=-]{1,8192}$/.test(token)) return token;
-      this.#report("token() must return the text that your server signed");
+      if (typeof token !== "string" || !/^[\w.~+/=-]{1,8192}$/.test(token)) {
+        this.#report("token() must return the text that your server signed");
+      } else if ((idOf(claims(token).sub) ?? user) === user) {
+        this.#told = false;
+        return token;
+      } else if (user === this.ofUser() && !this.#told) {
+        this.#told = true;
+        this.#report("token() returned the token of another user");
+      }
     } catch (error) {
       this.#report("token() failed", error);
     }
@@ -78,12 +88,17 @@ export class Tokens {
 
 /** How long a token lives in milliseconds, by its own times, so that a wrong clock of this machine does not matter. */
 function lifetime(token: string): number {
+  const { exp, iat } = claims(token);
+  if (typeof exp !== "number") return Infinity; // use it until it is refused
+  return (typeof iat === "number" ? exp - iat : exp - Date.now() / 1000) * 1000;
+}
+
+/** What a token says; nothing where it is not ours to read. */
+function claims(token: string): Record<string, unknown> {
   try {
-    const claims = JSON.parse(atob((token.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/"))) as Record<string, unknown>;
-    const { exp, iat } = claims;
-    if (typeof exp !== "number") return Infinity;
-    return (typeof iat === "number" ? exp - iat : exp - Date.now() / 1000) * 1000;
+    const bytes = Uint8Array.from(atob((token.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/")), (each) => each.charCodeAt(0));
+    return Object(JSON.parse(new TextDecoder().decode(bytes))) as Record<string, unknown>;
   } catch {
-    return Infinity; // not ours to read: use it until it is refused
+    return {};
   }
 }

@@ -223,6 +223,15 @@ for (const [status, hint] of [[401, /401.*(key|aud)/], [403, /403.*user.*origin/
   });
 }
 
+test("a stream that is refused for a token of somebody else asks for another one", async () => {
+  const made = [];
+  gateway.stream = ({ authorization }) => (authorization === "Bearer of-u-1" ? pushStream().response() : json(403, {}));
+  const client = start({ user: "u-1", token: () => (made.push(made.length ? "of-u-1" : "of-u-2"), made.at(-1)) });
+  await advance(10_000);
+  assert.deepEqual(made, ["of-u-2", "of-u-1"]);
+  assert.equal(client.connection, "connecting", "a stream without a byte");
+});
+
 test("a single token that is refused is replaced without a word", async () => {
   let calls = 0;
   const stream = pushStream();

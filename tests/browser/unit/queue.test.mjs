@@ -13,6 +13,11 @@ function start(more) {
   return client;
 }
 
+/** A token in the shape of a JWT; nothing is signed. */
+function tokenOf(sub) {
+  return `e30.${Buffer.from(JSON.stringify({ sub, iat: 0, exp: 900 })).toString("base64url")}.x`;
+}
+
 beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: Date.parse("2026-03-02T09:00:00Z") });
   gateway = fakeGateway();
@@ -296,6 +301,47 @@ test("what a user could not send before signing out waits for that user, and nob
     "preferences_changed of u-2 stored",
     "preferences_changed of u-1 stored",
   ]);
+});
+
+test("a token of another user sends nothing: it is told once, asked for again, and the event waits", async () => {
+  let session = "u-Zoë 🙂";
+  let asked = 0;
+  const client = start({ user: "u-1", token: async () => (asked++, tokenOf(session)) });
+  client.send("preferences_changed", { guidance: false });
+  await advance(120_000, 1_000);
+  assert.equal(gateway.posts.length, 0);
+  assert.ok(gateway.asked.length === 0, "nothing is read with it either");
+  assert.deepEqual(gateway.problems, ["token() returned the token of another user"]);
+  assert.ok(asked > 5, `asked ${asked} times`);
+  session = "u-1";
+  await advance(120_000, 1_000);
+  assert.deepEqual(gateway.stored.map((each) => [each.eventType, each.userId]), [["preferences_changed", "u-1"]]);
+  assert.equal(gateway.problems.length, 1);
+  client.reset();
+  session = "u-Zoë 🙂";
+  client.identify(session);
+  client.send("step_completed", { step: "connect" });
+  await advance(5_000);
+  assert.equal(gateway.stored.at(-1).eventType, "step_completed", "a name beyond ASCII is compared as it is");
+});
+
+test("a token that nobody can read and that is of another user costs no event", async () => {
+  let session = "u-2";
+  const client = start({ user: "u-1", token: async () => `of-${session}` });
+  const refused = [];
+  client.on("delivery", ({ event, state }) => state === "refused" && refused.push(event.eventType));
+  gateway.events = (batch, authorization) => {
+    if (authorization === "Bearer of-u-1") return fakeGatewayEvents()(batch);
+    const faults = [{ field: "userId", code: "forbidden", message: "the token belongs to another user; leave userId out" }];
+    return json(403, { code: "forbidden", stored: [], rejected: batch.map((each, index) => ({ index, eventId: each.eventId, faults })) });
+  };
+  client.send("preferences_changed", { guidance: false });
+  await advance(30_000, 1_000);
+  assert.deepEqual(refused, []);
+  assert.equal(gateway.problems.length, 1, gateway.problems.join("\n"));
+  session = "u-1";
+  await advance(120_000, 1_000);
+  assert.deepEqual(gateway.stored.map((each) => each.eventType), ["preferences_changed"]);
 });
 
 test("an origin that is not allowed costs no event", async () => {
