@@ -170,6 +170,25 @@ def test_a_merge_that_is_refused_a_day_later_is_given_up(browser: HostBrowser, g
     browser.until("return !Object.keys(localStorage).some((each) => each.includes(':u:'))", "an empty queue")
 
 
+def test_a_tab_that_stayed_open_does_not_go_on_as_a_visitor_who_became_a_user(browser: HostBrowser, gateway: FakeGateway) -> None:
+    """In another tab the visitor signed in and out. What the next person does here is theirs."""
+    browser.open_host(None)
+    (visit,) = browser.sent("page_view")
+    browser.driver.switch_to.new_window("tab")
+    browser.open_host("u-7")
+    browser.sent("identity_merged")
+    browser.run("onramp.reset()")
+    browser.driver.switch_to.window(browser.first)
+    browser.run("onramp.track('next')")
+    (following,) = browser.sent("track")
+    assert following["anonymousId"] != visit["anonymousId"]
+    browser.run(
+        "const token = async () => (await (await fetch('/token?user=u-8')).json()).token;onramp.init({ ...options, user: 'u-8', token });"
+    )
+    merge = browser.sent("identity_merged", 2)[1]
+    assert (merge["userId"], merge["payload"]) == ("u-8", {"previousId": following["anonymousId"]})
+
+
 def test_a_visitor_is_not_merged_by_a_page_that_cannot_send(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host(None)
     (visit,) = browser.sent("page_view")

@@ -208,10 +208,11 @@ export class HeadlessClient implements Client {
   }
 
   #merge(user: string): void {
-    const visitor = this.#identity.unmerged();
-    if (!visitor || visitor === user) return;
-    // The id is made from the visitor's: a merge that is sent again counts once, also where nothing remembers the first.
-    if (this.#enqueue("identity_merged", { previousId: visitor }, undefined, `merged:${visitor}`)) this.#identity.merged(visitor);
+    for (const visitor of this.#identity.unmerged()) {
+      // The id is made from the visitor's: a merge that is sent again counts once, also where nothing remembers the first.
+      const sent = visitor !== user && this.#enqueue("identity_merged", { previousId: visitor }, undefined, `merged:${visitor}`);
+      if (sent) this.#identity.merged(visitor);
+    }
   }
 
   #forgetUser(): void {

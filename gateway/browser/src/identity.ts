@@ -6,9 +6,14 @@ export function randomId(): string {
   return crypto.getRandomValues(new BigUint64Array(2)).join("-");
 }
 
+/** Ids of visitors of which this device remembers that they have become users. */
+const MOST_MERGED = 50;
+
 /** Who the page's visitor is: the signed-in user, or an anonymous id that is kept until somebody signs in. */
 export class Identity {
-  #made = ""; // where localStorage keeps nothing
+  /** Both are for pages where localStorage keeps nothing. Otherwise it alone counts, since other tabs change it too. */
+  #made = "";
+  readonly #merged: string[] = [];
 
   readonly #store: Store;
   #given: string | null;
@@ -30,26 +35,27 @@ export class Identity {
     this.#given = user;
   }
 
-  /** The visitor's id. Made when it is first needed. */
+  /** The visitor's id, which no user has. Made when it is first needed. */
   anonymous(): string {
-    const known = this.#known();
+    const [known] = this.unmerged();
     if (known) return known;
-    this.#made = randomId();
-    this.#store.set("anonymous", this.#made);
-    return this.#made;
+    const made = randomId();
+    this.#store.set("anonymous", made);
+    this.#made = this.#store.get("anonymous") === made ? "" : made;
+    return made;
   }
 
-  /** The visitor's id if one was used, and not yet merged into a user. */
-  unmerged(): string | null {
-    const known = this.#known();
-    return known && known !== this.#store.get("merged") ? known : null;
+  /** The visitor's ids that were not yet merged into a user: that of Segment's library, and our own. */
+  unmerged(): string[] {
+    const merged = this.#listed();
+    const known = [segment("anonymousId"), this.#made || this.#store.get("anonymous")];
+    return known.filter((each): each is string => !!each && !merged.includes(each));
   }
 
-  /** Remember that this visitor has become a user. */
+  /** Remember that this visitor has become a user: the id is never used again here. */
   merged(id: string): void {
-    this.#store.set("merged", id);
-    this.#made = "";
-    this.#store.remove("anonymous");
+    this.#merged.push(id);
+    this.#store.set("merged", [...new Set(this.#listed())].slice(-MOST_MERGED).join("\n"));
   }
 
   reset(): void {
@@ -58,8 +64,8 @@ export class Identity {
     this.#store.remove("anonymous");
   }
 
-  #known(): string | null {
-    return segment("anonymousId") ?? (this.#made || this.#store.get("anonymous"));
+  #listed(): string[] {
+    return [...(this.#store.get("merged") ?? "").split("\n"), ...this.#merged];
   }
 }
 
