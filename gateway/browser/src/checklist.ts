@@ -50,7 +50,7 @@ export class Checklist {
       this.#root.append(this.#button);
     }
     this.#root?.append(this.#panel, this.#live);
-    const update = safe(client.report, undefined, (progress: Progress | null) => this.#update(progress));
+    const update = safe(client.report, (progress: Progress | null) => this.#update(progress));
     this.#ends = client.on("progress", update);
     update(client.progress);
   }

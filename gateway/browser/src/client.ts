@@ -1,7 +1,7 @@
 import { Identity, randomId } from "./identity";
-import { Queue } from "./queue";
+import { Queue, type Sent } from "./queue";
 import { readProgress, readRecommendation } from "./records";
-import { Emitter, reporter, safe, type Report } from "./safe";
+import { Emitter, listen, reporter, safe, type Report } from "./safe";
 import { Store } from "./storage";
 import { Subscription, type Kind } from "./stream";
 import { cut, idOf } from "./text";
@@ -39,7 +39,7 @@ type Outcome = "shown" | "clicked" | "dismissed";
 /** Start a client that renders nothing. Never throws: without a usable host and key it sends nothing and tells `onError`. */
 export function createClient(options: Options, relay?: Emitter<ClientEvents>["relay"]): Client {
   const report = reporter((options as Options | undefined)?.onError);
-  const start = safe(report, null, (given: Options) => new HeadlessClient(given, report, relay));
+  const start = safe(report, (given: Options) => new HeadlessClient(given, report, relay));
   return start(options) ?? new HeadlessClient({ host: "", key: "" }, reporter(null));
 }
 
@@ -57,7 +57,7 @@ export class HeadlessClient implements Client {
   readonly #open: Queue;
   readonly #ofUser: Queue;
   readonly #cleanups: (() => void)[] = [];
-  #fates = Object.create(null) as Fates;
+  #fates: Fates = {};
   #subscription: Subscription | null = null;
   #followed: string | null = null;
   #expiry: ReturnType<typeof setTimeout> | undefined;
@@ -85,15 +85,14 @@ export class HeadlessClient implements Client {
     this.#events = new Emitter(report);
     if (relay) this.#events.relay = relay;
     const told = (delivery: ClientEvents["delivery"]): void => this.#events.emit("delivery", delivery);
-    const withKey = { get: () => Promise.resolve(key), refuse: () => false };
+    const withKey = { get: () => Promise.resolve(key), refuse: () => false, may: () => true };
     this.#open = new Queue("q:", url, withKey, this.#store, report, told);
     this.#ofUser = new Queue("u:", url && this.#tokens.available ? url : null, this.#tokens, this.#store, report, told);
 
     for (const [name, otherwise] of Object.entries(ANSWERS)) {
       const method = this[name as keyof typeof ANSWERS].bind(this) as (...given: unknown[]) => unknown;
-      Object.defineProperty(this, name, { value: safe<unknown[], unknown>(report, otherwise, method) });
+      Object.defineProperty(this, name, { value: safe<unknown[], unknown>(report, method, otherwise) });
     }
-    if (this.#identity.user) this.#merge(this.#identity.user);
     if (typeof window !== "undefined") this.#listen();
     this.#follow();
   }
@@ -131,13 +130,11 @@ export class HeadlessClient implements Client {
       if (this.#identity.user) this.#forgetUser();
       this.#identity.user = known;
     }
-    this.#merge(known);
-    if (traits) this.send("identify", { traits });
     this.#follow();
+    if (traits) this.send("identify", { traits });
   }
 
   reset(): void {
-    void this.#open.flush();
     this.#forgetUser();
     this.#identity.reset();
     this.#follow();
@@ -169,12 +166,11 @@ export class HeadlessClient implements Client {
   }
 
   destroy(): void {
+    this.#leave();
     for (const each of this.#cleanups.splice(0)) each();
     clearTimeout(this.#expiry);
     this.#subscription?.end();
     this.#subscription = null;
-    this.#open.leave();
-    this.#ofUser.leave();
     this.#open.end();
     this.#ofUser.end();
     this.#events.clear();
@@ -183,20 +179,19 @@ export class HeadlessClient implements Client {
   // ------------------------------------------------------------------------------------------------------------------- events
 
   #enqueue(eventType: string, payload: Record<string, unknown>, name?: string, wanted = ""): string {
+    this.#follow(); // Segment's library may know the user by now
     const eventId = wanted && wanted.length <= LONGEST_EVENT_ID ? wanted : randomId();
-    const user = this.#identity.user;
-    const queue = OF_THE_USER.includes(eventType) ? this.#ofUser : this.#open;
-    if (queue === this.#ofUser && !(this.#tokens.available && user)) {
+    const event: Sent = { eventId, eventType, timestamp: this.#moment(), payload };
+    if (name !== undefined) event.name = name;
+    const { user } = this.#identity;
+    const ofUser = OF_THE_USER.includes(eventType);
+    if (ofUser && !(this.#tokens.available && user)) {
       this.report(`${eventType} needs a user and a token`);
       return "";
     }
-    const event: Record<string, unknown> = { eventId, eventType, timestamp: this.#moment(), payload };
-    if (name !== undefined) event.name = name;
     if (user) event.userId = user;
     else event.anonymousId = this.#identity.anonymous();
-    const taken = queue.add(event);
-    this.#follow(); // Segment's library may know the user by now
-    return taken ? eventId : "";
+    return (ofUser ? this.#ofUser : this.#open).add(event) ? eventId : "";
   }
 
   /** The time now. Events of one millisecond keep their order by three more digits, and are one moment all the same. */
@@ -207,16 +202,14 @@ export class HeadlessClient implements Client {
     return new Date(now).toISOString().replace("Z", `${String(Math.min(this.#inMoment, 999)).padStart(3, "0")}Z`);
   }
 
-  #merge(user: string): void {
-    for (const visitor of this.#identity.unmerged()) {
-      // The id is made from the visitor's: a merge that is sent again counts once, also where nothing remembers the first.
-      const sent = visitor !== user && this.#enqueue("identity_merged", { previousId: visitor }, undefined, `merged:${visitor}`);
-      if (sent) this.#identity.merged(visitor);
-    }
+  /** The page may end now, or its user leave: send what waits. */
+  #leave(): void {
+    this.#open.leave();
+    this.#ofUser.leave(); // only that user's token can send it: now, or when the user is back
   }
 
   #forgetUser(): void {
-    this.#ofUser.leave(); // only that user's token can send it: now, or when the user is back
+    this.#leave();
     this.#tokens.forget();
     this.#identity.user = null;
   }
@@ -228,7 +221,8 @@ export class HeadlessClient implements Client {
     const fate = (this.#fates[id] ??= {});
     if (fate[outcome]) return;
     fate[outcome] = true;
-    this.#writeFates();
+    for (const each of Object.keys(this.#fates).slice(0, -MOST_REMEMBERED)) delete this.#fates[each];
+    this.#store.set("fates", JSON.stringify(this.#fates));
     this.#enqueue(`recommendation_${outcome}`, { recommendationId: id }, undefined, `${outcome}:${id}`);
   }
 
@@ -243,26 +237,24 @@ export class HeadlessClient implements Client {
     return found;
   }
 
-  #writeFates(): void {
-    this.#fates = this.#readFates();
-    const names = Object.keys(this.#fates);
-    for (const each of names.slice(0, Math.max(0, names.length - MOST_REMEMBERED))) delete this.#fates[each];
-    this.#store.set("fates", JSON.stringify(this.#fates));
-  }
-
   // ------------------------------------------------------------------------------------------------------------------ guidance
 
-  /** Follow the user of now, and nobody else. */
+  /** Follow the user of now, and nobody else. The visitor of before becomes this user. */
   #follow(): void {
-    const base = this.#base;
-    const user = base && this.#tokens.available ? this.#identity.user : null;
+    const { user } = this.#identity;
     if (user === this.#followed) return;
     this.#followed = user;
+    for (const visitor of user ? this.#identity.unmerged() : []) {
+      // The id is made from the visitor's: a merge that is sent again counts once, also where nothing remembers the first.
+      const sent = visitor !== user && this.#enqueue("identity_merged", { previousId: visitor }, undefined, `merged:${visitor}`);
+      if (sent) this.#identity.merged(visitor);
+    }
+    const base = this.#tokens.available && this.#base;
     this.#subscription?.end();
     this.#subscription = null;
     this.#setRecord(null);
-    this.#setProgress(null);
-    this.#setConnection(user ? "connecting" : "off");
+    this.#set("progress", null);
+    this.#set("connection", user && base ? "connecting" : "off");
     if (!user || !base) return;
     void this.#ofUser.flush(); // what is left of an earlier visit of this user
     this.#subscription = new Subscription({
@@ -274,7 +266,7 @@ export class HeadlessClient implements Client {
         if (this.#followed === user) this.#receive(kind, data);
       },
       connected: (connection) => {
-        if (this.#followed === user) this.#setConnection(connection);
+        if (this.#followed === user) this.#set("connection", connection);
       },
     });
     if (globalThis.document?.hidden) this.#subscription.pause(true);
@@ -284,7 +276,7 @@ export class HeadlessClient implements Client {
   #receive(kind: Kind, data: unknown): void {
     const found = data === undefined ? null : (kind === "progress" ? readProgress : readRecommendation)(data);
     if (found === undefined) this.report(`The gateway sent an unreadable ${kind}`);
-    else if (kind === "progress") this.#setProgress(found as Progress | null);
+    else if (kind === "progress") this.#set("progress", found as Progress | null);
     else this.#setRecord(found as Recommendation | null);
   }
 
@@ -300,41 +292,30 @@ export class HeadlessClient implements Client {
     this.#events.emit("recommendation", shown);
   }
 
-  #setProgress(progress: Progress | null): void {
-    if (!progress && !this.progress) return;
-    this.progress = progress;
-    this.#events.emit("progress", progress);
-  }
-
-  #setConnection(connection: Connection): void {
-    if (connection === this.connection) return;
-    this.connection = connection;
-    this.#events.emit("connection", connection);
+  #set<K extends "progress" | "connection">(what: K, value: ClientEvents[K]): void {
+    if (value === this[what]) return;
+    Object.assign(this, { [what]: value });
+    this.#events.emit(what, value);
   }
 
   // ---------------------------------------------------------------------------------------------------------------------- page
 
   #listen(): void {
     const add = (target: EventTarget, name: string, act: (event: Event) => void): void => {
-      const listener = safe(this.report, undefined, act);
-      const how = { capture: true, passive: true };
-      target.addEventListener(name, listener, how);
-      this.#cleanups.push(() => target.removeEventListener(name, listener, how));
+      listen(this.report, this.#cleanups, target, name, act, true);
     };
     let hidden: ReturnType<typeof setTimeout> | undefined;
     add(document, "visibilitychange", () => {
       clearTimeout(hidden);
       if (document.hidden) {
-        this.#open.leave();
-        this.#ofUser.leave();
+        this.#leave();
         hidden = setTimeout(() => this.#subscription?.pause(true), HIDDEN);
       } else {
         this.#subscription?.pause(false);
       }
     });
     add(window, "pagehide", () => {
-      this.#open.leave();
-      this.#ofUser.leave();
+      this.#leave();
       this.#subscription?.pause(true);
     });
     add(window, "pageshow", () => this.#subscription?.pause(false));
@@ -342,6 +323,8 @@ export class HeadlessClient implements Client {
       void this.flush();
       this.#subscription?.hurry();
     });
+    const { analytics } = window as { analytics?: { ready?: (then: () => void) => void } };
+    safe(this.report, () => analytics?.ready?.(safe(this.report, () => this.#follow())))();
     if (this.#options.clicks !== false) {
       add(document, "click", (event) => this.#noticed(event, "click"));
       add(document, "submit", (event) => this.#noticed(event, "form"));
@@ -356,8 +339,6 @@ export class HeadlessClient implements Client {
       if (navigation) add(navigation, "currententrychange", look);
       else this.#watchHistory(look);
     }
-    const { analytics } = window as { analytics?: { ready?: (then: () => void) => void } };
-    safe(this.report, undefined, () => analytics?.ready?.(safe(this.report, undefined, () => this.#follow())))();
   }
 
   /** See path changes of browsers without the Navigation API. */

@@ -51,7 +51,7 @@ export function navigation(event: MouseEvent, link: string, { navigate }: UiOpti
   if (!navigate || event.type !== "click" || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return null;
   event.preventDefault();
   const url = new URL(link);
-  return () => safe(report, undefined, navigate)(url.origin === location.origin ? url.pathname + url.search + url.hash : link);
+  return () => safe(report, navigate)(url.origin === location.origin ? url.pathname + url.search + url.hash : link);
 }
 
 /** The element that has the focus, also inside of shadow trees. */

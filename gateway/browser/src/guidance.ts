@@ -1,7 +1,7 @@
 import type { HeadlessClient } from "./client";
 import { focused, giveFocus, h, navigation, safeLink, shadow } from "./dom";
 import { place } from "./place";
-import { safe } from "./safe";
+import { listen, safe } from "./safe";
 import type { Recommendation, Strings, UiOptions } from "./types";
 
 /** Milliseconds. A modal waits until nobody has typed for so long: it takes the focus. */
@@ -113,7 +113,7 @@ export class Guidance {
   }
 
   #later(milliseconds: number): void {
-    this.#timer = setTimeout(safe(this.#client.report, undefined, () => this.#update()), milliseconds);
+    this.#timer = setTimeout(safe(this.#client.report, () => this.#update()), milliseconds);
   }
 
   /** Whether the user is about to use what is on the screen: it must not vanish under the hand. A pointer that only lies there is not. */
@@ -175,7 +175,7 @@ export class Guidance {
 
   #point(view: View): void {
     const arrow = h("div", { class: "arrow", hidden: true });
-    const timer = setInterval(safe(this.#client.report, undefined, () => this.#move()), LOOK);
+    const timer = setInterval(safe(this.#client.report, () => this.#move()), LOOK);
     view.card.before(arrow);
     view.remove = () => {
       clearInterval(timer);
@@ -197,7 +197,7 @@ export class Guidance {
   #anchor({ stepId, deepLink }: Recommendation): Element | null {
     const own = stepId && Object.hasOwn(this.#options.targets ?? {}, stepId) ? this.#options.targets?.[stepId] : null;
     const selectors = [own, stepId && `[data-onramp-step="${CSS.escape(stepId)}"]`, deepLink && `a[href="${CSS.escape(deepLink)}"]`];
-    const find = safe(this.#client.report, [], (selector: string): Element[] => [...document.querySelectorAll(selector)]);
+    const find = safe(this.#client.report, (selector: string): Element[] => [...document.querySelectorAll(selector)], []);
     const found = selectors.flatMap((each) => (each ? find(each) : []));
     return found.find((each) => each.getClientRects().length) ?? null; // what is hidden is nothing to point at
   }
@@ -255,10 +255,7 @@ export class Guidance {
   }
 
   #listen(target: EventTarget, name: string, act: (event: Event) => void): void {
-    const listener = safe(this.#client.report, undefined, act);
-    const how = { capture: name === "scroll", passive: name === "scroll" };
-    target.addEventListener(name, listener, how);
-    this.#cleanups.push(() => target.removeEventListener(name, listener, how));
+    listen(this.#client.report, this.#cleanups, target, name, act, name === "scroll");
   }
 }
 
@@ -267,5 +264,5 @@ function matches(event: KeyboardEvent, shortcut: string): boolean {
   const parts = shortcut.toLowerCase().split("+");
   const key = parts.pop();
   const held = [event.altKey && "alt", event.ctrlKey && "ctrl", event.metaKey && "meta", event.shiftKey && "shift"].filter(Boolean);
-  return [...parts].sort().join() === held.join() && (event.key.toLowerCase() === key || event.code.toLowerCase() === `key${key}`);
+  return parts.sort().join() === held.join() && (event.key.toLowerCase() === key || event.code.toLowerCase() === `key${key}`);
 }

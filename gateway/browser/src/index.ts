@@ -21,11 +21,11 @@ const events = new Emitter<ClientEvents>((...given) => report(...given));
 
 function init(options: Options): Client {
   report = reporter((options as Options | undefined)?.onError);
-  safe(report, undefined, () => {
+  safe(report, () => {
     destroy();
     const started = (client = createClient(options, (what, value) => events.emit(what, value)));
     if (!globalThis.document || options.ui === false || !(started instanceof HeadlessClient)) return;
-    const start = safe(report, undefined, () => {
+    const start = safe(report, () => {
       if (client === started) render(started, options.ui || {});
     });
     if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start, { once: true });
@@ -64,7 +64,7 @@ for (const [name, answer] of Object.entries(ANSWERS)) {
 }
 Object.assign(onramp, {
   init,
-  on: safe((...given) => report(...given), () => undefined, events.on.bind(events)),
-  destroy: safe(() => undefined, undefined, destroy),
-  focus: safe(() => undefined, false, () => guidance?.focus() ?? false),
+  on: safe((...given) => report(...given), events.on.bind(events), () => undefined),
+  destroy: safe(() => undefined, destroy),
+  focus: safe(() => undefined, () => guidance?.focus() ?? false, false),
 });

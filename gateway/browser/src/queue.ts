@@ -10,7 +10,6 @@ const MOST_BYTES = 500_000;
 /** One request. Browsers allow 64 KiB at once for requests that outlive their page, and one may be under way when the page ends. */
 const BATCH_EVENTS = 50;
 const BATCH_BYTES = 30_000;
-const KEEPALIVE_BYTES = 60_000;
 /** The contract's limit for one event, its envelope included. */
 const EVENT_BYTES = 34_000;
 /** Milliseconds for which a merge is tried again, page by page, after the gateway refused it: a user may bind few visitors at a time. */
@@ -20,10 +19,15 @@ const GATHER = 30;
 /** Milliseconds without an answer after which a request is repeated. */
 const PATIENCE = 20_000;
 
+/** An event as it is sent. */
+export interface Sent extends Record<string, unknown> {
+  eventType: string;
+}
+
 interface Item {
   id: string;
   text: string;
-  event: Record<string, unknown>;
+  event: Sent;
 }
 
 /** How a queue proves who it is: with the publishable key, or with a user token, which may have to be asked for. */
@@ -32,8 +36,8 @@ export interface Credentials {
   get(user: unknown): Promise<string>;
   /** Forget a secret that was refused. Returns whether another one may come. */
   refuse(secret: string): boolean;
-  /** The only user whose events may be sent now, where there is such a limit. Those of others wait for their user. */
-  ofUser?(): string | null;
+  /** Whether an event may be sent now: it may have to wait for its user. */
+  may(event: Sent): boolean;
 }
 
 /**
@@ -100,7 +104,7 @@ export class Queue {
     const item = this.#push(String(event.eventId), text);
     this.#store.set(this.#name + item.id, item.text);
     this.#told({ event: item.event, state: "waiting" });
-    if (!this.#backingOff) this.#schedule(GATHER);
+    if (this.#timer === undefined) this.#schedule(GATHER);
     return true;
   }
 
@@ -128,17 +132,12 @@ export class Queue {
 
   /** What may be sent now. */
   get #ready(): Item[] {
-    const user = this.#credentials.ofUser?.();
-    return user === undefined ? this.#items : this.#items.filter((each) => each.event.userId === user);
-  }
-
-  get #backingOff(): boolean {
-    return this.#timer !== undefined;
+    return this.#items.filter(({ event }) => this.#credentials.may(event));
   }
 
   #push(id: string, json: string): Item {
     const text = mended(json);
-    const item = { id, text, event: JSON.parse(text) as Record<string, unknown> };
+    const item = { id, text, event: JSON.parse(text) as Sent };
     this.#items.push(item);
     this.#bytes += text.length;
     let lost = 0;
@@ -262,7 +261,7 @@ export class Queue {
         headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" },
         body,
         credentials: "omit",
-        keepalive: size(body) < KEEPALIVE_BYTES, // a request outlives its page
+        keepalive: true, // a request outlives its page
         signal: abort.signal,
       });
       if (response.status !== 401 || !again || !this.#credentials.refuse(secret)) return response;

@@ -22,16 +22,8 @@ export function readRecommendation(data: unknown): Recommendation | null | undef
     version: data.version as number,
     message: text(data.message) ?? "",
     uiComponent: component,
-    deepLink: text(data.deepLink),
-    stepId: text(data.stepId),
-    pathId: text(data.pathId),
-    trigger: text(data.trigger),
-    arm: text(data.arm),
     propensity: typeof data.propensity === "number" ? data.propensity : null,
-    source: text(data.source),
-    reason: text(data.reason),
-    createdAt: text(data.createdAt),
-    expiresAt: text(data.expiresAt),
+    ...texts(data, "deepLink", "stepId", "pathId", "trigger", "arm", "source", "reason", "createdAt", "expiresAt"),
   };
 }
 
@@ -49,12 +41,8 @@ export function readProgress(data: unknown): Progress | null | undefined {
   }
   return {
     version: data.version as number,
-    pathId: text(data.pathId),
-    pathTitle: text(data.pathTitle),
     steps,
-    nextStep: text(data.nextStep),
-    activatedAt: text(data.activatedAt),
-    updatedAt: text(data.updatedAt),
+    ...texts(data, "pathId", "pathTitle", "nextStep", "activatedAt", "updatedAt"),
   };
 }
 
@@ -64,4 +52,8 @@ function isObject(data: unknown): data is Fields {
 
 function text(value: unknown): string | null {
   return typeof value === "string" ? cut(value, LONGEST_TEXT) : null;
+}
+
+function texts<K extends string>(data: Fields, ...names: K[]): Record<K, string | null> {
+  return Object.fromEntries(names.map((each) => [each, text(data[each])])) as Record<K, string | null>;
 }

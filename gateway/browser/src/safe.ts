@@ -15,8 +15,10 @@ export function reporter(onError: unknown = (problem: string) => console.warn(`O
 }
 
 /** Return `work` without its errors: they are reported, and the call returns `otherwise`. */
-export function safe<A extends unknown[], R>(report: Report, otherwise: R, work: (...given: A) => R): (...given: A) => R {
-  return (...given) => {
+export function safe<A extends unknown[], R>(report: Report, work: (...given: A) => R, otherwise: R): (...given: A) => R;
+export function safe<A extends unknown[], R>(report: Report, work: (...given: A) => R): (...given: A) => R | undefined;
+export function safe<A extends unknown[], R>(report: Report, work: (...given: A) => R, otherwise?: R) {
+  return (...given: A) => {
     try {
       return work(...given);
     } catch (error) {
@@ -24,6 +26,21 @@ export function safe<A extends unknown[], R>(report: Report, otherwise: R, work:
       return otherwise;
     }
   };
+}
+
+/** Call `act` at an event until one calls `cleanups`. `first`: before the page's own listeners, which it can then not prevent. */
+export function listen(
+  report: Report,
+  cleanups: (() => void)[],
+  target: EventTarget,
+  name: string,
+  act: (event: Event) => void,
+  first: boolean,
+): void {
+  const listener = safe(report, act);
+  const how = { capture: first, passive: first };
+  target.addEventListener(name, listener, how);
+  cleanups.push(() => target.removeEventListener(name, listener, how));
 }
 
 /** Calls everybody who listens. A listener that throws does not keep the others from being called. */

@@ -13,37 +13,30 @@ export class Store {
   }
 
   get(name: string): string | null {
-    try {
-      return this.#area?.getItem(this.#prefix + name) ?? null;
-    } catch {
-      return null;
-    }
+    return this.#use((area) => area.getItem(this.#prefix + name));
   }
 
+  /** Where it is full, what is in memory is still sent. */
   set(name: string, value: string): void {
-    try {
-      this.#area?.setItem(this.#prefix + name, value);
-    } catch {
-      // It is full. What is in memory is still sent.
-    }
+    this.#use((area) => area.setItem(this.#prefix + name, value));
   }
 
   remove(name: string): void {
-    try {
-      this.#area?.removeItem(this.#prefix + name);
-    } catch {
-      // Then it was not stored either.
-    }
+    this.#use((area) => area.removeItem(this.#prefix + name));
   }
 
   /** Return the names that begin with `start`. */
   names(start: string): string[] {
+    const full = this.#prefix + start;
+    const found = this.#use(Object.keys) ?? [];
+    return found.filter((each) => each.startsWith(full)).map((each) => each.slice(this.#prefix.length));
+  }
+
+  #use<R>(work: (area: Storage) => R): R | null {
     try {
-      const found = this.#area ? Object.keys(this.#area) : [];
-      const full = this.#prefix + start;
-      return found.filter((each) => each.startsWith(full)).map((each) => each.slice(this.#prefix.length));
+      return this.#area && work(this.#area);
     } catch {
-      return [];
+      return null;
     }
   }
 }

@@ -109,28 +109,18 @@ export class Subscription {
   }
 
   /** Read one stream to its end. Returns for how many milliseconds the gateway asked us to wait. */
-  async #listen(): Promise<number> {
-    const token = await this.#target.tokens.get(this.#target.user);
-    if (!token || this.#ended || this.#paused) return 0;
-    const abort = (this.#current = new AbortController());
-    let timer = setTimeout(() => abort.abort(), FIRST_BYTE);
-    try {
-      const headers: Record<string, string> = { authorization: `Bearer ${token}`, accept: "text/event-stream" };
-      if (this.#lastId) headers["last-event-id"] = this.#lastId;
-      // Named, so that a token of another user opens no stream.
-      const url = `${this.#target.base}/v1/stream?userId=${encodeURIComponent(this.#target.user)}`;
-      const response = await fetch(url, { headers, credentials: "omit", cache: "no-store", signal: abort.signal });
-      this.#check(response.status, token);
-      if (!response.ok || !response.body || !response.headers.get("content-type")?.startsWith("text/event-stream")) {
-        return retryAfter(response);
-      }
+  #listen(): Promise<number> {
+    const headers: Record<string, string> = { accept: "text/event-stream" };
+    if (this.#lastId) headers["last-event-id"] = this.#lastId;
+    // Named, so that a token of another user opens no stream.
+    return this.#request(`/v1/stream?userId=${encodeURIComponent(this.#target.user)}`, headers, async (response, wait) => {
+      if (!response.ok || !response.body || !response.headers.get("content-type")?.startsWith("text/event-stream")) return;
       const reader = response.body.getReader();
       const parser = new EventParser((event, data, id) => this.#message(event, data, id));
       for (;;) {
         const { done, value } = await reader.read();
-        if (done) return 0;
-        clearTimeout(timer);
-        timer = setTimeout(() => abort.abort(), SILENCE);
+        if (done) return;
+        wait(SILENCE);
         if (!this.#heard) {
           this.#heard = true;
           this.#left = { 401: 2, 403: 1 };
@@ -138,6 +128,33 @@ export class Subscription {
         }
         parser.push(value);
       }
+    });
+  }
+
+  /**
+   * Ask with the user's token, and let `read` take the answer; it may call `wait` for more time. Returns for how many milliseconds the
+   * gateway asked us to wait.
+   */
+  async #request(
+    path: string,
+    more: Record<string, string>,
+    read: (response: Response, wait: (milliseconds: number) => void) => Promise<void>,
+  ): Promise<number> {
+    const token = await this.#target.tokens.get(this.#target.user);
+    if (!token || this.#ended || this.#paused) return 0;
+    const abort = (this.#current = new AbortController());
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const wait = (milliseconds: number): void => {
+      clearTimeout(timer);
+      timer = setTimeout(() => abort.abort(), milliseconds);
+    };
+    wait(FIRST_BYTE);
+    try {
+      const headers = { authorization: `Bearer ${token}`, ...more };
+      const response = await fetch(this.#target.base + path, { headers, credentials: "omit", cache: "no-store", signal: abort.signal });
+      this.#check(response.status, token);
+      await read(response, wait);
+      return retryAfter(response);
     } finally {
       clearTimeout(timer);
       abort.abort();
@@ -147,18 +164,18 @@ export class Subscription {
 
   /** Ask for another token where this one was refused. Tell the page once what to look at. */
   #check(status: number, token: string): void {
-    if (status === 401 || status === 403) this.#target.tokens.refuse(token);
+    if (!(status in this.#left)) return;
+    this.#target.tokens.refuse(token);
     if (--(this.#left[status] as number) === 0) this.#target.report(refusal(status));
   }
 
   #message(event: string, data: string, id: string): void {
     if (id) this.#lastId = id;
-    let decoded: unknown;
+    let decoded: unknown = null;
     try {
       decoded = JSON.parse(data);
     } catch {
-      this.#target.report("The gateway sent an unreadable message");
-      return;
+      // It is null, which is no record: the page is told.
     }
     if (event === "recommendation" || event === "progress") this.#target.received(event, decoded);
   }
@@ -180,27 +197,15 @@ export class Subscription {
     return wait;
   }
 
-  async #ask(kind: Kind, path: string): Promise<number> {
-    const token = await this.#target.tokens.get(this.#target.user);
-    if (!token || this.#ended) return 0;
-    const headers: Record<string, string> = { authorization: `Bearer ${token}` };
+  #ask(kind: Kind, path: string): Promise<number> {
     const etag = this.#etags[kind];
-    if (etag) headers["if-none-match"] = etag;
-    const abort = (this.#current = new AbortController());
-    const timer = setTimeout(() => abort.abort(), FIRST_BYTE);
-    try {
-      const response = await fetch(this.#target.base + path, { headers, credentials: "omit", cache: "no-store", signal: abort.signal });
-      this.#check(response.status, token);
+    return this.#request(path, etag ? { "if-none-match": etag } : {}, async (response) => {
       if (response.status === 204 || response.status === 404) this.#target.received(kind, undefined);
-      if (response.status !== 200) return retryAfter(response);
+      if (response.status !== 200) return;
       this.#target.received(kind, await response.json());
       const fresh = response.headers.get("etag");
       if (fresh) this.#etags[kind] = fresh;
-      return 0;
-    } finally {
-      clearTimeout(timer);
-      this.#current = null;
-    }
+    });
   }
 
   #sleep(milliseconds: number): Promise<void> {
@@ -235,7 +240,7 @@ export class EventParser {
     const lines = this.#rest.split(/\r\n|\n|\r(?!$)/); // a return at the end may be half a line break
     this.#rest = lines.pop() ?? "";
     for (const line of lines) this.#line(line);
-    if (this.#rest.length + this.#data.join("").length > LONGEST_MESSAGE) throw new Error("a message of the stream is too long");
+    if (this.#rest.length + this.#data.join("").length > LONGEST_MESSAGE) throw new Error() /* caught in #run */;
   }
 
   #line(line: string): void {

@@ -44,7 +44,7 @@ border-radius:22px;background:var(--a);color:var(--at);font-weight:600;box-shado
 .list h2{font-size:1em;color:var(--t)}
 .list p{color:var(--m);font-size:.9em;margin-top:2px}
 .bar{height:6px;margin-top:8px;border-radius:3px;background:var(--l);overflow:hidden}
-.bar i{display:block;height:100%;width:100%;background:var(--a);transform-origin:left;scale:0 1}
+.bar i{display:block;height:100%;background:var(--a);transform-origin:left;scale:0 1}
 ol{list-style:none;margin-top:10px}
 li{display:flex;gap:10px;align-items:flex-start;padding:6px 0}
 li b{flex:none;width:20px;height:20px;margin-top:1px;border:2px solid var(--l);border-radius:50%;font-size:12px;line-height:16px;text-align:center}

@@ -1,3 +1,4 @@
+import type { Sent } from "./queue";
 import type { Report } from "./safe";
 import { idOf } from "./text";
 
@@ -16,7 +17,7 @@ export class Tokens {
   /** The page is told of another user's token once, and again when a right one had come in between. */
   #told = false;
 
-  readonly ofUser: () => string | null;
+  readonly #ofUser: () => string | null;
   readonly #callback: (() => unknown) | undefined;
   readonly #report: Report;
 
@@ -26,7 +27,7 @@ export class Tokens {
     report: Report,
   ) {
     this.#callback = callback;
-    this.ofUser = ofUser;
+    this.#ofUser = ofUser;
     this.#report = report;
   }
 
@@ -34,9 +35,14 @@ export class Tokens {
     return typeof this.#callback === "function";
   }
 
+  /** Events of others wait for their user. */
+  may(event: Sent): boolean {
+    return event.userId === this.#ofUser();
+  }
+
   /** Return a token of `user`, or an empty text where the page gives none, or speaks of another user by now. */
   async get(user: unknown): Promise<string> {
-    if (!user || user !== this.ofUser()) return "";
+    if (!user || user !== this.#ofUser()) return "";
     if (user !== this.#user) this.forget();
     this.#user = user;
     if (this.#token && Date.now() < this.#ends) return this.#token;
@@ -66,7 +72,7 @@ export class Tokens {
   async #ask(user: unknown): Promise<string> {
     const pause = this.#asked + LEAST_PAUSE - Date.now();
     if (pause > 0) await new Promise((done) => setTimeout(done, pause));
-    if (user !== this.ofUser()) return "";
+    if (user !== this.#ofUser()) return "";
     this.#asked = Date.now();
     try {
       const token = await this.#callback?.();
@@ -75,7 +81,7 @@ export class Tokens {
       } else if ((idOf(claims(token).sub) ?? user) === user) {
         this.#told = false;
         return token;
-      } else if (user === this.ofUser() && !this.#told) {
+      } else if (user === this.#ofUser() && !this.#told) {
         this.#told = true;
         this.#report("token() returned the token of another user");
       }
@@ -96,8 +102,8 @@ function lifetime(token: string): number {
 /** What a token says; nothing where it is not ours to read. */
 function claims(token: string): Record<string, unknown> {
   try {
-    const bytes = Uint8Array.from(atob((token.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/")), (each) => each.charCodeAt(0));
-    return Object(JSON.parse(new TextDecoder().decode(bytes))) as Record<string, unknown>;
+    const bytes = atob((token.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/"));
+    return Object(JSON.parse(decodeURIComponent(escape(bytes)))) as Record<string, unknown>; // the bytes are UTF-8
   } catch {
     return {};
   }
