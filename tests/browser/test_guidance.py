@@ -62,6 +62,37 @@ def test_guidance_that_was_closed_in_one_tab_closes_in_the_others(browser: HostB
     assert len(gateway.of_type("recommendation_dismissed")) == 1
 
 
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_guidance_waits_for_the_end_of_a_dialog_of_the_page(browser: HostBrowser, gateway: FakeGateway, component: str) -> None:
+    browser.open_host()
+    browser.run(
+        "const own = document.createElement('dialog'); own.id = 'own'; own.append('Pay here');document.body.append(own); own.showModal();"
+    )
+    gateway.recommend("u-1", recommendation("r-1", uiComponent=component))
+    browser.until("return onramp.recommendation", "the record")
+    browser.run("onramp.track('later'); return onramp.flush();")
+    browser.sent("track")
+    assert browser.run("return find('.guide')") is None
+    browser.run("document.querySelector('#own').close()")
+    browser.shown()
+    browser.sent("recommendation_shown")
+
+
+def test_guidance_is_not_reported_as_shown_while_something_lies_over_it(browser: HostBrowser, gateway: FakeGateway) -> None:
+    browser.open_host()
+    browser.run(
+        "const cover = document.createElement('div'); cover.id = 'cover'; document.body.append(cover);"
+        "Object.assign(cover.style, { position: 'fixed', inset: '0', zIndex: '2147483647' });"
+    )
+    gateway.recommend("u-1", recommendation("r-1", uiComponent="sidebar_hint"))
+    browser.shown()
+    browser.run("onramp.track('later'); return onramp.flush();")
+    browser.sent("track")
+    assert gateway.of_type("recommendation_shown") == []
+    browser.run("document.querySelector('#cover').remove()")
+    browser.sent("recommendation_shown")
+
+
 def test_a_click_is_reported_though_the_page_is_left_for_it(browser: HostBrowser, gateway: FakeGateway) -> None:
     gateway.recommend("u-1", recommendation("r-1", deepLink="/sources/new"))
     browser.open_host()

@@ -10,7 +10,7 @@ const TYPING = 1_500;
 const BETWEEN = 400;
 /** After the pointer moved on guidance, it stays for so long. */
 const ENGAGED = 2_000;
-/** How often a tooltip looks for what it points at; pages move without telling. */
+/** How often it looks for what a tooltip points at, and for what lies over guidance; pages move without telling. */
 const LOOK = 400;
 
 const RENDERED = new Set(["tooltip", "modal", "sidebar_hint"]);
@@ -30,9 +30,13 @@ export const STRINGS: Strings = {
 interface View {
   recommendation: Recommendation;
   card: HTMLElement;
+  /** Shown for a tooltip that points at something. */
+  arrow: HTMLElement;
+  timer: ReturnType<typeof setInterval>;
   /** Where the focus was before it was moved here. */
   before: Element | null;
-  remove(): void;
+  /** Whether it was reported as shown. */
+  seen: boolean;
 }
 
 /** Renders the guidance of a client: one piece at a time, whose text never changes while it is on the screen. */
@@ -109,6 +113,8 @@ export class Guidance {
     const quiet = wanted.uiComponent === "modal" ? this.#typed + TYPING : 0;
     const wait = Math.max(this.#notBefore, quiet) - Date.now();
     if (wait > 0) return this.#later(wait);
+    // A dialog of the page makes the rest of the page inert, ours included. Browsers that do not know the selector only see below.
+    if (safe(() => undefined, () => document.querySelector("dialog:modal"))()) return this.#later(LOOK);
     this.#open(wanted);
   }
 
@@ -143,17 +149,18 @@ export class Guidance {
       h("button", { type: "button", class: "x", "aria-label": this.#strings.dismiss, click: dismiss }, "×"),
     );
     if (!modal) card.setAttribute("role", "region");
-    const view: View = { recommendation, card, before: null, remove: () => card.remove() };
+    const arrow = h("div", { class: "arrow", hidden: true });
+    const timer = setInterval(safe(this.#client.report, () => this.#move()), LOOK);
+    const view: View = { recommendation, card, arrow, timer, before: null, seen: false };
     this.#view = view;
     card.addEventListener("pointermove", () => (this.#pointed = Date.now()));
-    this.#root.append(card);
+    this.#root.append(arrow, card);
     if (card instanceof HTMLDialogElement) this.#showModal(card, view, dismiss);
     else {
       const key = this.#shortcut && this.#strings.goTo.replace("{key}", this.#shortcut);
       this.#live.textContent = [title, recommendation.message, key].join(". ").replace(/([.!?])\. /g, "$1 ");
     }
-    if (recommendation.uiComponent === "tooltip") this.#point(view);
-    this.#client.shown(recommendation.recommendationId);
+    this.#move();
   }
 
   /** The browser's own dialog: it holds the focus, makes the rest of the page inert, and closes at Escape. */
@@ -173,25 +180,17 @@ export class Guidance {
     giveFocus(card.querySelector("h2"));
   }
 
-  #point(view: View): void {
-    const arrow = h("div", { class: "arrow", hidden: true });
-    const timer = setInterval(safe(this.#client.report, () => this.#move()), LOOK);
-    view.card.before(arrow);
-    view.remove = () => {
-      clearInterval(timer);
-      arrow.remove();
-      view.card.remove();
-    };
-    this.#move();
-  }
-
+  /** Keep a tooltip at what it points at. Report guidance as shown, as soon as nothing of the page lies over its middle. */
   #move(): void {
     const view = this.#view;
     if (!view) return;
     if (!this.#host.isConnected) document.body?.append(this.#host); // the page has replaced its body
-    const arrow = view.card.previousElementSibling;
-    if (!(arrow instanceof HTMLElement) || !arrow.classList.contains("arrow")) return;
-    place(view.card, arrow, this.#anchor(view.recommendation));
+    const { card, arrow, recommendation } = view;
+    if (recommendation.uiComponent === "tooltip") place(card, arrow, this.#anchor(recommendation));
+    if (view.seen) return;
+    const { left, top, width, height } = card.getBoundingClientRect();
+    view.seen = document.elementFromPoint(left + width / 2, top + height / 2) === this.#host;
+    if (view.seen) this.#client.shown(recommendation.recommendationId);
   }
 
   #anchor({ stepId, deepLink }: Recommendation): Element | null {
@@ -232,7 +231,9 @@ export class Guidance {
     const modal = view.card instanceof HTMLDialogElement;
     const had = modal || view.card.contains(focused());
     if (modal) (view.card as HTMLDialogElement).close(); // the page is inert until then, and takes no focus
-    view.remove();
+    clearInterval(view.timer);
+    view.arrow.remove();
+    view.card.remove();
     this.#live.textContent = "";
     if (had) giveFocus(view.before);
   }
