@@ -33,6 +33,52 @@ def test_page_views_clicks_and_forms_are_noticed(browser: HostBrowser, gateway: 
     assert "secret" not in str(gateway.events)
 
 
+def paths(gateway: FakeGateway) -> list[str]:
+    return [event["payload"]["path"] for event in gateway.of_type("page_view")]
+
+
+def test_a_page_view_has_the_title_of_its_page(browser: HostBrowser, gateway: FakeGateway) -> None:
+    """A router changes the path first, and the title when the page is there."""
+    browser.open_host(None)
+    browser.run("history.pushState(null, '', '/settings'); document.title = 'Settings';")
+    browser.sent("page_view", 2)
+    browser.run("history.pushState(null, '', '/billing'); setTimeout(() => { document.title = 'Billing'; }, 20);")
+    browser.sent("page_view", 3)
+    browser.run("history.pushState(null, '', '/last'); document.title = 'Last';")
+    browser.leave()
+    views = browser.sent("page_view", 4)
+    assert [event["payload"]["title"] for event in views] == ["A host", "Settings", "Billing", "Last"]
+    assert paths(gateway) == ["/", "/settings", "/billing", "/last"]
+
+
+def test_a_page_view_that_the_page_sends_is_followed_by_none_of_the_same_page(browser: HostBrowser, gateway: FakeGateway) -> None:
+    browser.open_host(None)
+    browser.run("onramp.page('/virtual'); history.replaceState({ scroll: 1 }, ''); history.replaceState({ scroll: 2 }, '');")
+    browser.run("history.pushState(null, '', '/next')")
+    browser.sent("page_view", 3)
+    assert paths(gateway) == ["/", "/virtual", "/next"]
+
+
+def test_a_page_that_comes_back_from_the_cache_is_a_page_view(browser: HostBrowser, gateway: FakeGateway) -> None:
+    browser.open_host(None)
+    browser.run("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+    browser.run("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    browser.sent("page_view", 2)
+    assert paths(gateway) == ["/", "/"]
+
+
+def test_a_prerendered_page_is_a_page_view_once_somebody_sees_it(browser: HostBrowser, gateway: FakeGateway) -> None:
+    state = "let hidden = true; Object.defineProperty(document, 'prerendering', { get: () => hidden });"
+    gateway.pages["/host.js"] = Page(state + gateway.pages["/host.js"].body, "text/javascript")
+    browser.open("/")
+    browser.run("onramp.track('prerendered'); history.replaceState(null, '', '/?moved'); return onramp.flush()")
+    browser.sent("track")
+    assert paths(gateway) == []
+    browser.run("hidden = false; document.dispatchEvent(new Event('prerenderingchange'));")
+    browser.sent("page_view")
+    assert paths(gateway) == ["/"]
+
+
 def test_a_long_label_is_cut_between_characters(browser: HostBrowser, gateway: FakeGateway) -> None:
     browser.open_host(None)
     browser.run("document.querySelector('#anchor').textContent = ' x' + '🙂'.repeat(300)")

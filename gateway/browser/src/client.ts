@@ -16,6 +16,8 @@ const LONGEST_EVENT_ID = 128;
 const LONGEST_TIMER = 2 ** 31 - 1;
 /** Milliseconds for which a hidden page keeps its stream, so that a look at another tab does not end it. */
 const HIDDEN = 5_000;
+/** Milliseconds after a change of the path: only then has a single-page app set the title of the new page. */
+const TITLE = 100;
 
 /** The methods of a client, and what they return where they cannot do their work. */
 export const ANSWERS = {
@@ -61,7 +63,10 @@ export class HeadlessClient implements Client {
   #subscription: Subscription | null = null;
   #followed: string | null = null;
   #expiry: ReturnType<typeof setTimeout> | undefined;
-  #lastPath = "";
+  /** Path of the last automatic page view; that of the one that waits; and what sends it. */
+  #lastPath: string | null = null;
+  #newPath: string | null = null;
+  #titleTimer: ReturnType<typeof setTimeout> | undefined;
   #lastMoment = 0;
   #inMoment = 0;
 
@@ -115,7 +120,6 @@ export class HeadlessClient implements Client {
 
   page(path?: string, title?: string): void {
     const here = path ?? this.#pathNow();
-    this.#lastPath = here;
     const text = title ?? globalThis.document?.title;
     this.send("page_view", text ? { path: here, title: cut(text, 1_000) } : { path: here });
   }
@@ -127,6 +131,7 @@ export class HeadlessClient implements Client {
       return;
     }
     if (this.#identity.user !== known) {
+      this.#viewed(); // by the visitor
       if (this.#identity.user) this.#forgetUser();
       this.#identity.user = known;
     }
@@ -204,6 +209,7 @@ export class HeadlessClient implements Client {
 
   /** The page may end now, or its user leave: send what waits. */
   #leave(): void {
+    this.#viewed();
     this.#open.leave();
     this.#ofUser.leave(); // only that user's token can send it: now, or when the user is back
   }
@@ -330,15 +336,34 @@ export class HeadlessClient implements Client {
       add(document, "submit", (event) => this.#noticed(event, "form"));
     }
     if (this.#options.pageViews !== false) {
-      this.page();
       const look = (): void => {
-        if (this.#pathNow() !== this.#lastPath) this.page();
+        const path = this.#pathNow();
+        if (path === this.#lastPath || (document as { prerendering?: boolean }).prerendering) return; // what is prerendered, nobody may ever see
+        this.#viewed();
+        this.#lastPath = this.#newPath = path;
+        this.#titleTimer = setTimeout(safe(this.report, () => this.#viewed()), TITLE);
       };
+      const seen = (): void => {
+        this.#lastPath = null;
+        look();
+        this.#viewed();
+      };
+      seen();
+      add(document, "prerenderingchange", seen);
+      add(window, "pageshow", (event) => (event as PageTransitionEvent).persisted && seen());
       add(window, "popstate", look);
       const { navigation } = window as { navigation?: EventTarget };
       if (navigation) add(navigation, "currententrychange", look);
       else this.#watchHistory(look);
     }
+  }
+
+  /** Send the page view that waits for its title. */
+  #viewed(): void {
+    clearTimeout(this.#titleTimer);
+    const path = this.#newPath;
+    this.#newPath = null;
+    if (path !== null) this.page(path);
   }
 
   /** See path changes of browsers without the Navigation API. */
