@@ -178,6 +178,21 @@ def test_a_visitor_who_signs_in_is_merged_with_the_token_of_the_user(browser: Ho
     assert browser.run("return problems") == []
 
 
+def test_what_waits_for_a_merge_when_the_page_is_left_is_sent_after_it_by_the_next(browser: HostBrowser, gateway: FakeGateway) -> None:
+    browser.open_host(None)
+    browser.sent("page_view")
+    browser.run(
+        "onramp.init({ ...options, token: () => new Promise(() => undefined) });"
+        "onramp.identify('u-7', { persona: 'analyst' }); onramp.send('signup', { traits: {} });"
+    )
+    browser.leave()
+    assert gateway.of_type("signup") == []
+    browser.open_host("u-7")
+    browser.sent("signup")
+    order = [event["eventType"] for event in gateway.events if event.get("userId") == "u-7"]
+    assert order[:3] == ["identity_merged", "identify", "signup"]
+
+
 def refused_merge(browser: HostBrowser, gateway: FakeGateway) -> str:
     """A visitor signs in as u-7, and the gateway refuses the merge. Returns the visitor's id."""
     browser.open_host(None)

@@ -18,6 +18,8 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 const HIDDEN = 5_000;
 /** Milliseconds after a change of the path: only then has a single-page app set the title of the new page. */
 const TITLE = 100;
+/** Milliseconds for which a user's events wait for the merge of the visitor who signed in as them. */
+const MERGE = 5_000;
 
 /** The methods of a client, and what they return where they cannot do their work. */
 export const ANSWERS = {
@@ -62,6 +64,9 @@ export class HeadlessClient implements Client {
   #fates: Fates = {};
   #subscription: Subscription | null = null;
   #followed: string | null = null;
+  /** Runs as long as events wait for a merge. */
+  #mergeTimer: ReturnType<typeof setTimeout> | undefined;
+  #leaving = false;
   #expiry: ReturnType<typeof setTimeout> | undefined;
   /** Path of the last automatic page view; that of the one that waits; and what sends it. */
   #lastPath: string | null = null;
@@ -89,8 +94,11 @@ export class HeadlessClient implements Client {
     this.#tokens = new Tokens(options.token, () => this.#identity.user, report);
     this.#events = new Emitter(report);
     if (relay) this.#events.relay = relay;
-    const told = (delivery: ClientEvents["delivery"]): void => this.#events.emit("delivery", delivery);
-    const withKey = { get: () => Promise.resolve(key), refuse: () => false, may: () => true };
+    const told = (delivery: ClientEvents["delivery"]): void => {
+      this.#events.emit("delivery", delivery);
+      if (delivery.event.eventType === "identity_merged" && delivery.state !== "waiting") this.#open.hurry();
+    };
+    const withKey = { get: () => Promise.resolve(key), refuse: () => false, may: (event: Sent) => this.#may(event) };
     this.#open = new Queue("q:", url, withKey, this.#store, report, told);
     this.#ofUser = new Queue("u:", url && this.#tokens.available ? url : null, this.#tokens, this.#store, report, told);
 
@@ -98,6 +106,7 @@ export class HeadlessClient implements Client {
       const method = this[name as keyof typeof ANSWERS].bind(this) as (...given: unknown[]) => unknown;
       Object.defineProperty(this, name, { value: safe<unknown[], unknown>(report, method, otherwise) });
     }
+    this.#await(); // what an earlier page left may have a merge in it
     if (typeof window !== "undefined") this.#listen();
     this.#follow();
   }
@@ -172,6 +181,7 @@ export class HeadlessClient implements Client {
 
   destroy(): void {
     this.#leave();
+    clearTimeout(this.#mergeTimer);
     for (const each of this.#cleanups.splice(0)) each();
     clearTimeout(this.#expiry);
     this.#subscription?.end();
@@ -207,10 +217,27 @@ export class HeadlessClient implements Client {
     return new Date(now).toISOString().replace("Z", `${String(Math.min(this.#inMoment, 999)).padStart(3, "0")}Z`);
   }
 
+  /** Wait for merges anew, but not for ever. */
+  #await(): void {
+    clearTimeout(this.#mergeTimer);
+    this.#mergeTimer = setTimeout(() => {
+      this.#mergeTimer = undefined;
+      this.#open.hurry();
+    }, MERGE);
+  }
+
+  /** A user's events wait until the visitor was merged into the user, who then keeps the visitor's experiment group. */
+  #may({ userId, eventId }: Sent): boolean {
+    const wait = this.#mergeTimer && this.#ofUser.merges(userId);
+    return !wait || (this.#leaving && !this.#store.get(`q:${String(eventId)}`)); // the next page does not find it
+  }
+
   /** The page may end now, or its user leave: send what waits. */
   #leave(): void {
     this.#viewed();
+    this.#leaving = true;
     this.#open.leave();
+    this.#leaving = false;
     this.#ofUser.leave(); // only that user's token can send it: now, or when the user is back
   }
 
@@ -253,7 +280,10 @@ export class HeadlessClient implements Client {
     for (const visitor of user ? this.#identity.unmerged() : []) {
       // The id is made from the visitor's: a merge that is sent again counts once, also where nothing remembers the first.
       const sent = visitor !== user && this.#enqueue("identity_merged", { previousId: visitor }, undefined, `merged:${visitor}`);
-      if (sent) this.#identity.merged(visitor);
+      if (sent) {
+        this.#identity.merged(visitor);
+        this.#await();
+      }
     }
     const base = this.#tokens.available && this.#base;
     this.#subscription?.end();

@@ -36,7 +36,7 @@ export interface Credentials {
   get(user: unknown): Promise<string>;
   /** Forget a secret that was refused. Returns whether another one may come. */
   refuse(secret: string): boolean;
-  /** Whether an event may be sent now: it may have to wait for its user. */
+  /** Whether an event may be sent now: it may have to wait for its user, or for a merge. */
   may(event: Sent): boolean;
 }
 
@@ -104,8 +104,18 @@ export class Queue {
     const item = this.#push(String(event.eventId), text);
     this.#store.set(this.#name + item.id, item.text);
     this.#told({ event: item.event, state: "waiting" });
-    if (this.#timer === undefined) this.#schedule(GATHER);
+    this.hurry();
     return true;
+  }
+
+  /** Events may be sent now: send them, but not while waiting after a failure. */
+  hurry(): void {
+    if (this.#timer === undefined) this.#schedule(GATHER);
+  }
+
+  /** Whether a merge into `user` waits here. */
+  merges(user: unknown): boolean {
+    return this.#items.some(({ event }) => event.eventType === "identity_merged" && event.userId === user);
   }
 
   /** Send now, also while waiting after a failure. */

@@ -344,6 +344,64 @@ test("a token that nobody can read and that is of another user costs no event", 
   assert.deepEqual(gateway.stored.map((each) => each.eventType), ["preferences_changed"]);
 });
 
+/** A visitor who signs in as u-1 and signs up, on a page whose token comes when `token` resolves. */
+async function signIn(token) {
+  const client = start({ token });
+  client.page("/pricing");
+  await advance(1_000);
+  client.identify("u-1", { persona: "analyst" });
+  client.send("signup", { traits: {} });
+  return client;
+}
+
+const types = () => gateway.stored.map((each) => each.eventType);
+
+test("a user's events wait for the merge, so that the user keeps the visitor's experiment group", async () => {
+  await signIn(() => new Promise((done) => setTimeout(() => done("token-1"), 200)));
+  let answer;
+  gateway.events = (batch) => new Promise((done) => (answer = () => done(fakeGatewayEvents()(batch))));
+  await advance(1_000);
+  assert.deepEqual(gateway.posts.at(-1).batch.map((each) => each.eventType), ["identity_merged"]);
+  const posts = gateway.posts.length;
+  await advance(1_000);
+  assert.equal(gateway.posts.length, posts, "the merge is not acknowledged");
+  gateway.events = fakeGatewayEvents();
+  answer();
+  await advance(1_000);
+  assert.deepEqual(types(), ["page_view", "identity_merged", "identify", "signup"]);
+  assert.equal(gateway.posts.at(-1).authorization, `Bearer ${KEY}`);
+});
+
+test("a token that does not come keeps a user's events for five seconds", async () => {
+  const client = await signIn(() => new Promise(() => undefined));
+  await advance(4_000);
+  client.track("other");
+  assert.deepEqual(types(), ["page_view"]);
+  await advance(1_500);
+  assert.deepEqual(types(), ["page_view", "identify", "signup", "track"]);
+  client.track("at once");
+  await advance(100);
+  assert.equal(types().length, 5);
+});
+
+test("a merge that is refused keeps a user's events no longer", async () => {
+  gateway.events = (batch) => {
+    const [{ eventType, eventId }] = batch;
+    if (eventType !== "identity_merged") return fakeGatewayEvents()(batch);
+    return json(403, { code: "forbidden", stored: [], rejected: [{ index: 0, eventId, faults: [{ field: "payload.previousId" }] }] });
+  };
+  await signIn(async () => "token-1");
+  await advance(1_000);
+  assert.deepEqual(types(), ["page_view", "identify", "signup"]);
+});
+
+test("where nothing is kept for the next page, a user's events leave with the page before the merge", async () => {
+  const client = await signIn(() => new Promise(() => undefined));
+  client.destroy();
+  await advance(100);
+  assert.deepEqual(types(), ["page_view", "identify", "signup"]);
+});
+
 test("an origin that is not allowed costs no event", async () => {
   const client = start({ user: "u-1", token: async () => "token-1" });
   const refused = [];
