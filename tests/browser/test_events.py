@@ -193,6 +193,71 @@ def test_what_waits_for_a_merge_when_the_page_is_left_is_sent_after_it_by_the_ne
     assert order[:3] == ["identity_merged", "identify", "signup"]
 
 
+#: A page with Segment's library, as its snippet and the library itself appear to other scripts. `load` is called when it has arrived.
+SEGMENT = """
+const visitors = [localStorage.segment ?? "ajs-1"]; let known = localStorage.segmentUser ?? null; const waiting = []; const heard = {};
+window.analytics = Object.assign([], { ready: (then) => waiting.push(then) });
+const library = {
+  user: () => ({ id: () => known, anonymousId: () => visitors.at(-1) }),
+  ready: (then) => setTimeout(then), on: (name, then) => (heard[name] ??= []).push(then),
+  identify(user) { known = localStorage.segmentUser = user; for (const each of heard.identify ?? []) each(); },
+  reset() { known = null; visitors.push("ajs-2"); localStorage.removeItem("segmentUser"); for (const each of heard.reset ?? []) each(); },
+};
+window.load = () => { window.analytics = library; for (const each of waiting) each(); };
+const token = async () => (await (await fetch("/token?user=" + onramp.user)).json()).token;
+"""
+
+
+def segment_page(gateway: FakeGateway) -> None:
+    """Serve a host page whose visitor is that of Segment's library."""
+    own = gateway.pages["/host.js"].body.replace("onramp.init(options)", "onramp.init({ ...options, token })")
+    gateway.pages["/host.js"] = Page(SEGMENT + own, "text/javascript")
+
+
+def who(gateway: FakeGateway) -> list[tuple[str, str]]:
+    return [(event["eventType"], event.get("userId") or event["anonymousId"]) for event in gateway.events]
+
+
+def test_a_visitor_of_segment_is_merged_when_segment_identifies_them(browser: HostBrowser, gateway: FakeGateway) -> None:
+    segment_page(gateway)
+    browser.open_host(None)
+    browser.run("load()")
+    browser.sent("page_view")
+    browser.run("analytics.identify('u-7')")
+    (merge,) = browser.sent("identity_merged")
+    assert (merge["userId"], merge["payload"]) == ("u-7", {"previousId": "ajs-1"})
+    browser.until("return onramp.connection === 'stream'", "the stream of the user")
+    browser.run("onramp.reset(); analytics.reset();")
+    assert browser.run("return [onramp.user, onramp.connection]") == [None, "off"]
+    browser.run("onramp.track('next')")
+    browser.sent("track")
+    assert who(gateway) == [("page_view", "ajs-1"), ("identity_merged", "u-7"), ("track", "ajs-2")]
+
+
+def test_events_wait_until_segment_says_who_the_visitor_is(browser: HostBrowser, gateway: FakeGateway) -> None:
+    segment_page(gateway)
+    browser.run("localStorage.segmentUser = 'u-7'")
+    browser.open_host(None)
+    browser.run("const properties = { charts: 1 }; onramp.track('early', properties); properties.charts = 2;")
+    browser.run("return onramp.flush()")
+    assert gateway.events == []
+    browser.run("load()")
+    (track,) = browser.sent("track")
+    assert track["payload"] == {"charts": 1}
+    assert who(gateway) == [("identity_merged", "u-7"), ("page_view", "u-7"), ("track", "u-7")]
+
+
+def test_events_do_not_wait_for_ever_for_segment(browser: HostBrowser, gateway: FakeGateway) -> None:
+    segment_page(gateway)
+    browser.open_host(None)
+    (first,) = browser.sent("page_view")
+    browser.open_host(None)
+    browser.run("onramp.track('left')")
+    browser.leave()
+    (track,) = browser.sent("track")
+    assert track["anonymousId"] == first["anonymousId"]
+
+
 def refused_merge(browser: HostBrowser, gateway: FakeGateway) -> str:
     """A visitor signs in as u-7, and the gateway refuses the merge. Returns the visitor's id."""
     browser.open_host(None)

@@ -20,6 +20,8 @@ const HIDDEN = 5_000;
 const TITLE = 100;
 /** Milliseconds for which a user's events wait for the merge of the visitor who signed in as them. */
 const MERGE = 5_000;
+/** Milliseconds for which events wait until Segment's library says who the visitor is. */
+const SEGMENT = 2_000;
 
 /** The methods of a client, and what they return where they cannot do their work. */
 export const ANSWERS = {
@@ -36,6 +38,12 @@ export const ANSWERS = {
   flush: Promise.resolve(),
   destroy: undefined,
 };
+
+/** What of Segment's library is used beside its ids. */
+interface Segment {
+  ready?(then: () => void): void;
+  on?(name: string, then: () => void): void;
+}
 
 type Fates = Record<string, Partial<Record<Outcome, boolean>>>;
 type Outcome = "shown" | "clicked" | "dismissed";
@@ -66,6 +74,9 @@ export class HeadlessClient implements Client {
   #followed: string | null = null;
   /** Runs as long as events wait for a merge. */
   #mergeTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Events that wait until Segment's library is there. */
+  #held: string[] | null = null;
+  #ended = false;
   #leaving = false;
   #expiry: ReturnType<typeof setTimeout> | undefined;
   /** Path of the last automatic page view; that of the one that waits; and what sends it. */
@@ -181,6 +192,7 @@ export class HeadlessClient implements Client {
 
   destroy(): void {
     this.#leave();
+    this.#ended = true;
     clearTimeout(this.#mergeTimer);
     for (const each of this.#cleanups.splice(0)) each();
     clearTimeout(this.#expiry);
@@ -198,15 +210,31 @@ export class HeadlessClient implements Client {
     const eventId = wanted && wanted.length <= LONGEST_EVENT_ID ? wanted : randomId();
     const event: Sent = { eventId, eventType, timestamp: this.#moment(), payload };
     if (name !== undefined) event.name = name;
+    if (!this.#held) return this.#put(event) ? eventId : "";
+    this.#held.push(JSON.stringify(event));
+    return eventId;
+  }
+
+  /** Say of whom the event is, and queue it. */
+  #put(event: Sent): boolean {
+    const { eventType } = event;
     const { user } = this.#identity;
     const ofUser = OF_THE_USER.includes(eventType);
     if (ofUser && !(this.#tokens.available && user)) {
       this.report(`${eventType} needs a user and a token`);
-      return "";
+      return false;
     }
     if (user) event.userId = user;
     else event.anonymousId = this.#identity.anonymous();
-    return (ofUser ? this.#ofUser : this.#open).add(event) ? eventId : "";
+    return (ofUser ? this.#ofUser : this.#open).add(event);
+  }
+
+  /** Segment's library is there, or takes too long. */
+  #release(): void {
+    const held = this.#held;
+    this.#held = null;
+    this.#follow();
+    for (const each of held ?? []) this.#put(JSON.parse(each) as Sent);
   }
 
   /** The time now. Events of one millisecond keep their order by three more digits, and are one moment all the same. */
@@ -235,6 +263,7 @@ export class HeadlessClient implements Client {
   /** The page may end now, or its user leave: send what waits. */
   #leave(): void {
     this.#viewed();
+    this.#release();
     this.#leaving = true;
     this.#open.leave();
     this.#leaving = false;
@@ -275,7 +304,7 @@ export class HeadlessClient implements Client {
   /** Follow the user of now, and nobody else. The visitor of before becomes this user. */
   #follow(): void {
     const { user } = this.#identity;
-    if (user === this.#followed) return;
+    if (user === this.#followed || this.#held || this.#ended) return;
     this.#followed = user;
     for (const visitor of user ? this.#identity.unmerged() : []) {
       // The id is made from the visitor's: a merge that is sent again counts once, also where nothing remembers the first.
@@ -359,8 +388,19 @@ export class HeadlessClient implements Client {
       void this.flush();
       this.#subscription?.hurry();
     });
-    const { analytics } = window as { analytics?: { ready?: (then: () => void) => void } };
-    safe(this.report, () => analytics?.ready?.(safe(this.report, () => this.#follow())))();
+    const library = (): Segment | undefined => (window as { analytics?: Segment }).analytics;
+    const again = safe(this.report, () => this.#release());
+    const ready = safe(this.report, () => {
+      again();
+      for (const each of ["identify", "reset"]) library()?.on?.(each, again);
+    });
+    if (library()?.ready) {
+      if (!this.#identity.known) {
+        this.#held = [];
+        setTimeout(again, SEGMENT);
+      }
+      safe(this.report, () => library()?.ready?.(ready))();
+    }
     if (this.#options.clicks !== false) {
       add(document, "click", (event) => this.#noticed(event, "click"));
       add(document, "submit", (event) => this.#noticed(event, "form"));

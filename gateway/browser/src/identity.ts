@@ -35,6 +35,11 @@ export class Identity {
     this.#given = user;
   }
 
+  /** Whether Segment's library is there and knows the visitor. */
+  get known(): boolean {
+    return segment("anonymousId") !== null;
+  }
+
   /** The visitor's id, which no user has. Made when it is first needed. */
   anonymous(): string {
     const [known] = this.unmerged();

@@ -381,6 +381,21 @@ test("ids of Segment's library are used where the page has it", async () => {
   }
 });
 
+test("after destroy a user of Segment's library is not followed", async () => {
+  globalThis.analytics = { user: () => ({ id: () => null, anonymousId: () => "ajs-1" }), ready: () => undefined };
+  try {
+    const client = start({ token: () => "t" });
+    client.destroy();
+    globalThis.analytics.user = () => ({ id: () => "u-5", anonymousId: () => "ajs-1" });
+    client.track("late");
+    await advance(1_000);
+    assert.equal(client.connection, "off");
+    assert.deepEqual(gateway.asked, []);
+  } finally {
+    delete globalThis.analytics;
+  }
+});
+
 test("a merge that is sent again, where nothing remembers the first, has the same id and counts once", async () => {
   let visitor = "ajs-1";
   globalThis.analytics = { user: () => ({ id: () => null, anonymousId: () => visitor }), ready: () => undefined };
