@@ -276,7 +276,7 @@ def test_a_merge_that_was_refused_is_tried_again_by_the_next_page_of_its_user(br
     browser.until("return problems.some((each) => each.includes('refused'))", "the second refusal")
     gateway.refuse = lambda _: False
     browser.open_host("u-8")
-    browser.run("onramp.send('preferences_changed', { guidance: true })")
+    browser.run("onramp.send('preferences_changed', { guidance: true }); return onramp.flush();")  # the page sees the answer
     browser.sent("preferences_changed")
     assert gateway.of_type("identity_merged") == []
     browser.open_host("u-7")
