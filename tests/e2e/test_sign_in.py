@@ -6,7 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,10 @@ import pytest
 from flows.catalogs import load_catalog
 from gateway.group_commit import GroupCommitLog
 from gateway.tokens import mint
+from local.clickhouse import EmbeddedClickHouse
 from local.valkey import published_url
+from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.migrate import migrate
 from sources.errors import LogError
 from sources.local_log.log import EventLog
 from state.catalog.by_tenant import ByTenant
@@ -26,6 +29,7 @@ from state.decision.experiment_groups import experiment_draw
 from state.ids import Keys
 from tests.cli.command import onramp, start
 from tests.support.gateway import Gateway, run_gateway
+from tests.support.job_state import deliver_rest
 from tests.support.waiting import PATIENCE, running, wait_until
 
 SECRET = "a secret for the end-to-end tests"
@@ -149,7 +153,10 @@ def stop(process: subprocess.Popen[str]) -> None:
 
 
 def facts(directory: Path, data_dir: Path) -> dict[str, list[tuple[str, str]]]:
-    """Kind of row → (user, what it says), sorted."""
+    """Kind of row → (user, what it says), sorted: with what the stopped job has left in its spool."""
+    with closing(ClickHouse(embedded=EmbeddedClickHouse(data_dir / "clickhouse"))) as store:
+        migrate(store)
+        deliver_rest(data_dir / "spool", store)
     found = onramp("sql", FACTS, "--json", cwd=directory, **settings(directory, data_dir))
     assert found.code == 0, found.err
     rows: dict[str, list[tuple[str, str]]] = {}
