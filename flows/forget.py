@@ -15,7 +15,7 @@ from typing import Any, Final
 from flows.archive import open_archive
 from flows.catalogs import CatalogFileError, without_catalog
 from flows.clickhouse_store import open_store
-from flows.inputs import registry_of
+from flows.inputs import kafka_cluster, registry_of
 from flows.job_input import JobInput
 from flows.places.archive import ArchiveFiles
 from flows.places.clickhouse import Tables, Traces, ids_of
@@ -41,6 +41,7 @@ from state.records.subject import Subject
 from state.times import rfc3339
 
 _PAUSE_S: Final = 0.5
+_KAFKA_SECONDS: Final = 5.0
 _SHOWN: Final = 5
 _FOR_MAINTENANCE: Final = "they go with `onramp forget --maintain`, while no job runs"
 
@@ -98,7 +99,7 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
             places.append(ArchiveFiles(archive, wall_clock, log_keeps=settings.kafka_brokers is not None, registry=registry_of(settings)))
         if settings.kafka_brokers is not None:
             for topic in (settings.kafka_topic, settings.kafka_dead_letter_topic):
-                kept[f"topic {topic}"] = retention_of(settings.kafka_client_config(), topic)
+                kept[f"topic {topic}"] = retention_of(kafka_cluster(settings, topic, timeout_s=_KAFKA_SECONDS))
         known = (lambda tenant, user: ids_of(store, tenant, user)) if store is not None else (lambda _tenant, user: (user,))
         yield Stores(settings, data_dir, keys, tuple(places), redis_url, tables, kept, known)
 

@@ -45,8 +45,9 @@ def check_broker(settings: Settings) -> list[Finding]:
         if topic is None or topic.error is not None or not topic.partitions:
             found.append(Finding(check, "fail", "it does not exist, or may not be seen", f"Create it, or set {setting} to another one."))
         else:
-            config = topic_config(cluster, name)
-            found += topic_findings(check, topic.partitions, len(metadata.brokers), config, is_input=name == settings.kafka_topic)
+            is_input = name == settings.kafka_topic
+            config = topic_config(cluster) if is_input else {}
+            found += topic_findings(check, topic.partitions, len(metadata.brokers), config, is_input=is_input)
     return found
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 
+from sources.errors import BrokerError
+from sources.kafka.backlog import topic_config
+from sources.kafka.client import Cluster
 from sources.local_log.erase import ERASED, erase, is_erased, remove_old_bytes
 from sources.local_log.reader import LogReader
 from sources.local_log.store import Record
@@ -20,7 +20,6 @@ from state.records.dead_letter import content_as_json
 from state.records.subject import Subject, bare_deletion, must_go
 
 _AT_ONCE: Final = 1_000
-_ANSWER_S: Final = 5.0
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
 
@@ -62,16 +61,13 @@ class EventLogMessages:
             reader.close()
 
 
-def retention_of(client_config: dict[str, Any], topic: str) -> str:
-    """Say how long a topic keeps what it holds, as a part of a sentence. Blocks for some seconds at most; never raises."""
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+def retention_of(cluster: Cluster) -> str:
+    """Say how long the topic keeps what it holds, as a part of a sentence. Blocks up to the time limit of the cluster; never raises."""
     try:
-        answers: dict[Any, Future[Any]] = AdminClient({"log_level": 0, **client_config}).describe_configs([resource])
-        found = answers[resource].result(timeout=_ANSWER_S)
-        policy, kept = found["cleanup.policy"].value, int(found["retention.ms"].value)
-    except (KafkaException, KeyError, ValueError, TypeError, AttributeError, TimeoutError):
+        config = topic_config(cluster)
+        return in_words(config["cleanup.policy"], int(config["retention.ms"]))
+    except (BrokerError, KeyError, ValueError):
         return "until its retention ends, which the broker does not tell"
-    return in_words(policy, kept)
 
 
 def in_words(policy: str, kept: int) -> str:

@@ -6,14 +6,16 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Final, TypeVar
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 
 from sources.backlog import Backlog
 from sources.errors import UnreachableError
 from sources.kafka.client import Cluster, ErrorHandler, request, unknown_topic
+from sources.kafka.error_codes import ALLOW_CONFIG, CHECK_BROKERS, advice_for
 from sources.kafka.record import time_of
 from sources.positions import Position
 from state.never import never
@@ -152,16 +154,26 @@ def retention_seconds(config: Mapping[str, str]) -> float | None:
 def topic_config(cluster: Cluster, topic: str | None = None) -> dict[str, str]:
     """Return the configuration of a topic, that of the cluster by default; empty where the broker does not tell it.
 
-    Blocks up to the time limit of the cluster. Raises ``BrokerError`` if librdkafka rejects the settings.
+    Blocks up to the time limit of the cluster. Raises ``BrokerError`` if librdkafka rejects the settings. Each reason why it is not told
+    is a warning once.
     """
     name = cluster.topic if topic is None else topic
+    admin = cluster.admin("onramp-lag")  # held until the answer is there: without it the question ends unanswered
     try:
-        asked = cluster.admin("onramp-lag").describe_configs([ConfigResource(ResourceType.TOPIC, name)], request_timeout=cluster.timeout_s)
-        (future,) = asked.values()
+        (future,) = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name)], request_timeout=cluster.timeout_s).values()
         return {name: str(entry.value) for name, entry in future.result(cluster.timeout_s).items() if entry.value is not None}
-    except KafkaException as error:
-        _LOG.debug("the configuration of %s is not told: %s", name, error.args[0].str())
-        return {}
-    except (TimeoutError, ValueError) as error:
-        _LOG.debug("the configuration of %s is not told: %s", name, type(error).__name__)
-        return {}
+    except KafkaException as problem:
+        error: KafkaError = problem.args[0]
+        refused = error.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
+        _warn(name, error.str(), ALLOW_CONFIG if refused else advice_for(error))
+    except (TimeoutError, ValueError) as problem:
+        _warn(name, type(problem).__name__, CHECK_BROKERS)
+    return {}
+
+
+@cache
+def _warn(topic: str, why: str, advice: str) -> None:
+    """Warn, once for each reason."""
+    _LOG.warning(
+        "The configuration of the topic %s is not told (%s), so nobody knows when it deletes unread messages; %s.", topic, why, advice
+    )

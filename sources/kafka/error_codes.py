@@ -36,6 +36,7 @@ CHECK_TLS: Final = (
 )
 CHECK_PROTOCOL: Final = "if the brokers expect TLS, set security.protocol in ONRAMP_KAFKA_CONFIG"
 ALLOW_TOPIC: Final = "give this user the right to read the topic ONRAMP_KAFKA_TOPIC and to write the topic ONRAMP_KAFKA_DEAD_LETTER_TOPIC"
+ALLOW_CONFIG: Final = "give this user the right DESCRIBE_CONFIGS on the topic"
 ALLOW_GROUP: Final = "give this user the right to read the consumer group ONRAMP_KAFKA_GROUP"
 ALLOW_CLUSTER: Final = "give this user the right IDEMPOTENT_WRITE on the cluster"
 CREATE_TOPIC: Final = "create the topic, or name another in ONRAMP_KAFKA_TOPIC or ONRAMP_KAFKA_DEAD_LETTER_TOPIC"

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from sinks.dead_letters.topic import DeadLetterTopicError, DeadLetterTopicSink
 from sources.batching import BatchPolicy
 from sources.errors import OffsetGapError, SourceError, UnreachableError
+from sources.kafka.backlog import topic_config
 from sources.kafka.client import Cluster
 from sources.kafka.error_codes import advice_for
 from sources.kafka.partition import Partition
@@ -41,6 +43,7 @@ from tests.sources.harness import LOOKAHEAD, drain
 from tests.support.apache_kafka import PASSWORD, USER, ApacheKafka, run_apache_kafka
 from tests.support.certificates import make_authority
 from tests.support.job_runs import ROOT
+from tests.support.ports import port_of, reserve
 from tests.support.raw_produce import RawRecord, produce_raw
 from tests.support.waiting import PATIENCE, running, wait_until
 
@@ -272,8 +275,7 @@ def delete_all(kafka: ApacheKafka, topic: str, low: int) -> None:
     retain("-1")
 
 
-@contextmanager
-def job(kafka: ApacheKafka, topic: str, data_dir: Path, **settings: str) -> Iterator[subprocess.Popen[str]]:
+def environment_for(kafka: ApacheKafka, topic: str, data_dir: Path, **settings: str) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ONRAMP_")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     own = {
@@ -286,11 +288,14 @@ def job(kafka: ApacheKafka, topic: str, data_dir: Path, **settings: str) -> Iter
         "ONRAMP_DATA_DIR": str(data_dir),
         "ONRAMP_EPOCH_SECONDS": "0.5",
     }
-    command = [sys.executable, "-m", "cli", "run", "--json"]
+    return {**environment, **own, **settings}
+
+
+@contextmanager
+def job(kafka: ApacheKafka, topic: str, data_dir: Path, **settings: str) -> Iterator[subprocess.Popen[str]]:
+    command, environment = [sys.executable, "-m", "cli", "run", "--json"], environment_for(kafka, topic, data_dir, **settings)
     with running(
-        subprocess.Popen(
-            command, cwd=ROOT, env={**environment, **own, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     ) as process:
         yield process
 
@@ -340,6 +345,51 @@ class TestJob:
         assert process.returncode == 1
         assert "which is not in the topic (it starts at 11)" in complained
         assert "Traceback" not in complained
+
+
+def onramp(kafka: ApacheKafka, topic: str, data_dir: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with the settings of ``job`` to its end."""
+    environment = environment_for(kafka, topic, data_dir, **settings)
+    command = [sys.executable, "-m", "cli", *words]
+    return subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LONG)
+
+
+class TestRetention:
+    def test_the_job_and_the_commands_know_how_long_a_message_stays(self, kafka: ApacheKafka, tmp_path: Path) -> None:
+        topic = kafka.new_topic(retention_ms="86400000")
+        produce(kafka, topic, [event(0)])
+        found = topic_config(Cluster(kafka.brokers, topic, "g"))
+        assert (found["retention.ms"], found["cleanup.policy"]) == ("86400000", "delete")
+        data = tmp_path / "data"
+        with (
+            reserve() as held,
+            job(kafka, topic, data, ONRAMP_METRICS_ADDRESS=f"127.0.0.1:{port_of(held)}") as process,
+        ):
+            address = f"http://127.0.0.1:{port_of(held)}/metrics"
+            known = re.compile(r'^onramp_retention_seconds\{.*partition="0".*\} 86400\.0$', re.MULTILINE)
+            held.close()
+            wait_until(lambda: known.search(scraped(address)), "the retention in the metrics", within=LONG, every=0.3, process=process)
+            left = re.search(r"^onramp_time_to_data_loss_seconds\{.*\} (\d+\.\d+)$", scraped(address), re.MULTILINE)
+            assert left is not None
+            assert 86_000 < float(left[1]) <= 86_400
+        shown = onramp(kafka, topic, data, "lag", "--json")
+        (partition,) = json.loads(shown.stdout)["partitions"]
+        assert 86_000 < partition["secondsToDataLoss"] <= 86_400
+        assert shown.stderr == ""
+
+    def test_a_compacted_topic_is_no_input(self, kafka: ApacheKafka, tmp_path: Path) -> None:
+        topic = kafka.new_topic(cleanup_policy="compact")
+        found = onramp(kafka, topic, tmp_path / "data", "doctor", "--json")
+        assert "it is compacted" in found.stdout
+
+
+def scraped(address: str) -> str:
+    """What the address answers, empty while nobody does."""
+    try:
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            return str(answer.read(), "utf-8")
+    except OSError:
+        return ""
 
 
 @pytest.fixture(scope="module")

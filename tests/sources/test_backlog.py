@@ -6,19 +6,25 @@ import math
 import pickle
 import sqlite3
 import threading
+import weakref
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from typing_extensions import override
 
 from local.data_dir import DataDirError
 from local.recovery_positions import INPUT, SavedPosition, saved_partitions, saved_positions
 from sources.backlog import Backlog, Thresholds, colour, effective_retention
 from sources.epoch_clock import EpochClock
 from sources.errors import LogError, UnknownTopicError
-from sources.kafka.backlog import KafkaBacklog, retention_seconds
+from sources.kafka.backlog import KafkaBacklog, retention_seconds, topic_config
 from sources.kafka.client import Cluster
 from sources.local_log.backlog import measure_once
 from sources.local_log.log import EventLog, Record
@@ -27,7 +33,7 @@ from sources.positions import Position
 from state import histogram
 from tests.support.interleaving import beside, steps_of
 from tests.support.tansu import Tansu, tansu_fixture
-from tests.support.waiting import join
+from tests.support.waiting import PATIENCE, join
 
 broker = tansu_fixture
 NOW = 1_800_000_000_000
@@ -215,6 +221,67 @@ def test_kafka_is_measured_by_what_the_group_committed_or_by_positions(topic: Cl
 )
 def test_the_configuration_of_a_topic_says_how_long_it_keeps_a_message(told: dict[str, str], seconds: float | None) -> None:
     assert retention_seconds(told) == seconds
+
+
+def test_the_configuration_of_a_topic_is_told(broker: Tansu) -> None:
+    topic = broker.new_topic(retention_ms="3600000")
+    cluster = Cluster(broker.brokers, topic, "g", timeout_s=PATIENCE)
+    assert topic_config(cluster)["retention.ms"] == "3600000"
+    log = KafkaBacklog(cluster)
+    try:
+        assert [each.retention for each in log.measure({})] == [3600.0]
+    finally:
+        log.close()
+
+
+class MortalAdmin:
+    """Answers after a moment, or fails its question when nobody holds it, as librdkafka does. ``error``: the answer, 0 for none."""
+
+    def __init__(self, error: int) -> None:
+        self._answer: Future[dict[str, Any]] = Future()
+        self._timer = threading.Timer(0.05, partial(_tell, self._answer, error))
+        weakref.finalize(self, _tell, self._answer, KafkaError._DESTROY)
+
+    def describe_configs(self, resources: list[Any], request_timeout: float) -> dict[Any, Future[dict[str, Any]]]:
+        assert request_timeout > 0
+        self._timer.start()
+        return dict.fromkeys(resources, self._answer)
+
+
+def _tell(answer: Future[dict[str, Any]], error: int) -> None:
+    with suppress(InvalidStateError):  # it was told before
+        if error:
+            answer.set_exception(KafkaException(KafkaError(error)))
+        else:
+            answer.set_result({"retention.ms": SimpleNamespace(value="1000"), "none": SimpleNamespace(value=None)})
+
+
+@dataclass(frozen=True)
+class MortalCluster(Cluster):
+    error: int = 0
+
+    @override
+    def admin(self, client: str = "onramp") -> Any:
+        return MortalAdmin(self.error)
+
+
+def test_the_client_that_asks_for_the_configuration_lives_until_the_answer() -> None:
+    assert topic_config(MortalCluster("b:9092", "held", "g")) == {"retention.ms": "1000"}
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "give this user the right DESCRIBE_CONFIGS on the topic."),
+        (KafkaError._TIMED_OUT, "check the address, the network and whether the brokers run."),
+    ],
+)
+def test_a_configuration_that_is_not_told_is_a_warning_once(error: int, said: str, caplog: pytest.LogCaptureFixture) -> None:
+    cluster = MortalCluster("b:9092", f"untold-{error}", "g", error=error)
+    assert [topic_config(cluster) for _ in range(3)] == [{}] * 3
+    (line,) = caplog.messages
+    assert line.startswith(f"The configuration of the topic untold-{error} is not told (")
+    assert line.endswith(said)
 
 
 def test_a_topic_that_is_not_there_is_a_sentence(broker: Tansu) -> None:

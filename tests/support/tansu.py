@@ -61,13 +61,14 @@ class Tansu:
             stop(self.process)
             self.process = None
 
-    def create_topic(self, topic: str, partitions: int = 1) -> None:
-        """Create ``topic`` unless it exists, and block until it does. Raises ``KafkaException``.
+    def create_topic(self, topic: str, partitions: int = 1, **config: str) -> None:
+        """Create ``topic`` unless it exists, and block until it does. Options of the topic have _ for each dot. Raises ``KafkaException``.
 
         Under load it may be there already, by another client that looks for it or because the request was sent again.
         """
         admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
-        for future in admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=1)]).values():
+        options = {name.replace("_", "."): value for name, value in config.items()}
+        for future in admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=1, config=options)]).values():
             try:
                 future.result(timeout=PATIENCE)
             except KafkaException as error:
@@ -81,10 +82,10 @@ class Tansu:
             future.result(timeout=PATIENCE)
         self.create_topic(topic, partitions)
 
-    def new_topic(self, partitions: int = 1) -> str:
-        """Create a topic with a name no other test has, and return the name."""
+    def new_topic(self, partitions: int = 1, **config: str) -> str:
+        """Create a topic with a name no other test has, and return the name. Options of the topic as for ``create_topic``."""
         topic = f"test-{uuid.uuid4().hex}"
-        self.create_topic(topic, partitions)
+        self.create_topic(topic, partitions, **config)
         return topic
 
     def read_all(self, topic: str) -> list[Message]:
