@@ -25,7 +25,7 @@ from local.data_dir import DataDir
 from sources.archive.archive import Archive, Forgotten
 from sources.archive.names import ArchiveFile, day_of, start_of
 from sources.archive.rows import is_forgotten, rows_of
-from sources.errors import ArchiveError, ArchiveFileError
+from sources.errors import ArchiveError, ArchiveFileError, UnreachableError
 from sources.kafka.raw import KafkaRawLog
 from sources.local_log.raw import LocalRawLog
 from sources.log_time import MAX_AHEAD_MS
@@ -108,11 +108,16 @@ class Archiver:
         self.archive.bind(self._log.name, self._log.id)
         with self.archive.appending():
             self._resume()
-            while not self._stopping() and not (once and all(each.at_end for each in self._open.values())):
-                self.step()
-            for partition in self._open:
-                self._write(partition)
-            self._finish_forgotten()
+            try:
+                while not self._stopping() and not (once and all(each.at_end for each in self._open.values())):
+                    self.step()
+                for partition in self._open:
+                    self._write(partition)
+                self._finish_forgotten()
+            except UnreachableError:
+                if not self._stopping():
+                    raise
+                _LOG.warning("%s: what is not in a file yet is read again with the next run: the log does not answer.", self._log.name)
         return self.totals
 
     def step(self) -> None:
@@ -174,6 +179,7 @@ class Archiver:
         mine = self._open[partition]
         if not mine.rows or mine.first is None:
             return
+        self._log.check()
         file = ArchiveFile(mine.day, partition, mine.first, mine.rows[-1].offset)
         self.archive.write(file, mine.rows)
         _LOG.info("%s: %d messages", file.name, len(mine.rows))

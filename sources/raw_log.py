@@ -54,6 +54,12 @@ class RawLog(Protocol):
         Raises ``OffsetGapError`` where messages are gone before they were read, and the operator has not accepted that.
         """
 
+    def check(self) -> None:
+        """Return if everything that was polled is of the log of ``id``. Blocks until the log tells it.
+
+        Raises ``OffsetGapError`` if another log took its place meanwhile, ``UnreachableError`` if it has not told it when the caller stops.
+        """
+
     def look_again(self) -> None:
         """Let ``at_end`` of later batches mean an end that was seen after this call."""
 

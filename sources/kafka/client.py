@@ -99,27 +99,28 @@ class Cluster:
         """
         errors = ErrorHandler(self)
         consumer, admin = self.connect(errors), self.admin()
-        timeout = min(_REQUEST_S, self.timeout_s)
-
-        def described() -> str:
-            (future,) = admin.describe_topics(TopicCollection([self.topic]), request_timeout=timeout).values()
-            try:
-                return str(future.result(timeout + 1).topic_id or "")
-            except TimeoutError:
-                raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
-            except KafkaException as problem:
-                if rule_for(problem.args[0]).reaction is Reaction.RETRY:
-                    raise
-                return ""  # this broker does not tell it; what else is wrong with the topic comes with the next request
-
         try:
-            topic = request(described, consumer, errors, stopping)
-            if topic.strip("A"):  # an id of zeros stands for none
-                return f"topic:{topic}"
-            cluster = request(lambda: consumer.list_topics(self.topic, timeout=timeout), consumer, errors, stopping).cluster_id
-            return f"cluster:{cluster}" if cluster else ""
+            return request(lambda: self.ask_topic_id(consumer, admin), consumer, errors, stopping)
         finally:
             consumer.close()
+
+    def ask_topic_id(self, consumer: Consumer, admin: AdminClient) -> str:
+        """Ask once for what ``topic_id`` returns. Blocks for some seconds at most. Raises ``KafkaException``."""
+        timeout = min(_REQUEST_S, self.timeout_s)
+        (future,) = admin.describe_topics(TopicCollection([self.topic]), request_timeout=timeout).values()
+        topic = ""
+        try:
+            topic = str(future.result(timeout + 1).topic_id or "")
+        except TimeoutError:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
+        except KafkaException as problem:
+            if rule_for(problem.args[0]).reaction is Reaction.RETRY:
+                raise
+            # This broker does not tell it; what else is wrong with the topic comes with the next request.
+        if topic.strip("A"):  # an id of zeros stands for none
+            return f"topic:{topic}"
+        cluster = consumer.list_topics(self.topic, timeout=timeout).cluster_id
+        return f"cluster:{cluster}" if cluster else ""
 
 
 class ErrorHandler:

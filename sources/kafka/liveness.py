@@ -22,6 +22,7 @@ class _Partition(msgspec.Struct):
 
 
 class _Topic(msgspec.Struct):
+    metadata_age: int
     partitions: dict[str, _Partition]
 
 
@@ -47,6 +48,8 @@ class Liveness:
         self._caught_up: tuple[int, int] | None = None
         self.end: int | None = None
         """The end of the partition as of the last statistics, None while its broker is unreachable."""
+        self.metadata_age = 0
+        """How old (ms) the metadata of the topic was. librdkafka asks for it every five minutes, and after some errors."""
 
     def update(self, statistics: str) -> None:
         """Read the JSON that ``stats_cb`` receives."""
@@ -56,7 +59,10 @@ class Liveness:
         except ValueError:  # of a version of librdkafka that writes them otherwise: nothing is known then
             return
         topic = current.topics.get(self._topic)
-        part = None if topic is None else topic.partitions.get(self._partition)
+        if topic is None:
+            return
+        self.metadata_age = topic.metadata_age
+        part = topic.partitions.get(self._partition)
         if part is None:
             return
         leader = next((broker for broker in current.brokers.values() if broker.nodeid == part.leader and broker.state == "UP"), None)

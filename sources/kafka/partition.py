@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -34,11 +35,16 @@ T = TypeVar("T")
 
 ACCEPT_GAP_SETTING = "ONRAMP_KAFKA_ACCEPT_GAP"
 _REQUEST_S = 5.0
+_STALL_S = 2.0  # a longer pause between two fetches may hide that the topic was created again; usual pauses are far shorter
+_UNASKED_S = 20.0  # the same, where nobody has answered since: twice the usual
 _SHRUNK_REPORTS = 5  # consecutive statistics: right after a change of leader the end may be lower for a moment
 
 
 class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
-    """One partition and its consumer. Used from one worker; ``next_batch`` does not wait for messages."""
+    """One partition and its consumer. Used from one worker; ``next_batch`` does not wait for messages.
+
+    Where the topic may have been created again (a stall, new metadata, an error) messages wait until its id was asked for again.
+    """
 
     def __init__(self, source: KafkaSource, index: int, resume: Snapshot | None, *, open_s: float | None = None) -> None:
         """Open the partition, for up to ``open_s``, by default the time limit of the cluster."""
@@ -63,6 +69,8 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._records: list[Record] = []
         self._headers: list[tuple[Header, ...]] = []
         self._next = 0
+        self._fetched_at, self._confirmed_from = time.monotonic(), 0.0
+        self._metadata_age = 0
         try:
             self._start(offset, known)
         except BaseException:
@@ -96,9 +104,19 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if (tick := self._time.passed_tick()) is not None:
             self._was_empty = not self._time.has_tick
             return [tick]
+        now = time.monotonic()
         if self._next == len(self._records):
+            if now - self._fetched_at > _STALL_S:
+                self._doubt()
+            self._fetched_at = now
             self._records, self._next = self._consumer.consume(self._source.policy.batch_size, 0), 0  # 0: must not block
             self._headers = headers_of(self._records, self._complain)
+        if self._records and (watch := self._source.watch) is not None and watch.confirmed_at < max(self._confirmed_from, now - _UNASKED_S):
+            return []
+        if self._source.topic_id != self._topic_id and self._source.is_in_another_topic(self._topic_id):
+            self._begin_in_another_topic(self._earliest())
+            self._assign()
+            return []
         batch = self._take() if self._records else []
         if batch:
             self._was_empty = False
@@ -128,7 +146,14 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
     def close(self) -> None:
         """Commit the last snapshot. Its epoch may not be durable yet, but only lag tools read the commit."""
         self._commit()
+        if self._source.watch is not None:
+            self._source.watch.stop()
         self._source.closer.close(self._consumer)
+
+    def _doubt(self) -> None:
+        """Let what comes now wait until the id of the topic was asked for again."""
+        if self._source.watch is not None:
+            self._confirmed_from = self._source.watch.ask_again()
 
     def _take(self) -> list[Message | Tick]:
         """Turn fetched records into a batch, up to the end of the batch or of the records."""
@@ -213,6 +238,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         elif rule_for(error).reaction is Reaction.REJECT:
             self._errors.log("%s[%d]: %s; trying again", self._topic, self._index, error.str())
         else:
+            self._doubt()
             self._errors.handle(error)
             self._errors.raise_if_refused()
 
@@ -223,14 +249,21 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._tell_of_another_life(low)
             offset = low
         elif self._source.is_in_another_topic(known):
-            another = "%s[%d] is of another topic than before (%s, now %s). Continuing at %d."
-            _LOG.warning(another, self._topic, self._index, known, self._topic_id, low)
+            self._topic_id = known
+            self._begin_in_another_topic(low)
             offset = low
         self._offset = offset
         if offset < low:
             self._skip_gap(low)
         else:
             self._assign()
+
+    def _begin_in_another_topic(self, low: int) -> None:
+        """Go on at ``low``, the earliest message of a topic with another id, which was accepted."""
+        another = "%s[%d] is of another topic than before (%s, now %s). Continuing at %d."
+        _LOG.warning(another, self._topic, self._index, self._topic_id, self._source.topic_id, low)
+        self._topic_id = self._source.topic_id
+        self._offset = low
 
     def _tell_of_another_life(self, low: int) -> None:
         """Warn if the group has a position, and the data directory none: the stores may have rows of what is read again now."""
@@ -286,6 +319,9 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
     def _on_statistics(self, statistics: str) -> None:
         """Read librdkafka's statistics. Detect a topic that ends before our position, which some brokers do not report as an error."""
         self._liveness.update(statistics)
+        if self._liveness.metadata_age < self._metadata_age:
+            self._doubt()
+        self._metadata_age = self._liveness.metadata_age
         end = self._liveness.end
         if end is not None:
             self._source.lag[self._index] = max(0, end - self._offset)

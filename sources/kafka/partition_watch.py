@@ -1,4 +1,7 @@
-"""Finds partitions that are added to the topic while the job runs.
+"""Finds partitions that are added to the topic while the job runs, and notices a topic that was created again.
+
+Kafka goes on at the old offset in a topic that was deleted and created again, without a word. So the id of the topic is asked for again and
+again, and at once when something may have happened: see ``Partition``.
 
 Bytewax fixes the list of partitions at the start. So the source lists more than the topic has; the spare ones wait until their partition
 appears. Partitions beyond the spare ones are read after a restart. Until then they count as lag, and a warning names them.
@@ -8,10 +11,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from sources.errors import SourceError
 from sources.kafka.client import Cluster, ErrorHandler
@@ -19,9 +24,9 @@ from sources.kafka.client import Cluster, ErrorHandler
 _LOG = logging.getLogger(__name__)
 
 WATCH_EVERY_S: Final = 10.0
-"""How often the list of partitions is read. One small request for each process."""
+"""How often the list of partitions and the id of the topic are read. Two small requests for each process."""
 LEAST_SPARE: Final = 8
-_LOOK_S: Final = 0.5  # between two looks at the stop request
+_LOOK_S: Final = 0.5  # between two looks at the stop request, and between two questions for the id while none was answered
 _REQUEST_S: Final = 5.0
 
 
@@ -32,22 +37,36 @@ def with_spares(partitions: list[int]) -> int:
 
 
 class PartitionWatch:
-    """Reads the list of partitions in a thread, once in ``every_s``, until ``stopping()`` is true or ``stop`` is called.
+    """Asks about the topic in a thread, once in ``every_s``, until ``stopping()`` is true or ``stop`` is called.
 
     ``present`` holds the partitions that exist and have had a leader: without one, nothing can be read. ``lag`` gets an entry for each one
-    from ``listed`` on, which nothing reads.
+    from ``listed`` on, which nothing reads. ``saw`` gets the id of the topic, each time that it was asked for.
     """
 
     def __init__(
-        self, cluster: Cluster, listed: int, present: list[int], lag: dict[int, int], *, stopping: Callable[[], bool], every_s: float
+        self,
+        cluster: Cluster,
+        listed: int,
+        present: list[int],
+        lag: dict[int, int],
+        saw: Callable[[str], None],
+        *,
+        stopping: Callable[[], bool],
+        every_s: float,
     ) -> None:
         self.present = frozenset(present)
+        self.confirmed_at = time.monotonic()
+        """Everything that was read before this time (of ``time.monotonic``) is of the topic whose id ``saw`` got last."""
         self._cluster = cluster
+        self._errors = ErrorHandler(cluster)
         self._listed = listed
         self._lag = lag
+        self._saw = saw
         self._stopping = stopping
         self._every_s = every_s
-        self._ended = threading.Event()
+        self._asked_at = self.confirmed_at
+        self._wake = threading.Event()
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name="kafka-partitions", daemon=True)
 
     def start(self) -> None:
@@ -56,26 +75,47 @@ class PartitionWatch:
 
     def stop(self) -> None:
         """Tell the thread to end. Does not wait for it: it may be in a request to a broker that is down."""
-        self._ended.set()
+        self._ended = True
+        self._wake.set()
+
+    def ask_again(self) -> float:
+        """Let the id of the topic be asked for now. Does not block. Return the time that ``confirmed_at`` has then reached."""
+        self._asked_at = time.monotonic()
+        self._wake.set()
+        return self._asked_at
 
     def _run(self) -> None:
         try:
             # The partitions' own consumers report errors of the connection.
-            consumer = self._cluster.connect(ErrorHandler(self._cluster), error_cb=lambda _error: None)
+            consumer, admin = self._cluster.connect(self._errors, error_cb=lambda _error: None), self._cluster.admin()
         except SourceError:
             return  # nor could they connect, and the job ends for it
         try:
-            step, waited = min(_LOOK_S, self._every_s), 0.0
-            while not self._ended.wait(step) and not self._stopping():
-                waited += step
-                if waited >= self._every_s:
-                    waited = 0.0
-                    try:
+            step, look_at = min(_LOOK_S, self._every_s), time.monotonic() + self._every_s
+            while not self._ended and not self._stopping():
+                self._wake.wait(step)
+                self._wake.clear()
+                now = time.monotonic()
+                try:
+                    if now >= look_at or self.confirmed_at < self._asked_at:
+                        self._confirm(consumer, admin)
+                    if now >= look_at:
+                        look_at = now + self._every_s
                         self._look(consumer)
-                    except Exception as error:  # noqa: BLE001 - without this thread no new partition is found, and nobody would know
-                        _LOG.warning("The partitions of %s cannot be listed now (%r); trying again", self._cluster.topic, error)
+                except Exception as error:  # noqa: BLE001 - without this thread no new partition is found, and nobody would know
+                    _LOG.warning("The partitions of %s cannot be listed now (%r); trying again", self._cluster.topic, error)
         finally:
             consumer.close()
+
+    def _confirm(self, consumer: Consumer, admin: AdminClient) -> None:
+        began = time.monotonic()
+        try:
+            self._saw(self._cluster.ask_topic_id(consumer, admin))
+        except KafkaException as problem:
+            text = "%s does not tell whether it is still the same topic (%s); what comes from it now waits until it does"
+            self._errors.log(text, self._cluster.topic, problem.args[0].str())
+        else:
+            self.confirmed_at = began
 
     def _look(self, consumer: Consumer) -> None:
         topic = self._cluster.topic

@@ -10,12 +10,13 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Record
 
-from sources.errors import OffsetGapError
+from sources.errors import OffsetGapError, UnreachableError
 from sources.kafka.client import Cluster, ErrorHandler, request
 from sources.kafka.closing import ConsumerCloser
 from sources.kafka.error_codes import Reaction, rule_for
 from sources.kafka.partition_watch import WATCH_EVERY_S
 from sources.kafka.record import DAMAGED, key_and_headers, time_of, value_of
+from sources.log_ids import is_another
 from sources.raw_log import UNREADABLE_HEADER, RawBatch, RawRow
 from state.never import never
 
@@ -45,13 +46,16 @@ class KafkaRawLog:
         self._look_at = 0.0
         self._errors = ErrorHandler(cluster)
         self._consumer = cluster.connect(self._errors, on_commit=self._on_commit)
+        self._id = ""
+        self._checked = True
         self._next: dict[int, int] = {}
         self._skipped: dict[int, int] = {}
 
     @property
     def id(self) -> str:
         """The id of the topic. Blocks up to the time limit of the cluster while no broker answers. Raises ``SourceError``."""
-        return self._cluster.topic_id(self._stopping)
+        self._id = self._cluster.topic_id(self._stopping)
+        return self._id
 
     def start(self, positions: Mapping[int, int]) -> list[int]:
         """Begin at these offsets. Blocks up to the time limit of the cluster while no broker answers."""
@@ -71,8 +75,25 @@ class KafkaRawLog:
         for record in self._consumer.consume(_AT_ONCE, _WAIT_S):
             self._take(record, rows, ends)
         self._errors.raise_if_refused()
+        self._checked = self._checked and not rows
         concerned = sorted({*rows, *ends, *self._skipped})
         return [RawBatch(each, rows.get(each, ()), each in ends, self._skipped.pop(each, None)) for each in concerned]
+
+    def check(self) -> None:
+        """Ask for the id of the topic, once after each batch with messages."""
+        while not self._checked:
+            try:
+                now = self._cluster.topic_id(self._stopping)
+            except UnreachableError:
+                if self._stopping():
+                    raise
+                continue
+            if is_another(self._id, now):
+                raise OffsetGapError(
+                    f"The topic {self.name} was created again while it was archived ({self._id} before, {now} now); archive the new one in "
+                    "another directory."
+                )
+            self._checked = True
 
     def look_again(self) -> None:
         """Fetch again from every position, which tells the end again."""

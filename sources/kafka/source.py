@@ -77,7 +77,8 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         """The partitions of the topic that this process reads."""
         self._present: list[int] = []
         self._listed = 0
-        self._watch: PartitionWatch | None = None
+        self.watch: PartitionWatch | None = None
+        """Asks about the topic while the job runs; None for a source that ends where the topic does."""
         self._lock = threading.Lock()
         self._topic_id: str | None = None
 
@@ -94,11 +95,12 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
 
     @property
     def topic_id(self) -> str:
-        """The id of the topic, which is asked for once. Blocks up to ``cluster.timeout_s``. Raises ``SourceError``."""
-        with self._lock:
-            if self._topic_id is None:
-                self._topic_id = self.cluster.topic_id(self.stopping)
-            return self._topic_id
+        """The id of the topic that was seen last. The first time it blocks up to ``cluster.timeout_s``. Raises ``SourceError``."""
+        if self._topic_id is None:
+            with self._lock:
+                if self._topic_id is None:
+                    self._topic_id = self.cluster.topic_id(self.stopping)
+        return self._topic_id
 
     def is_in_another_topic(self, known: str) -> bool:
         """Whether a position in the topic with the id ``known`` is in another one than this, which ``accept_gap`` accepts.
@@ -129,12 +131,16 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
     def build_part(self, step_id: str, for_part: str, resume_state: Snapshot | None) -> Partition | SparePartition:
         """Open a partition at its position. Blocks up to ``cluster.timeout_s``."""
         index = int(for_part.rpartition(":")[2])
-        if index >= self._listed or index in self._present:  # a caller may build a partition that it has not listed
-            return Partition(self, index, resume_state)
         with self._lock:  # workers build their partitions at the same time
-            if self._watch is None:
-                self._watch = PartitionWatch(
-                    self.cluster, self._listed, self._present, self.lag, stopping=self.stopping, every_s=self.watch_every_s
+            if self.watch is None and self._listed:
+                self.watch = PartitionWatch(
+                    self.cluster, self._listed, self._present, self.lag, self._saw, stopping=self.stopping, every_s=self.watch_every_s
                 )
-                self._watch.start()
-        return SparePartition(self, self._watch, index, resume_state)
+                self.watch.start()
+        if self.watch is None or index >= self._listed or index in self._present:  # a caller may build a partition that it has not listed
+            return Partition(self, index, resume_state)
+        return SparePartition(self, self.watch, index, resume_state)
+
+    def _saw(self, topic_id: str) -> None:
+        if is_another(self.topic_id, topic_id):
+            self._topic_id = topic_id

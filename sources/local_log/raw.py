@@ -47,6 +47,9 @@ class LocalRawLog:
             time.sleep(_PAUSE_S)
         return found
 
+    def check(self) -> None:
+        """Do nothing: the reader holds the files of this log open, and refuses another in its place."""
+
     def look_again(self) -> None:
         """Do nothing: every look is at the log of now."""
 

@@ -16,7 +16,7 @@ from flows.settings import load_settings
 from sources.archive.archive import Archive, Forgotten
 from sources.archive.names import ArchiveFile
 from sources.archive.rows import encoded, is_forgotten, rows_of
-from sources.errors import ArchiveError, OffsetGapError
+from sources.errors import ArchiveError, OffsetGapError, UnreachableError
 from sources.raw_log import RawBatch, RawRow
 from tests.support.kafka_feed import Feed
 from tests.support.raw_logs import START, MemoryLog, row
@@ -161,6 +161,26 @@ def test_messages_that_were_deleted_unread_end_it_unless_that_is_accepted(tmp_pa
     archiver(tmp_path, log).run(once=True)
     chain = Archive(tmp_path).chains()[0]
     assert (chain.gaps, chain.spans[-1].file.next_offset) == (((10, 19),), 30)
+
+
+def test_no_file_has_messages_of_a_log_that_took_the_place_of_the_first(tmp_path: Path) -> None:
+    log = a_log()
+    log.replaced = OffsetGapError("created again")
+    with pytest.raises(OffsetGapError, match="created again"):
+        archiver(tmp_path / "archive", log).run(once=True)
+    assert contents(tmp_path / "archive") == {}
+
+
+def test_it_stops_while_the_log_does_not_answer_and_reads_the_rest_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log = a_log()
+    log.replaced = UnreachableError("nobody is there")
+    stopped = archiver(tmp_path / "archive", log)
+    stopped._stopping = lambda: bool(stopped._open) and any(each.rows for each in stopped._open.values())
+    assert stopped.run().files == 0
+    assert "is read again with the next run" in caplog.text
+    log.replaced = None
+    archiver(tmp_path / "archive", log).run(once=True)
+    assert contents(tmp_path / "archive") == {partition: rows for partition, rows in log.partitions.items() if rows}
 
 
 class Dies(BaseException):

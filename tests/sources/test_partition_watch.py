@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -255,6 +256,91 @@ def test_fewer_partitions_of_a_topic_that_was_created_again_need_the_setting_tha
     with run(cluster, kept) as later:
         cluster.present.append(9)
         wait_until(lambda: later.poll() == [(9, 0)], "the partition that the topic has again, without the setting")
+
+
+def test_the_first_messages_wait_for_nothing() -> None:
+    source = KafkaSource(two_records(), BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD), now=lambda: START)
+    part = source.build_part("input", source.list_parts()[0], None)
+    assert len(part.next_batch()) == 2
+    part.close()
+
+
+def stalled(running: Run) -> Any:
+    """The first partition, as if it had fetched nothing for an hour."""
+    part: Any = running.parts["events:0"]
+    part._fetched_at -= 3_600
+    return part
+
+
+def test_nothing_is_read_from_a_topic_that_was_created_again_during_a_stall() -> None:
+    cluster = ScriptedCluster(records=[ScriptedRecord(0)], end=1, id="topic:old")
+    with run(cluster) as running:
+        wait_until(lambda: running.poll() == [(0, 0)], "what is there at the start")
+        part = stalled(running)
+        cluster.created_again.append("topic:new")
+        cluster.records[:] = [ScriptedRecord(offset) for offset in range(5)]
+        part._consumer.position = 1  # it goes on there by itself
+        with pytest.raises(OffsetGapError, match=r"created again.*topic:old before, topic:new now"):
+            wait_until(lambda: running.poll() != [(0, 0)], "no message")
+        assert running.read == [(0, 0)]
+        cluster.created_again.clear()
+        running.source._saw("topic:old")  # for the end of the run
+
+
+def test_a_topic_that_was_created_again_is_read_from_its_beginning_where_that_is_accepted(caplog: pytest.LogCaptureFixture) -> None:
+    cluster = ScriptedCluster(records=[ScriptedRecord(0)], end=1, id="topic:old")
+    with run(cluster, accept_gap=True) as running:
+        wait_until(lambda: running.poll() == [(0, 0)], "what is there at the start")
+        part = stalled(running)
+        cluster.created_again.append("topic:new")
+        cluster.records[:] = [ScriptedRecord(offset) for offset in range(3)]
+        part._consumer.position = 1
+        wait_until(lambda: len(running.poll()) == 4, "the new topic")
+        assert running.read == [(0, 0), (0, 0), (0, 1), (0, 2)]
+        assert running.states()["events:0"][1::4] == (3, "topic:new")
+    assert "is of another topic than before (topic:old, now topic:new). Continuing at 0." in caplog.text
+
+
+def test_messages_wait_while_nobody_tells_which_topic_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    cluster = ScriptedCluster(records=[ScriptedRecord(0)], end=1, id="topic:old")
+    with run(cluster) as running:
+        part = stalled(running)
+        cluster.id_errors.append(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+        part.next_batch()
+        wait_until(lambda: running.poll() or "does not tell whether it is still the same topic" in caplog.text, "the warning")
+        assert running.read == []
+        cluster.id_errors.clear()
+        wait_until(lambda: running.poll() == [(0, 0)], "the message")
+
+
+def test_a_job_that_needs_long_for_each_batch_goes_on() -> None:
+    cluster = ScriptedCluster(records=[ScriptedRecord(0), ScriptedRecord(1)], end=2, id="topic:old")
+    with run(cluster) as running:
+
+        def polled() -> bool:
+            stalled(running)
+            return running.poll() == [(0, 0), (0, 1)]
+
+        wait_until(polled, "both messages")
+
+
+@pytest.mark.parametrize("sign", ["new metadata", "an error"])
+def test_messages_wait_after_each_sign_that_the_topic_may_be_another(sign: str) -> None:
+    cluster = ScriptedCluster(id="topic:old")
+    with run(cluster) as running:
+        part: Any = running.parts["events:0"]
+        cluster.id_errors.append(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+        if sign == "new metadata":
+            for age in (60_000, 100):
+                part._on_statistics(json.dumps({"time": 1, "brokers": {}, "topics": {"events": {"metadata_age": age, "partitions": {}}}}))
+        else:
+            part._handle_error(KafkaError(KafkaError.UNKNOWN_TOPIC_ID))
+        part._consumer.records = [ScriptedRecord(0)]
+        assert part._confirmed_from > running.source.watch.confirmed_at  # type: ignore[union-attr]
+        part.next_batch()
+        assert running.poll() == []
+        cluster.id_errors.clear()
+        wait_until(lambda: running.poll() == [(0, 0)], "the message")
 
 
 def test_partitions_beyond_the_spare_ones_are_lag_and_a_warning(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
-from sources.errors import BrokerError, OffsetGapError
+from sources.errors import BrokerError, OffsetGapError, UnreachableError
 from sources.kafka.client import Cluster
 from sources.kafka.raw import KafkaRawLog
 from sources.local_log.erase import ERASED_HEADER, erase
@@ -225,6 +225,39 @@ def test_what_was_read_before_a_gap_goes_first() -> None:
     for record in (ScriptedRecord(0, b"a"), ScriptedRecord(1, error=KafkaError._AUTO_OFFSET_RESET)):
         log._take(record, taken, set())  # type: ignore[arg-type]
     assert ([row.offset for row in taken[0]], log._next, log._skipped) == ([0], {0: 1}, {}), "the error comes again"
+
+
+def test_messages_are_checked_to_be_of_the_topic_that_was_opened() -> None:
+    cluster = ScriptedCluster(records=[ScriptedRecord(0, b"a")], end=1, id="topic:old")
+    log = KafkaRawLog(cluster, accept_gap=True, accept="ONRAMP_X")
+    assert log.id == "topic:old"
+    log.start({})
+    log.poll()
+    log.check()
+    cluster.created_again.append("topic:new")
+    log.check()  # there is nothing new
+    log._next[0] = 0
+    log.look_again()
+    log.poll()
+    with pytest.raises(OffsetGapError, match=r"created again while it was archived \(topic:old before, topic:new now\)"):
+        log.check()
+
+
+def test_a_check_waits_for_the_brokers_until_the_archive_stops() -> None:
+    class Silent(ScriptedCluster):
+        def topic_id(self, stopping: Callable[[], bool]) -> str:
+            asked.append(stopping())
+            raise UnreachableError("nobody is there")
+
+    asked: list[bool] = []
+    log = KafkaRawLog(
+        Silent(records=[ScriptedRecord(0, b"a")], end=1), accept_gap=False, accept="ONRAMP_X", stopping=lambda: len(asked) > 3
+    )
+    log.start({})
+    log.poll()
+    with pytest.raises(UnreachableError):
+        log.check()
+    assert asked == [False, False, False, False]
 
 
 def test_an_error_that_an_operator_must_fix_ends_it() -> None:

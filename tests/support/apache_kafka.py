@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
@@ -143,6 +144,22 @@ class ApacheKafka:
         for future in admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=1, config=options)]).values():
             future.result(timeout=PATIENCE)
         return topic
+
+    def create_again(self, topic: str, partitions: int = 1) -> None:
+        """Delete ``topic`` with all that is in it, and create another one of the same name."""
+        admin = self.admin()
+        for future in admin.delete_topics([topic]).values():
+            future.result(timeout=PATIENCE)
+
+        def created() -> bool:
+            (future,) = admin.create_topics([NewTopic(topic, partitions, 1, config={"retention.ms": "-1"})]).values()
+            try:
+                future.result(timeout=PATIENCE)
+            except KafkaException:  # the old one is not quite gone
+                return False
+            return True
+
+        wait_until(created, f"another topic {topic}", every=0.1)
 
     def grow(self, topic: str, partitions: int) -> None:
         """Add partitions to ``topic``, up to so many."""

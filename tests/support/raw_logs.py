@@ -18,7 +18,10 @@ def row(offset: int, *, at: int | None = None, user: str = "ann", value: bytes |
 
 
 class MemoryLog:
-    """``partitions``: the messages of each. ``low``: partition → its earliest offset. ``committed``: what it was told last."""
+    """``partitions``: the messages of each. ``low``: partition → its earliest offset. ``committed``: what it was told last.
+
+    ``replaced``: what ``check`` raises.
+    """
 
     name, id = "topic", ""
 
@@ -29,6 +32,7 @@ class MemoryLog:
         self.accept_gap = accept_gap
         self.committed: dict[int, int] = {}
         self.looks = 0
+        self.replaced: Exception | None = None
         self._next: dict[int, int] = {}
         self._skipped: dict[int, int] = {}
 
@@ -48,6 +52,10 @@ class MemoryLog:
                 self._next[partition] = new[-1].offset + 1
             found.append(RawBatch(partition, new, not new, self._skipped.pop(partition, None)))
         return found
+
+    def check(self) -> None:
+        if self.replaced is not None:
+            raise self.replaced
 
     def look_again(self) -> None:
         self.looks += 1

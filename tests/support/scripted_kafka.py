@@ -112,7 +112,8 @@ class ScriptedCluster(Cluster):
 
     Failure knobs. ``unknown``: so many opens find no topic. ``leaderless``: partitions that have no leader in the metadata. ``silent``:
     partitions whose leader does not answer. ``list_errors``: what the next requests for the metadata raise. ``low``: the earliest offset.
-    ``id``: that of the topic, empty for a cluster that does not tell it.
+    ``id``: that of the topic, empty for a cluster that does not tell it. ``created_again``: the ids that it got while the test ran.
+    ``id_errors``: the last of them is raised where the id is asked for.
     """
 
     brokers: str = "scripted:9092"
@@ -128,10 +129,22 @@ class ScriptedCluster(Cluster):
     list_errors: list[Exception] = field(default_factory=list)
     consumers: list[ScriptedConsumer] = field(default_factory=list)
     id: str = ""
+    created_again: list[str] = field(default_factory=list)
+    id_errors: list[Exception] = field(default_factory=list)
 
     @override
     def topic_id(self, stopping: Callable[[], bool]) -> str:
-        return self.id
+        return self.ask_topic_id(None, None)
+
+    @override
+    def ask_topic_id(self, consumer: Any, admin: Any) -> str:
+        if self.id_errors:
+            raise self.id_errors[-1]
+        return [self.id, *self.created_again][-1]
+
+    @override
+    def admin(self, client: str = "onramp") -> Any:
+        return None
 
     @override
     def connect(self, errors: ErrorHandler, **more: Any) -> Any:
