@@ -10,7 +10,27 @@ from typing import Any, Final
 _SEPARATOR: Final = re.compile(r"\s*(?:\n|,(?=\s*[a-z][a-z0-9._]*=))\s*")
 _SECRET: Final = re.compile(r"password|secret|token|credential|jaas|\.pem$|oauthbearer\.config|private", re.IGNORECASE)
 _BROKER: Final = re.compile(r"(?:(?:SASL_)?(?:PLAINTEXT|SSL)://)?(?:\[[0-9a-f:.%\w]+\]|[\w.-]+)(?::(?P<port>\d{1,5}))?", re.IGNORECASE)
-_SET_BY_JOB: Final = ("bootstrap.servers", "group.id", "enable.auto.commit", "enable.auto.offset.store")
+_POSITION: Final = "the recovery store has the position, and a commit must not run ahead of it"
+_DURABLE: Final = "what is written must be in all in-sync replicas, once and in order"
+_KEYED: Final = ("murmur2_random", "murmur2", "consistent_random", "consistent", "fnv1a_random", "fnv1a")
+_SET_BY_JOB: Final[dict[str, tuple[tuple[str, ...], str]]] = {
+    "bootstrap.servers": ((), "ONRAMP_KAFKA_BROKERS names the brokers"),
+    "metadata.broker.list": ((), "ONRAMP_KAFKA_BROKERS names the brokers"),
+    "group.id": ((), "ONRAMP_KAFKA_GROUP and ONRAMP_ARCHIVE_GROUP name the groups"),
+    "enable.auto.commit": (("false",), _POSITION),
+    "enable.auto.offset.store": (("false",), _POSITION),
+    "auto.offset.reset": (("error",), "messages that were deleted before they were read would be skipped without a word"),
+    "enable.partition.eof": (("true",), "without the ends of partitions time stands still in idle ones"),
+    "isolation.level": (("read_committed",), "events of aborted transactions would count"),
+    "allow.auto.create.topics": (("false",), "a mistyped name would become an empty topic"),
+    "acks": (("all", "-1"), _DURABLE),
+    "request.required.acks": (("all", "-1"), _DURABLE),
+    "enable.idempotence": (("true",), _DURABLE),
+    "transactional.id": ((), "nothing that is written belongs to a transaction"),
+    "delivery.report.only.error": (("false",), "what was written would never count as written"),
+    "partitioner": (_KEYED, "the key decides the partition, so that the events of a user stay in order"),
+}
+"""The options on which guarantees rest: the values that keep them, the job's own first, and why. Another value is refused."""
 
 
 def parse_kafka_config(text: Any) -> Any:
@@ -22,9 +42,9 @@ def parse_kafka_config(text: Any) -> Any:
         return text
     stripped = text.strip()
     options = _from_json(stripped) if stripped.startswith("{") else _from_pairs(stripped)
-    for name in _SET_BY_JOB:
-        if name in options:
-            raise ValueError(f"the option {name} is set by the job itself; remove it")
+    for name, (values, why) in _SET_BY_JOB.items():
+        if name in options and options[name].lower() not in values:
+            raise ValueError(f"the option {name} is set by the job itself; remove it: {why}")
     return options
 
 

@@ -53,12 +53,12 @@ def _produce(cluster: Cluster, messages: Iterable[dict[str, Any]]) -> None:
     try:
         producer = Producer(
             {
-                "bootstrap.servers": cluster.brokers,
                 "client.id": "onramp-command",
                 "log_level": 2,
                 "partitioner": "murmur2_random",
                 "message.max.bytes": 64_000_000,  # the broker checks the size, not the client
                 **cluster.settings,
+                "bootstrap.servers": cluster.brokers,
                 "acks": "all",
                 "enable.idempotence": True,
                 "delivery.timeout.ms": round(_SECONDS * 1000),

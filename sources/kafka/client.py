@@ -25,7 +25,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Cluster:
-    """The address of a topic. ``settings`` are librdkafka properties (TLS, SASL, …) that override the defaults; they are never logged."""
+    """The address of a topic. ``settings`` are librdkafka properties (TLS, SASL, …); they are never logged.
+
+    They override defaults, and nothing on which a guarantee rests.
+    """
 
     brokers: str
     topic: str
@@ -37,20 +40,21 @@ class Cluster:
     def connect(self, errors: ErrorHandler, **more: Any) -> Consumer:
         """Return a consumer, which connects in the background. Raises ``BrokerError`` if librdkafka rejects the settings."""
         config: dict[str, Any] = {
+            "client.id": "onramp",
+            "fetch.wait.max.ms": 250,  # how often an idle partition shows that its broker is alive
+            "queued.max.messages.kbytes": 16_384,  # read-ahead for each partition
+            "reconnect.backoff.max.ms": 2_000,
+            "log_level": 2,  # error_cb reports all that matters
+            **self.settings,
             "bootstrap.servers": self.brokers,
             "group.id": self.group,
-            "client.id": "onramp",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",  # a gap must be an error, not skipped
             "enable.partition.eof": True,
-            "fetch.wait.max.ms": 250,  # how often an idle partition shows that its broker is alive
-            "queued.max.messages.kbytes": 16_384,  # read-ahead for each partition
-            "reconnect.backoff.max.ms": 2_000,
+            "isolation.level": "read_committed",
             "allow.auto.create.topics": False,
-            "log_level": 2,  # error_cb reports all that matters
             "error_cb": errors.handle,
-            **self.settings,
             **more,
         }
         try:
@@ -61,7 +65,7 @@ class Cluster:
     def admin(self, client: str = "onramp") -> AdminClient:
         """Return a client for questions about the cluster, which connects in the background. Raises as ``connect``."""
         try:
-            return AdminClient({"bootstrap.servers": self.brokers, "client.id": client, "log_level": 2, **self.settings})
+            return AdminClient({"client.id": client, "log_level": 2, **self.settings, "bootstrap.servers": self.brokers})
         except KafkaException as error:
             raise BrokerError(f"The Kafka settings are not valid: {error.args[0].str()}.") from error
 

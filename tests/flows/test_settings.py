@@ -105,6 +105,44 @@ def test_kafka_options_can_be_written_in_two_ways(monkeypatch: pytest.MonkeyPatc
     }
 
 
+@pytest.mark.parametrize(
+    ("pair", "why"),
+    [
+        ("auto.offset.reset=latest", "messages that were deleted before they were read would be skipped without a word"),
+        ("auto.offset.reset=earliest", "messages that were deleted before they were read would be skipped without a word"),
+        ("enable.auto.commit=true", "a commit must not run ahead of it"),
+        ("enable.auto.offset.store=true", "a commit must not run ahead of it"),
+        ("enable.partition.eof=false", "time stands still in idle ones"),
+        ("isolation.level=read_uncommitted", "events of aborted transactions would count"),
+        ("allow.auto.create.topics=true", "a mistyped name would become an empty topic"),
+        ("acks=1", "must be in all in-sync replicas"),
+        ("request.required.acks=1", "must be in all in-sync replicas"),
+        ("enable.idempotence=false", "once and in order"),
+        ("transactional.id=mine", "belongs to a transaction"),
+        ("delivery.report.only.error=true", "would never count as written"),
+        ("partitioner=random", "so that the events of a user stay in order"),
+        ("group.id=mine", "ONRAMP_KAFKA_GROUP"),
+        ("bootstrap.servers=b:9092", "ONRAMP_KAFKA_BROKERS"),
+        ("metadata.broker.list=b:9092", "ONRAMP_KAFKA_BROKERS"),
+    ],
+)
+def test_an_option_that_would_break_a_guarantee_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatch, pair: str, why: str) -> None:
+    monkeypatch.setenv("ONRAMP_KAFKA_CONFIG", f"security.protocol=SSL,{pair}")
+    with pytest.raises(
+        SettingsError, match=rf"the option {re.escape(pair.partition('=')[0])} is set by the job itself; remove it: .*{why}"
+    ):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "pair",
+    ["acks=all", "acks=-1", "enable.idempotence=true", "isolation.level=read_committed", "enable.auto.commit=False", "partitioner=murmur2"],
+)
+def test_an_option_that_says_what_the_job_does_anyway_is_accepted(monkeypatch: pytest.MonkeyPatch, pair: str) -> None:
+    monkeypatch.setenv("ONRAMP_KAFKA_CONFIG", pair)
+    assert list(load_settings().kafka_config) == [pair.partition("=")[0]]
+
+
 def test_commas_within_a_value_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONRAMP_KAFKA_BROKERS", "b:9092")
     monkeypatch.setenv("ONRAMP_KAFKA_CONFIG", "ssl.cipher.suites=A,B,sasl.password=x=y,Z,client.id=me")

@@ -208,12 +208,13 @@ class TestSource:
         messages, _ = read(cluster, resume=position, accept_gap=True)
         assert ids(messages) == ["e15"]
 
-    def test_retention_that_passes_a_running_job_is_noticed(self, kafka: ApacheKafka) -> None:
+    @pytest.mark.parametrize("options", [{}, {"auto.offset.reset": "latest"}], ids=["", "whatever the settings say"])
+    def test_retention_that_passes_a_running_job_is_noticed(self, kafka: ApacheKafka, options: dict[str, str]) -> None:
         topic = kafka.new_topic()
         produce(kafka, topic, [event(0)])
         paused = [False]
         source = source_of(
-            Cluster(kafka.brokers, topic, "gap-running", {"fetch.queue.backoff.ms": "1"}), tail=True, paused=lambda: paused[0]
+            Cluster(kafka.brokers, topic, "gap-running", {"fetch.queue.backoff.ms": "1", **options}), tail=True, paused=lambda: paused[0]
         )
         part = opened(source)
         wait_until(lambda: any(isinstance(item, Message) for item in part.next_batch()), "the first message", within=LONG)

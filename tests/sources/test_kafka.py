@@ -256,6 +256,17 @@ def test_an_unknown_topic_is_one_sentence(broker: Tansu, monkeypatch: pytest.Mon
         source_of(broker, "nobody-made-this").list_parts()
 
 
+def test_settings_do_not_change_what_a_guarantee_rests_on(broker: Tansu) -> None:
+    topic = broker.new_topic()
+    produce(broker, topic, [b"x"])
+    settings = {"enable.partition.eof": "false", "group.id": "another", "bootstrap.servers": "127.0.0.1:1", "auto.offset.reset": "latest"}
+    source = source_of(broker, topic)
+    source.cluster = Cluster(broker.brokers, topic, topic, settings, timeout_s=20)
+    messages, _ = read(source, f"{topic}:0")
+    assert [message.value for message in messages] == [b"x"]
+    wait_until(lambda: group_offset(broker, topic, topic) == 1, "the commit")
+
+
 def test_wrong_settings_are_one_sentence_without_secrets(broker: Tansu) -> None:
     cluster = Cluster(broker.brokers, "t", "g", settings={"sasl.passwort": "hunter2"})
     with pytest.raises(BrokerError, match=r"settings are not valid: .*sasl\.passwort") as raised:
