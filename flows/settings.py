@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     )
     kafka_config: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(parse_kafka_config)] = Field(
         default_factory=dict,
-        description="Options for librdkafka (TLS, SASL): a JSON object, or KEY=VALUE pairs separated by commas or line breaks. An option that "
+        description="Options for librdkafka (TLS, SASL): a JSON object, or KEY=VALUE pairs separated by commas or line breaks. One that "
         "would break a guarantee is refused.",
     )
     kafka_accept_gap: bool = Field(

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from confluent_kafka import KafkaException
-
 from flows.doctor.finding import Finding
 from flows.inputs import kafka_cluster
 from flows.lag import Lag, measure_lag, thresholds_of
 from flows.settings import Settings
 from sources.backlog import Thresholds, colour
+from sources.errors import SourceError
 from sources.kafka.backlog import topic_config
-from sources.kafka.client import Cluster, ErrorHandler
+from sources.kafka.client import Cluster, ErrorHandler, request
+from sources.kafka.error_codes import CORRECT_SETTINGS
 from sources.local_log.reader import LogReader
+from state.never import never
 from state.quantity import count
 
 _REQUEST_SECONDS: Final = 5.0
@@ -26,15 +27,11 @@ _SHORT_RETENTION: Final = 2 * _DAY
 def check_broker(settings: Settings) -> list[Finding]:
     """Whether a broker answers, and both topics exist, with enough replicas and retention."""
     cluster = kafka_cluster(settings, timeout_s=_REQUEST_SECONDS)
-    errors = ErrorHandler(cluster)
-    consumer = cluster.connect(errors)
     try:
-        metadata = consumer.list_topics(timeout=_REQUEST_SECONDS)
-    except KafkaException as error:
-        detail = (errors.last or error.args[0]).str()
-        return [Finding("broker", "fail", f"{cluster.brokers} does not answer ({detail})", _sentence(cluster.unreachable_advice()))]
-    finally:
-        consumer.close()
+        metadata = _metadata(cluster)
+    except SourceError as error:
+        what, _, advice = str(error).partition("; ")
+        return [Finding("broker", "fail", what.removesuffix("."), _sentence(advice.removesuffix(".") or CORRECT_SETTINGS))]
     found = [Finding("broker", "ok", f"{cluster.brokers}, {count(len(metadata.brokers), 'broker')}")]
     for name, setting in (
         (settings.kafka_topic, "ONRAMP_KAFKA_TOPIC"),
@@ -49,6 +46,15 @@ def check_broker(settings: Settings) -> list[Finding]:
             config = topic_config(cluster) if is_input else {}
             found += topic_findings(check, topic.partitions, len(metadata.brokers), config, is_input=is_input)
     return found
+
+
+def _metadata(cluster: Cluster) -> Any:
+    errors = ErrorHandler(cluster)
+    consumer = cluster.connect(errors)
+    try:
+        return request(lambda: consumer.list_topics(timeout=_REQUEST_SECONDS / 2), consumer, errors, never)
+    finally:
+        consumer.close()
 
 
 def topic_findings(check: str, partitions: dict[int, Any], brokers: int, config: dict[str, str], *, is_input: bool) -> list[Finding]:

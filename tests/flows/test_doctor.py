@@ -315,6 +315,12 @@ def test_topics_are_looked_for(tmp_path: Path, broker: Tansu) -> None:
     assert found["topic nowhere"].advice == "Create it, or set ONRAMP_KAFKA_DEAD_LETTER_TOPIC to another one."
 
 
+def test_options_that_the_client_does_not_know_are_no_fault_of_the_network(tmp_path: Path) -> None:
+    (found,) = check_broker(settings_for(tmp_path, kafka_brokers="127.0.0.1:1", kafka_config="sasl.passwort=hunter2"))
+    assert found.says == 'The Kafka settings are not valid: No such configuration property: "sasl.passwort"'
+    assert found.advice == "Correct ONRAMP_KAFKA_CONFIG."
+
+
 @pytest.mark.parametrize(
     ("config", "status"),
     [

@@ -29,6 +29,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from flows.archive import Archiver, RollRules
+from flows.doctor.input_checks import check_broker
+from flows.settings import load_settings
 from sinks.dead_letters.topic import DeadLetterTopicError, DeadLetterTopicSink
 from sources.archive.archive import Archive
 from sources.batching import BatchPolicy
@@ -625,6 +627,29 @@ class TestSecurity:
         assert "check the security settings in ONRAMP_KAFKA_CONFIG" in complained
         assert "Traceback" not in complained
         assert "wrong-horse" not in complained
+
+
+@pytest.mark.parametrize("fault", ["password", "certificate"])
+def test_the_doctor_says_what_the_broker_refuses(kafka: ApacheKafka, fault: str) -> None:
+    listener, options, said, advice = {
+        "password": (
+            "scram",
+            scram(kafka, sasl_password="wrong-horse"),
+            "refuses this job",
+            "Check the security settings in ONRAMP_KAFKA_CONFIG",
+        ),
+        "certificate": (
+            "old",
+            {"security.protocol": "SSL", "ssl.ca.location": str(kafka.authority.file)},
+            "certificate verify failed",
+            "Check the certificates in ONRAMP_KAFKA_CONFIG",
+        ),
+    }[fault]
+    (found,) = check_broker(load_settings(kafka_brokers=kafka.address(listener), kafka_config=json.dumps(options)))
+    assert (found.check, found.status) == ("broker", "fail")
+    assert said in found.says
+    assert found.advice.startswith(advice)
+    assert found.advice.endswith(".")
 
 
 def test_a_broker_that_speaks_plain_text_where_tls_is_expected(kafka: ApacheKafka) -> None:
