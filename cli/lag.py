@@ -13,15 +13,18 @@ if TYPE_CHECKING:
     from flows.lag import Lag
     from sources.backlog import Backlog, Colour, Thresholds
 
+_OF_JOB: Final = "The lag grows"
+_OF_LOST: Final = "Unread messages are about to be deleted"
+_OF_ARCHIVE: Final = "The archive is behind"
 _STYLES: Final = {"green": "green", "amber": "yellow", "red": "bold red"}
 
 
 def lag(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
     """Show how far the job is behind, by partition, and how long until unread messages are deleted; whether it runs or not.
 
-    Use the settings of the job. Positions are those of its newest snapshot; a running job may be up to an epoch ahead of them. Exits with
-    1 if a partition is red, by ONRAMP_LAG_RED_SECONDS and ONRAMP_DATA_LOSS_RED_SHARE. What the archive has not written yet is shown after
-    it, if there is an archive.
+    Use the settings of the job. Positions are those of its newest snapshot; a running job may be up to an epoch ahead of them. What the
+    archive has not written yet is shown after it, if there is an archive. Exits with 1 if a partition of either is red, by
+    ONRAMP_LAG_RED_SECONDS and ONRAMP_DATA_LOSS_RED_SHARE; the archive may be behind by ONRAMP_ARCHIVE_FILE_SECONDS more.
 
     \b
     Example:  onramp lag
@@ -37,16 +40,19 @@ def lag(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
     settings = settings_of_job(load(data_dir=data_dir))
     found, thresholds = measure_lag(settings), thresholds_of(settings)
     colours = [colour(each, thresholds, found.now) for each in found.backlogs]
+    if not as_json:
+        _show(found, colours, thresholds, behind=_OF_JOB, lost=_OF_LOST)
     archive, of_archive = measure_archive_lag(settings), archive_thresholds_of(settings)
     archived = [] if archive is None else [colour(each, of_archive, archive.now) for each in archive.backlogs]
     if as_json:
         print_json(_as_json(found, colours) | ({} if archive is None else {"archive": _as_json(archive, archived)}))
-    else:
-        _show(found, colours, thresholds)
-        if archive is not None:
-            _show(archive, archived, of_archive)
+    elif archive is not None:
+        _show(archive, archived, of_archive, behind=_OF_ARCHIVE, lost=_OF_ARCHIVE)
     if "red" in colours:
-        say("the job is too far behind, see docs/runbook.md, 'The lag grows'.")
+        say(f"the job is too far behind, see docs/runbook.md, '{_OF_JOB}'.")
+    if "red" in archived:
+        say(f"the archive is too far behind, see docs/runbook.md, '{_OF_ARCHIVE}'.")
+    if "red" in colours + archived:
         raise typer.Exit(1)
 
 
@@ -78,7 +84,8 @@ def _as_json(found: Lag, colours: list[Colour]) -> dict[str, Any]:
     }
 
 
-def _show(found: Lag, colours: list[Colour], thresholds: Thresholds) -> None:
+def _show(found: Lag, colours: list[Colour], thresholds: Thresholds, *, behind: str, lost: str) -> None:
+    """Print a table. ``behind`` and ``lost`` are sections of the runbook."""
     from rich.text import Text
 
     from reports.render import hours, lines, number, out, table
@@ -103,15 +110,15 @@ def _show(found: Lag, colours: list[Colour], thresholds: Thresholds) -> None:
     ]
     console = out()
     worst = _worst(colours)
-    behind = sum(each.messages for each in found.backlogs)
+    unread = sum(each.messages for each in found.backlogs)
     console.print(Text.assemble((worst, _STYLES[worst]), f"  {plain(found.where)}, read up to {plain(found.positions)}"))
     console.print(table((">partition", "colour", ">messages", ">behind", ">log time behind", ">to data loss"), rows))
-    lost = sum(each.lost for each in found.backlogs)
-    if lost:
+    deleted = sum(each.lost for each in found.backlogs)
+    if deleted:
         lines(
             console,
-            Text(f"The log deleted {count(lost, 'message')} unread: see docs/runbook.md, 'Unread messages are about to be deleted'."),
+            Text(f"The log deleted {count(deleted, 'message')} unread: see docs/runbook.md, '{lost}'."),
         )
     elif worst != "green":
-        what = f"{count(behind, 'message')} unread; amber from {thresholds.amber_seconds:g} s, red from {thresholds.red_seconds:g} s"
-        lines(console, Text(f"{what}. See docs/runbook.md, 'The lag grows'.", style="dim"))
+        what = f"{count(unread, 'message')} unread; amber from {thresholds.amber_seconds:g} s, red from {thresholds.red_seconds:g} s"
+        lines(console, Text(f"{what}. See docs/runbook.md, '{behind}'.", style="dim"))

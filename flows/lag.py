@@ -79,7 +79,10 @@ def measure_lag(settings: Settings) -> Lag:
 
 
 def measure_archive_lag(settings: Settings) -> Lag | None:
-    """Measure what is not in the archive yet, None where there is no archive. Blocks and raises as ``measure_lag``."""
+    """Measure what is not in the archive yet, None where there is no archive. Blocks and raises as ``measure_lag``.
+
+    Raises ``ArchiveError`` also where `onramp archive` would not start: for an archive of another log.
+    """
     archive = open_archive(settings)
     if archive is None:
         return None
@@ -89,10 +92,12 @@ def measure_archive_lag(settings: Settings) -> Lag | None:
         positions[partition] = Position(chain.spans[-1].file.next_offset, newest or 0)
     where, now = f"the archive {archive.place}", wall_clock()
     if settings.event_log is not None:
+        archive.check_log(NAME, id_of(settings.event_log))
         return Lag(where, "its newest files", measure_once(settings.event_log, retention_of(settings), positions, now), now)
     cluster = dataclasses.replace(kafka_cluster(settings, timeout_s=_ANSWER_SECONDS), group=settings.archive_group)
     topic = KafkaBacklog(cluster)
     try:
+        archive.check_log(cluster.topic, cluster.topic_id(never))
         return Lag(where, "its newest files", topic.measure(positions), wall_clock())
     finally:
         topic.close()

@@ -125,6 +125,13 @@ class Archive:
                 if (foreign := self._store.foreign()) is not None:
                     raise ArchiveError(f"{self.place} contains other files ({foreign}); name an empty or new directory for the archive.")
                 self._store.replace(_MARK, msgspec.json.encode(_Mark(FORMAT, log, log_id)))
+        self.check_log(log, log_id)
+        if log_id and not self.log_id:
+            with self._store.changing():
+                self._store.replace(_MARK, msgspec.json.encode(_Mark(FORMAT, log, log_id)))
+
+    def check_log(self, log: str, log_id: str) -> None:
+        """Check that the archive is of this log. An empty id is not known. Raises ``ArchiveError`` if it is of another."""
         found = self._mark()
         if found.log != log:
             raise ArchiveError(f"The archive {self.place} is of {found.log}, not of {log}; name another directory.")
@@ -133,9 +140,6 @@ class Archive:
                 f"The archive {self.place} is of an event log or topic that was removed and created again; archive the new one in another "
                 "directory."
             )
-        if log_id and not found.id:
-            with self._store.changing():
-                self._store.replace(_MARK, msgspec.json.encode(_Mark(FORMAT, log, log_id)))
 
     def _mark(self) -> _Mark:
         try:

@@ -15,7 +15,14 @@ import typer
 from cli.doctor import doctor
 from cli.lag import lag
 from local.data_dir import DataDir
+from sources.archive.archive import Archive
+from sources.archive.names import ArchiveFile
+from sources.backlog import Thresholds
+from sources.errors import ArchiveError
+from sources.local_log.backlog import id_of
 from sources.local_log.log import EventLog, Record
+from sources.local_log.source import NAME
+from sources.raw_log import RawRow
 from sources.wall_clock import wall_clock
 
 
@@ -65,6 +72,37 @@ def test_lag_has_a_colour_and_red_is_a_failure(
     assert said.out.startswith(f"{colour}  the event log")
     assert ("4 messages unread" in said.out) == (colour != "green")
     assert ("docs/runbook.md" in said.err) == (colour == "red")
+
+
+def archive_of(place: Path, log_id: str) -> None:
+    """Let the archive have the first message, from a minute ago."""
+    archive = Archive(DataDir(place).archive)
+    archive.bind(NAME, log_id)
+    archive.write(ArchiveFile("2026-01-05", 0, 0, 0), [RawRow(0, wall_clock() - 60_000, b"u", b"x")])
+
+
+@pytest.mark.parametrize(("wait", "colour", "code"), [(0, "red", 1), (3600, "green", 0)])
+def test_a_red_archive_is_a_failure_too(
+    wait: int, colour: str, code: int, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ONRAMP_LAG_AMBER_SECONDS", "900")
+    monkeypatch.setattr("flows.lag.archive_thresholds_of", lambda _: Thresholds(15 + wait, 30 + wait, 0.25))
+    archive_of(place, id_of(place.parent / "log"))
+    assert run(lag, as_json=True, data_dir=place) == code
+    found = json.loads(capsys.readouterr().out)
+    assert (found["colour"], found["archive"]["colour"], found["archive"]["messages"]) == ("green", colour, 4)
+    assert run(lag, as_json=False, data_dir=place) == code
+    said = capsys.readouterr()
+    assert ("the archive is too far behind, see docs/runbook.md, 'The archive is behind'" in said.err) == (colour == "red")
+    assert ("See docs/runbook.md, 'The archive is behind'" in " ".join(said.out.split())) == (colour == "red")
+    assert "The lag grows" not in said.out + said.err
+
+
+def test_an_archive_of_another_log_has_no_lag_of_zero(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive_of(place, "another log")
+    with pytest.raises(ArchiveError, match="is of an event log or topic that was removed and created again"):
+        run(lag, as_json=False, data_dir=place)
+    assert capsys.readouterr().out.startswith("amber  the event log"), "the job is shown all the same"
 
 
 def test_a_check_that_failed_is_a_failure_and_a_warning_is_none(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from flows.lag import measure_lag
+from flows.archive import run_archive
+from flows.lag import measure_archive_lag, measure_lag
 from flows.settings import load_settings
 from local.data_dir import DataDir
-from sources.errors import OffsetGapError
+from sources.errors import ArchiveError, OffsetGapError
 from sources.local_log.backlog import id_of
 from sources.local_log.log import EventLog, Record
 from sources.wall_clock import wall_clock
@@ -48,6 +49,20 @@ def test_positions_in_a_topic_that_was_created_again_are_no_lag_of_zero(broker: 
     saved(tmp_path / "data", {f"{topic}:0": (1, 3, now, 6, now, "topic:before"), f"{topic}:1": None})
     with pytest.raises(OffsetGapError, match=r"created again.*ONRAMP_KAFKA_ACCEPT_GAP=true"):
         measure_lag(settings)
+
+
+def test_an_archive_of_a_topic_that_was_created_again_has_no_lag_of_zero(broker: Tansu, tmp_path: Path) -> None:
+    topic = broker.new_topic()
+    settings = load_settings(kafka_brokers=broker.brokers, kafka_topic=topic, data_dir=tmp_path / "data")
+    produce(broker, topic, 3)
+    run_archive(settings, lambda: False, once=True)
+    found = measure_archive_lag(settings)
+    assert found is not None
+    assert [each.messages for each in found.backlogs] == [0]
+    broker.create_again(topic)
+    produce(broker, topic, 3)
+    with pytest.raises(ArchiveError, match="created again; archive the new one in another directory"):
+        measure_archive_lag(settings)
 
 
 def test_positions_in_an_event_log_that_was_removed_are_no_lag_of_zero(tmp_path: Path) -> None:
