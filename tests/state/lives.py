@@ -277,13 +277,17 @@ class Life:
         return {step: at - START for step, at in completed(self.plan, self.person.path, self.person.steps).items()}
 
     def progress(self) -> tuple[object, ...]:
-        """What must not depend on the order in which events arrive."""
+        """What must not depend on the order in which events arrive.
+
+        Whether a completion was counted may: it is counted when it is one on the path of that moment.
+        """
         person = self.person
         assert person is not None
         traits = {name: (type(value).__name__, value) for name, value in person.traits.items()}
         preferences = person.guidance, person.quiet_from, person.quiet_to, person.model_text, person.refused
+        steps = {step: msgspec.structs.replace(state, counted=False) for step, state in person.steps.items()}
         return (
-            (person.path, self.done, person.activated_at, person.steps),
+            (person.path, self.done, person.activated_at, steps),
             (traits, preferences),
             (person.signup_at, person.first_seen, person.newest),
         )
