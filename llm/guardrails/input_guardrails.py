@@ -38,7 +38,7 @@ class ScreenedInput(msgspec.Struct, frozen=True, gc=False):
 
 
 class InputGuardrails:
-    """OutputGuardrails 1 and 2 of one catalog: allow-list and redaction, then the fence, with the screening for injections between them."""
+    """What a prompt may hold of a person, for one catalog: allow-list and redaction, screening for injections, then the fence."""
 
     def __init__(self, policy: WordingPolicy, slots: Mapping[str, Slot]) -> None:
         self._named = frozenset(slot.trait for slot in slots.values())
