@@ -22,8 +22,10 @@ Cell = Callable[[tuple[str, str, str]], tuple[str, ...]]
 
 Seen = tuple[int, int] | None
 
-PRIOR: Final = (1.5, 3.5)
-"""Beta prior of each cell: the catalog's ``prior_rate`` of 0.3 with the weight of five observations."""
+_CELL_PRIOR: Final = (1.2, 2.8)
+"""Beta prior of each cell of ``Cells``: that of a catalog by default, a rate of 0.3 with the weight of four observations."""
+_EARNED_PRIOR: Final = (1.5, 3.5)
+"""The same for ``earned``, with the weight of five observations: the figures of docs/measurements.md were made with it."""
 
 
 class Contender(Protocol):
@@ -53,14 +55,13 @@ class Cells:
     """Thompson sampling with an independent Beta posterior for each arm of each cell. ``key`` maps a context to its cell."""
 
     def __init__(self, key: Callable[[int, int, int], tuple[int, ...]], floor: float, seed: int) -> None:
-        """Start with the engine's prior, Beta(1.2, 2.8)."""
         self._key, self._floor, self._rng = key, floor, np.random.default_rng([seed, 5])
         self._cells: Final[dict[tuple[int, ...], list[float]]] = {}
 
     def propensities(self, trigger: int, step: int, segment: int, arms: Sequence[int], at: int, seen: Seen = None) -> Floats:
         """Draw one posterior sample for each arm; the best one gets all probability above the floor."""
         where = self._key(trigger, step, segment)
-        cells = [self._cells.get((*where, arm), (1.2, 2.8)) for arm in arms]
+        cells = [self._cells.get((*where, arm), _CELL_PRIOR) for arm in arms]
         best = int(np.argmax([self._rng.beta(alpha, beta) for alpha, beta in cells]))
         probabilities = np.full(len(arms), self._floor)
         probabilities[best] += 1.0 - self._floor * len(arms)
@@ -68,7 +69,7 @@ class Cells:
 
     def observe(self, trigger: int, arm: int, step: int, segment: int, success: bool, at: int, shown_at: int) -> None:
         """Count the outcome in its cell."""
-        self._cells.setdefault((*self._key(trigger, step, segment), arm), [1.2, 2.8])[0 if success else 1] += 1.0
+        self._cells.setdefault((*self._key(trigger, step, segment), arm), list(_CELL_PRIOR))[0 if success else 1] += 1.0
 
 
 class Engine:
@@ -126,7 +127,7 @@ def earned(shown: Exposed, cell: Cell, *, window: int, seed: int, share: float =
     number: dict[tuple[str, ...], int] = {}
     cell_of_context = [number.setdefault(cell(context), len(number)) for context in shown.log.contexts]
     arms = len(shown.log.arms)
-    successes, failures = np.full((len(number), arms), PRIOR[0]), np.full((len(number), arms), PRIOR[1])
+    successes, failures = np.full((len(number), arms), _EARNED_PRIOR[0]), np.full((len(number), arms), _EARNED_PRIOR[1])
     pending: list[tuple[int, int, int, bool]] = []
     learned, rewards = 0, np.zeros(len(shown.log))
     for row, at in enumerate(shown.shown_at):
