@@ -16,7 +16,7 @@ from typer.exceptions import Abort, TyperException
 
 from cli.streams import ReaderGoneError
 from cli.usage_error import usage_error
-from flows.failures import explain_failure, name_of, without_passwords
+from flows.failures import debugging, explain_failure, name_of, without_passwords
 from state.plain_text import plain
 
 WRONG_USAGE: Final = 2
@@ -49,7 +49,7 @@ def end(error: BaseException) -> int:
     sentences = explain_failure(error)
     if sentences is None:
         sentences = [_unexpected(error)]
-    elif os.environ.get("ONRAMP_LOG_LEVEL", "").lower() == "debug":
+    elif debugging():
         traceback.print_exception(error)
     for sentence in sentences:
         say(sentence)

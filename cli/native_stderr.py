@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from cli.streams import forgiving
-from flows.failures import explain_failure
+from flows.failures import debugging, explain_failure
 from flows.logs import send_logs_to
 
 
@@ -23,7 +23,7 @@ def capture_native_stderr() -> Iterator[None]:
 
     It is a file and not a pipe, because native code may print while it holds the interpreter lock, and then no thread can empty the pipe.
     """
-    if os.environ.get("ONRAMP_LOG_LEVEL", "").lower() == "debug":
+    if debugging():
         yield
         return
     try:

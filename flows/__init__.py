@@ -1,7 +1,7 @@
 """The deployable job: its graph (``onboarding``), settings, wiring, and how it runs.
 
 ``run`` runs it in this process for ``onramp run`` and ``onramp demo``; ``main`` is the entry for ``python -m bytewax.run``. ``settings``
-is the only reader of the environment.
+reads the environment.
 """
 
 import os

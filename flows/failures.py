@@ -24,6 +24,11 @@ _PASSWORD: Final = re.compile(r"(?<=://)[^/\s@]*@")
 _RESTORE: Final = "restore it, or use another --data-dir."
 
 
+def debugging() -> bool:
+    """Whether the environment asks for the details of failures. A command may fail before it has settings, or because of them."""
+    return os.environ.get("ONRAMP_LOG_LEVEL", "").lower() == "debug"
+
+
 def explain_failure(error: BaseException) -> list[str] | None:
     """Return the sentences for the user; None for an unexpected error."""
     for cause in _causes(error):

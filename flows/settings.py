@@ -1,4 +1,6 @@
-"""All settings, in one typed object. Only this module reads the environment: each variable is ``ONRAMP_`` and the field's name.
+"""All settings, in one typed object. Each is the variable ``ONRAMP_`` and the field's name.
+
+Other modules read these variables only where there are no settings yet: ``flows.failures.debugging`` and ``flows.logs.logs_are_json``.
 
 A setting that may hold a secret can be read from a file instead: its variable with ``_FILE`` at the end names the file.
 
