@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -19,6 +20,8 @@ FRACTIONS = tuple(round(0.02 * k, 2) for k in range(26))
 """Delays as shares of H_s: 0 to 0.5."""
 DURATIONS = tuple(m * MINUTE for m in (1, 2, 5, 10, 15, 20, 30, 45)) + tuple(h * HOUR for h in (1, 2, 3, 4, 6, 8, 12, 18, 24, 36, 48, 72))
 """Delays in ms, the same for all steps."""
+_PRECISION: Final = 0.9
+"""The precision that rules of ``Bounds.timeout_at_precision`` and ``ceiling_at_precision`` have at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,8 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """``everyone`` alarms at every onset. ``at_precision``: the best recall among rules with at least the wanted precision."""
+    """``everyone`` alarms at every onset. ``…_at_precision``: the best recall among rules with a precision of at least 0.9."""
 
-    wanted_precision: float
     everyone: Rule
     best_timeout: Rule
     timeout_at_precision: Rule | None
@@ -46,17 +48,16 @@ class Bounds:
     ceiling_at_precision: Rule | None
 
 
-def bounds(episodes: pl.DataFrame, wanted_precision: float = 0.9) -> Bounds:
+def bounds(episodes: pl.DataFrame) -> Bounds:
     """Compute lower bounds and ceiling. Bots cause false alarms here as for the detector."""
     timeouts = timeouts_table(episodes)
     informed = [rule for delay in FRACTIONS for rule in _informed(episodes, delay)]
     return Bounds(
-        wanted_precision=wanted_precision,
         everyone=timeouts[0],
         best_timeout=_best_f1(timeouts),
-        timeout_at_precision=_best_recall(timeouts, wanted_precision),
+        timeout_at_precision=_best_recall(timeouts),
         ceiling=_best_f1([*informed, *timeouts]),
-        ceiling_at_precision=_best_recall([*informed, *timeouts], wanted_precision),
+        ceiling_at_precision=_best_recall([*informed, *timeouts]),
     )
 
 
@@ -109,6 +110,6 @@ def _best_f1(rules: Sequence[Rule]) -> Rule:
     return max(rules, key=lambda rule: -1.0 if rule.f1 is None else rule.f1)
 
 
-def _best_recall(rules: Sequence[Rule], wanted_precision: float) -> Rule | None:
-    good = [rule for rule in rules if rule.precision is not None and rule.precision >= wanted_precision and rule.matched]
+def _best_recall(rules: Sequence[Rule]) -> Rule | None:
+    good = [rule for rule in rules if rule.precision is not None and rule.precision >= _PRECISION and rule.matched]
     return max(good, key=lambda rule: rule.recall or 0.0) if good else None
