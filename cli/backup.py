@@ -60,11 +60,11 @@ def backup(out: _OutOption = None, by: ByOption = None, as_json: JsonOption = Fa
     target = _target(out, wall_clock())
     watch = _watch()
     if isinstance(target, Path):
-        with audit_log(settings).begun("backup", who, file=str(target)), writing(target.parent), sigterm_interrupts():
+        with audit_log(settings).begun("backup", by=who, file=str(target)), writing(target.parent), sigterm_interrupts():
             manifest = job.back_up(settings, target, watch)
         size = target.stat().st_size
     else:
-        with audit_log(settings).begun("backup", who, file=str(target)), sigterm_interrupts():
+        with audit_log(settings).begun("backup", by=who, file=str(target)), sigterm_interrupts():
             manifest, size = job.back_up_to_s3(settings, target, watch)
     if as_json:
         print_json({"file": str(target), "bytes": size, **_shown(manifest)})
@@ -108,7 +108,7 @@ def restore(
             manifest = job.restore(Path(backup), into, watch, signature)
         else:
             manifest = job.restore_from_s3(stored, into, watch, signature)
-    AuditLog(DataDir(into).audit, wall_clock).append("restore", who, takenAt=manifest["takenAt"], file=backup)
+    AuditLog(DataDir(into).audit, wall_clock).append("restore", by=who, takenAt=manifest["takenAt"], file=backup)
     if as_json:
         print_json({"dataDir": str(into), **_shown(manifest)})
     else:

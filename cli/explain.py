@@ -44,4 +44,4 @@ def explain(
         body = {"tenantId": tenant, "userId": user, "known": True, "person": person, "entries": len(entries)}
         print_json({**body, "timeline": entries[-limit:] if limit else entries})
     else:
-        show(out(), user, tenant, person, timeline, limit)
+        show(out(), user=user, tenant=tenant, person=person, timeline=timeline, limit=limit)

@@ -71,7 +71,7 @@ def forget(
             confirm(f"Forget {named} for good?", yes)
         asked_at, sent_to = rfc3339(wall_clock()), ""
         what = {"tenant": tenant, "user": stores.keys.stream_key(tenant, user), "visitors": len(subject.ids) - 1}
-        with log.of("forget.check", who, **what) if check else log.begun("forget", who, **what) as entry:
+        with log.of("forget.check", by=who, **what) if check else log.begun("forget", by=who, **what) as entry:
             if not check:
                 sent_to = job.ask_to_forget(stores, subject, visitor=visitor)
                 if settings.live or stores.data_dir.is_running():
@@ -116,7 +116,7 @@ def export(
     settings, who = _settings(data_dir), login_name(by)
     with job.open_stores(settings) as stores:
         hashed = stores.keys.stream_key(tenant, user)
-        with audit_log(settings).of("export", who, tenant=tenant, user=hashed):
+        with audit_log(settings).of("export", by=who, tenant=tenant, user=hashed):
             subject = Subject(tenant, stores.ids(tenant, user))
             held = job.collect(stores, subject)
             job.refuse_unknown_tenant(stores, subject, known=any(held.values()))

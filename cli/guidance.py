@@ -127,7 +127,7 @@ def _switch(action: str, share: float | None, tenant: str, by: str | None, becau
     settings = with_catalog_of_job(settings_of_job(load(data_dir=data_dir)))
     refuse_demo(settings)
     who = login_name(by)
-    with audit_log(settings).of(f"guidance.{action}", who, tenant=tenant, because=because, share=share) as entry:
+    with audit_log(settings).of(f"guidance.{action}", by=who, tenant=tenant, because=because, share=share) as entry:
         sent = send_switch(settings, tenant=tenant, by=who, because=because, action=action, share=share)
         entry["id"] = sent.event.id
     if as_json:

@@ -55,7 +55,8 @@ def recommend(
         say(unknown_user(settings, tenant, user))
         raise typer.Exit(1)
     why = shlex.join([prog_name(), "explain", user, *(["--tenant", tenant] if tenant != "default" else []), *_directory(data_dir)])
-    show(out(), user, tenant, status, None if isinstance(record, Deleted) else record, end_of_log=now if of_log else None, explain=why)
+    found = None if isinstance(record, Deleted) else record
+    show(out(), user=user, tenant=tenant, status=status, found=found, end_of_log=now if of_log else None, explain=why)
 
 
 def _read(settings: Settings, tenant: str, user: str) -> Any:

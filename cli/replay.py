@@ -217,7 +217,7 @@ def _rerun(settings: Settings, since: int | None, to: int | None, into: Path, gi
 
     who, keys = login_name(by), _keys(settings)
     span = {name: None if at is None else rfc3339_or_none(at) for name, at in (("from", since), ("to", to))}
-    with audit_log(settings).of("replay", who, **span) as entry:  # the files hold data about people
+    with audit_log(settings).of("replay", by=who, **span) as entry:  # the files hold data about people
         written = rerun(settings, keys, since, to, into, given)
         entry["lines"] = written
     if as_json:
@@ -236,7 +236,7 @@ def _try(
 
     who, keys = login_name(by), _keys(settings)
     span = {name: None if at is None else rfc3339_or_none(at) for name, at in (("from", since), ("to", to))}
-    with audit_log(settings).of("replay", who, catalog=other, **span):  # what it prints names users
+    with audit_log(settings).of("replay", by=who, catalog=other, **span):  # what it prints names users
         before, after = decide_twice(settings, keys, other, given, tenant=tenant, since=since, until=to)
     from evaluation.what_if import compare, decisions_frame
     from reports import what_if as report

@@ -100,7 +100,7 @@ def _decide(action: str, tenant: str, entry: str, by: str | None, data_dir: Any,
         decide = queue.approve if action == "review.approve" else queue.reject
         return decide(tenant, entry, who)
 
-    with audit_log(settings).of(action, who, tenant=tenant, id=entry):
+    with audit_log(settings).of(action, by=who, tenant=tenant, id=entry):
         decision = _with_queue(settings, act)
     _print(decision, tenant, as_json=as_json)
 

@@ -111,10 +111,10 @@ def send_letters(planned: Sequence[Planned], target: Target, log: AuditLog, by: 
     wanted = [each for each in planned if not each.skipped]
     what: dict[str, Any] = {} if patch is None else {"patch": _digest(patch), "fields": _paths(wanted)}
     if wanted:
-        log.append(REPLAY, by, outcome="begun", count=len(wanted), **what)
+        log.append(REPLAY, by=by, outcome="begun", count=len(wanted), **what)
     for start in range(0, len(wanted), _AT_ONCE):
         part = wanted[start : start + _AT_ONCE]
-        with log.of(REPLAY, by, reasons=sorted({each.letter.reason for each in part}), **what) as entry:
+        with log.of(REPLAY, by=by, reasons=sorted({each.letter.reason for each in part}), **what) as entry:
             target.send([_message(each, target.topic) for each in part])
             entry["letters"] = [each.letter.id for each in part]
     return len(wanted)

@@ -159,12 +159,12 @@ class KeyStore:
         _check_tenant(tenant)
         if events_a_day is not None and not 0 <= events_a_day <= MOST_EVENTS_A_DAY:
             raise KeyStoreError(f"A quota is a number of events from 0 to {MOST_EVENTS_A_DAY:,}, or none.")
-        with self._audit.of("keys.quota", by, tenant=tenant, eventsADay=events_a_day):
+        with self._audit.of("keys.quota", by=by, tenant=tenant, eventsADay=events_a_day):
             self._change_quotas(lambda quotas: {**quotas, tenant: events_a_day})
 
     def remove_quota(self, tenant: str, *, by: str = PROGRAM) -> None:
         """Let the gateway's own quota hold for the tenant again; harmless where it does. Raises as ``set_quota``."""
-        with self._audit.of("keys.quota", by, tenant=tenant, eventsADay="default"):
+        with self._audit.of("keys.quota", by=by, tenant=tenant, eventsADay="default"):
             self._change_quotas(lambda quotas: {name: most for name, most in quotas.items() if name != tenant})
 
     def _change_quotas(self, change: Callable[[Mapping[str, int | None]], dict[str, int | None]]) -> None:
@@ -184,7 +184,7 @@ class KeyStore:
         if allowed and kind != "publishable":
             raise KeyStoreError(f"Origins belong to a publishable key, which pages hold; a {kind} key is never sent by a page.")
         text = PREFIX[kind] + secrets.token_hex(24)
-        with _Locked(self._lock_path), self._audit.of("keys.create", by, kind=kind, tenant=tenant) as entry:
+        with _Locked(self._lock_path), self._audit.of("keys.create", by=by, kind=kind, tenant=tenant) as entry:
             self._reload()
             keys = list(self._ring.keys)
             if kind == "signing" and sum(1 for key in keys if _in_force(key, kind, tenant)) >= MOST_SIGNING:
@@ -210,7 +210,7 @@ class KeyStore:
 
         Raises ``KeyStoreError`` if there is none in force, and ``AuditError`` where the audit log cannot be written.
         """
-        with _Locked(self._lock_path), self._audit.of("keys.revoke", by, id=key_id[:64]):
+        with _Locked(self._lock_path), self._audit.of("keys.revoke", by=by, id=key_id[:64]):
             self._reload()
             keys = list(self._ring.keys)
             for position, key in enumerate(keys):

@@ -302,7 +302,11 @@ class WordingService:
         # Before the rate limit, which all tenants share: who may spend nothing more takes no turn of theirs.
         async with self._redis:
             reserved = await self.budget.reserve(
-                request.record.tenant_id, scope, sent + most, client.prices.micros(sent, most), day_of(self.clock())
+                request.record.tenant_id,
+                scope,
+                tokens=sent + most,
+                micros=client.prices.micros(sent, most),
+                day=day_of(self.clock()),
             )
         if isinstance(reserved, ModelFailure):
             raise reserved
@@ -331,7 +335,7 @@ class WordingService:
             raise
         finally:
             async with self._redis:
-                alert = await self.budget.settle(reserved, spent.input_tokens + spent.output_tokens, spent.cost_micros)
+                alert = await self.budget.settle(reserved, tokens=spent.input_tokens + spent.output_tokens, micros=spent.cost_micros)
             if alert:
                 _LOG.warning("%s", alert)
         return completion

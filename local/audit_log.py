@@ -37,7 +37,7 @@ class AuditLog:
         self._now = now
 
     @contextmanager
-    def of(self, action: str, by: str, **what: Any) -> Iterator[Entry]:
+    def of(self, action: str, *, by: str, **what: Any) -> Iterator[Entry]:
         """Record what the block does: as ``done``, or as ``failed`` if it raises. The block may add fields to the dict that it gets.
 
         Raises ``AuditError`` before the block if nothing can be recorded. A process that is killed in the block leaves no entry; if the
@@ -47,18 +47,18 @@ class AuditLog:
         try:
             yield what
         except BaseException:
-            self.append(action, by, outcome="failed", **what)
+            self.append(action, by=by, outcome="failed", **what)
             raise
-        self.append(action, by, **what)
+        self.append(action, by=by, **what)
 
     @contextmanager
-    def begun(self, action: str, by: str, **what: Any) -> Iterator[Entry]:
+    def begun(self, action: str, *, by: str, **what: Any) -> Iterator[Entry]:
         """Like ``of``, and record the beginning too, so that a block that is killed has left an entry. Raises ``AuditError``."""
-        self.append(action, by, outcome="begun", **what)
-        with self.of(action, by, **what) as entry:
+        self.append(action, by=by, outcome="begun", **what)
+        with self.of(action, by=by, **what) as entry:
             yield entry
 
-    def append(self, action: str, by: str, *, outcome: str = "done", **what: Any) -> Entry:
+    def append(self, action: str, *, by: str, outcome: str = "done", **what: Any) -> Entry:
         """Append one entry, durably, and return it. Raises ``AuditError``."""
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)

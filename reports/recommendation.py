@@ -28,7 +28,7 @@ def status_of(record: Recommendation | Deleted | None, now: int | None) -> str:
 
 
 def show(
-    console: Console, user: str, tenant: str, status: str, found: Recommendation | None, *, end_of_log: int | None, explain: str
+    console: Console, *, user: str, tenant: str, status: str, found: Recommendation | None, end_of_log: int | None, explain: str
 ) -> None:
     """Print what a record says, and what an app does with it.
 

@@ -71,7 +71,7 @@ def as_records(timeline: list[Row]) -> list[Row]:
     return records
 
 
-def show(console: Console, user: str, tenant: str, person: Row | None, timeline: list[Row], limit: int) -> None:
+def show(console: Console, *, user: str, tenant: str, person: Row | None, timeline: list[Row], limit: int) -> None:
     """Print who the user is and what happened."""
     name = f"{plain(user)}{f' of tenant {plain(tenant)}' if tenant != 'default' else ''}"
     console.print(Text(name, style="bold"))

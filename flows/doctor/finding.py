@@ -58,7 +58,7 @@ class _Running:
             self.found = [Finding(check.name, "fail", text.rstrip("."), check.advice)]
 
 
-def clock_finding(store: str, theirs: float, before: float, after: float) -> Finding:
+def clock_finding(store: str, *, theirs: float, before: float, after: float) -> Finding:
     """Compare the clock of a store with ours: ``theirs`` was read between ``before`` and ``after``, all in seconds since 1970."""
     name = f"clock of {store}"
     off = max(0.0, before - theirs, theirs - after)

@@ -48,7 +48,7 @@ def check_redis(settings: Settings) -> list[Finding]:
                 seconds, micros = client.time()
                 after = time.time()
                 found += redis_findings(client.info(), _policy(client))
-                found.append(clock_finding("Redis", seconds + micros / 1e6, before, after))
+                found.append(clock_finding("Redis", theirs=seconds + micros / 1e6, before=before, after=after))
         except (RedisError, OSError) as error:
             said = describe(error, mask_url(url), "", in_cluster=servers.in_cluster).rstrip("; .")
             return [Finding("Redis", "fail", said, REDIS_ADVICE)]
@@ -116,7 +116,7 @@ def check_clickhouse(settings: Settings) -> list[Finding]:
 def _clickhouse(client: Client, database: str, *, embedded: bool) -> list[Finding]:
     before = time.time()
     ((version, now),) = client.query("SELECT version(), toUnixTimestamp64Milli(now64(3)) / 1000").result_rows
-    clock = clock_finding("ClickHouse", float(now), before, time.time())
+    clock = clock_finding("ClickHouse", theirs=float(now), before=before, after=time.time())
     listed = client.query("SELECT name, engine FROM system.tables WHERE database = {d:String}", {"d": database}).result_rows
     tables = {str(name): str(engine) for name, engine in listed}
     disks = client.query("SELECT name, free_space, total_space FROM system.disks WHERE total_space > 0").result_rows
@@ -124,7 +124,7 @@ def _clickhouse(client: Client, database: str, *, embedded: bool) -> list[Findin
     if "schema_migrations" in tables:
         applied = {number for (number,) in client.query(f"SELECT DISTINCT version FROM {database}.schema_migrations").result_rows}  # noqa: S608 -- a checked name
     found = [version_finding(str(version), embedded=embedded), *schema_findings(tables, applied, database)]
-    found += [disk_finding(name, int(free), int(total)) for name, free, total in disks]
+    found += [disk_finding(name, free=int(free), total=int(total)) for name, free, total in disks]
     return [*found, clock]
 
 
@@ -159,7 +159,7 @@ def schema_findings(tables: dict[str, str], applied: set[int], database: str) ->
     return [Finding(name, "ok", f"{count(len(wanted), 'table')}, all ReplacingMergeTree")]
 
 
-def disk_finding(disk: str, free: int, total: int) -> Finding:
+def disk_finding(disk: str, *, free: int, total: int) -> Finding:
     """Judge the free bytes of one of ClickHouse's disks."""
     name, said = f"disk of ClickHouse ({disk})", f"{free / 1024**3:.1f} GiB free of {total / 1024**3:.0f} GiB"
     if free >= 0.1 * total or free >= 50 * 1024**3:

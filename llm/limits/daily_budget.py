@@ -139,7 +139,7 @@ class Budget:
         self._reserve = client.register_script(RESERVE)
         self._settle = client.register_script(SETTLE)
 
-    async def reserve(self, tenant: str, scope: Scope, tokens: int, micros: int, day: str) -> Reservation | ModelFailure:
+    async def reserve(self, tenant: str, scope: Scope, *, tokens: int, micros: int, day: str) -> Reservation | ModelFailure:
         """Reserve the estimated cost of a call; or return (not raise) ``over_budget``, or ``budget_unknown`` while Redis does not answer.
 
         Settle every reservation in ``finally``, at its own figures where the real cost is unknown. A wait that is cancelled may leave the
@@ -166,7 +166,7 @@ class Budget:
         sentence = self._alert(tenant, scope, day, all_tokens, all_micros) if alert else ""
         return Reservation(tenant, scope, day, tokens, micros, sentence)
 
-    async def settle(self, reservation: Reservation, tokens: int, micros: int) -> str:
+    async def settle(self, reservation: Reservation, *, tokens: int, micros: int) -> str:
         """Replace a reservation by the real cost, 0 where no call was made; once for each. Counts on the day of the reservation.
 
         Returns the sentence to log, usually empty. Never raises: where Redis does not answer, the estimate stays spent.

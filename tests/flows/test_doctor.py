@@ -79,7 +79,7 @@ def test_checks_are_those_of_the_settings(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("theirs", "status"), [(100.0, "ok"), (97.9, "warn"), (103.6, "warn"), (30.0, "fail"), (200.0, "fail")])
 def test_clocks_are_compared(theirs: float, status: str) -> None:
-    assert clock_finding("Redis", theirs, 100.0, 101.0).status == status
+    assert clock_finding("Redis", theirs=theirs, before=100.0, after=101.0).status == status
 
 
 # this machine
@@ -368,7 +368,7 @@ def test_versions_of_clickhouse_are_judged(version: str, status: str) -> None:
 
 @pytest.mark.parametrize(("free", "total", "status"), [(20, 100, "ok"), (60, 10_000, "ok"), (5, 100, "warn"), (2, 100, "fail")])
 def test_disks_of_clickhouse_are_judged(free: int, total: int, status: str) -> None:
-    assert store_checks.disk_finding("default", free * 1024**3, total * 1024**3).status == status
+    assert store_checks.disk_finding("default", free=free * 1024**3, total=total * 1024**3).status == status
 
 
 def test_stores_that_do_not_answer_fail_without_their_passwords(tmp_path: Path) -> None:

@@ -67,11 +67,11 @@ def test_texts_budgets_and_reviews_of_many_tenants(servers: Topology) -> None:
             assert await AnswerCache(client, CACHES).get(tenant, "b" * 32, user="ann") is None
             assert cache.counts.faults == other.counts.faults == 0
 
-            first = await budget.reserve(tenant, "shared", 600, 100, "2026-03-01")
+            first = await budget.reserve(tenant, "shared", tokens=600, micros=100, day="2026-03-01")
             assert isinstance(first, Reservation)
-            assert not isinstance(await budget.reserve(tenant, "shared", 600, 100, "2026-03-01"), Reservation)
-            await budget.settle(first, 100, 100)
-            assert isinstance(await budget.reserve(tenant, "shared", 600, 100, "2026-03-01"), Reservation)
+            assert not isinstance(await budget.reserve(tenant, "shared", tokens=600, micros=100, day="2026-03-01"), Reservation)
+            await budget.settle(first, tokens=100, micros=100)
+            assert isinstance(await budget.reserve(tenant, "shared", tokens=600, micros=100, day="2026-03-01"), Reservation)
 
             own = user_digest(tenant, "ann")
             assert [await queue.put(tenant, waiting(text)) for text in ("One.", "One.", "Two.")] == ["queued", "known", "queued"]
@@ -109,7 +109,7 @@ def test_servers_that_are_away_are_no_error(tmp_path_factory: pytest.TempPathFac
         assert await cache.get("acme", KEY) is None
         await cache.put("acme", KEY, cached("Take {step} next."))
         assert await cache.get("acme", KEY) == cached("Take {step} next.")
-        answer = await budget.reserve("acme", "shared", 1, 1, "2026-03-01")
+        answer = await budget.reserve("acme", "shared", tokens=1, micros=1, day="2026-03-01")
         assert not isinstance(answer, Reservation)
         assert answer.reason == "budget_unknown"
         assert cache.counts.faults > 0
@@ -133,11 +133,11 @@ def test_they_follow_a_primary_that_steps_down(tmp_path_factory: pytest.TempPath
         primary, replica = made.servers
         client = connect_async(made.url, 10.0)
         budget = Budget(client, BUDGETS)
-        assert isinstance(await budget.reserve("acme", "shared", 1, 1, "2026-03-01"), Reservation)
+        assert isinstance(await budget.reserve("acme", "shared", tokens=1, micros=1, day="2026-03-01"), Reservation)
         await asyncio.to_thread(fail_over, made)
 
         async def reserved() -> bool:
-            return isinstance(await budget.reserve("acme", "shared", 1, 1, "2026-03-02"), Reservation)
+            return isinstance(await budget.reserve("acme", "shared", tokens=1, micros=1, day="2026-03-02"), Reservation)
 
         for server, role in ((replica, b"master"), (primary, b"slave")):
             await until(lambda server=server, role=role: role_of(made, server) == role, "the servers to change roles")  # type: ignore[misc]

@@ -16,9 +16,9 @@ def log_in(directory: Path) -> AuditLog:
 
 def test_who_did_what_and_when_is_there_for_its_owner_alone(tmp_path: Path) -> None:
     log = log_in(tmp_path)
-    with log.of("guidance.pause", "eva", tenant="default") as entry:
+    with log.of("guidance.pause", by="eva", tenant="default") as entry:
         entry["id"] = "s1"
-    with pytest.raises(ValueError, match="no"), log.of("keys.revoke", "eva", id="k1"):
+    with pytest.raises(ValueError, match="no"), log.of("keys.revoke", by="eva", id="k1"):
         raise ValueError("no")
     first, second = log.entries()
     assert {name: first[name] for name in ("at", "by", "action", "outcome", "tenant", "id")} == {
@@ -31,11 +31,11 @@ def test_who_did_what_and_when_is_there_for_its_owner_alone(tmp_path: Path) -> N
 
 def test_what_takes_long_has_an_entry_when_it_begins_and_one_when_it_ends(tmp_path: Path) -> None:
     log = log_in(tmp_path)
-    with log.begun("forget", "eva", tenant="default") as entry:
+    with log.begun("forget", by="eva", tenant="default") as entry:
         assert [each["outcome"] for each in log.entries()] == ["begun"]
         entry["receipt"] = {}
     for error in (ValueError, KeyboardInterrupt):
-        with pytest.raises(error), log.begun("forget", "eva"):
+        with pytest.raises(error), log.begun("forget", by="eva"):
             raise error
     assert [(each["outcome"], "receipt" in each) for each in log.entries()] == [
         ("begun", False), ("done", True), *[("begun", False), ("failed", False)] * 2,
@@ -46,7 +46,7 @@ def test_what_takes_long_has_an_entry_when_it_begins_and_one_when_it_ends(tmp_pa
 def test_a_line_that_was_changed_is_found(tmp_path: Path, change: str) -> None:
     log, path = log_in(tmp_path), tmp_path / "audit.jsonl"
     for number in range(3):
-        log.append("export", "eva", number=number)
+        log.append("export", by="eva", number=number)
     lines = path.read_bytes().splitlines(keepends=True)
     changed = {
         "edit": [lines[0], lines[1].replace(b"eva", b"ben"), lines[2]],
@@ -59,10 +59,10 @@ def test_a_line_that_was_changed_is_found(tmp_path: Path, change: str) -> None:
 
 def test_half_a_line_of_a_power_cut_costs_no_later_entry(tmp_path: Path) -> None:
     log, path = log_in(tmp_path), tmp_path / "audit.jsonl"
-    log.append("export", "eva", number=1)
+    log.append("export", by="eva", number=1)
     with path.open("ab") as file:
         file.write(b'{"at": "2026')
-    log.append("export", "eva", number=2)
+    log.append("export", by="eva", number=2)
     assert [entry["number"] for entry in log.entries()] == [1, 2]
     assert log.faults() == ["line 2 is no entry"]
 
@@ -71,19 +71,19 @@ def test_half_a_line_of_a_power_cut_costs_no_later_entry(tmp_path: Path) -> None
 def test_an_entry_of_any_length_is_followed_by_a_sound_one(tmp_path: Path, size: int) -> None:
     log, path = log_in(tmp_path), tmp_path / "audit.jsonl"
     for number in range(2):
-        log.append("export", "eva", number=number, long="x" * size)
+        log.append("export", by="eva", number=number, long="x" * size)
     assert log.faults() == []
     with path.open("ab") as file:
         file.write(b"x" * size)
-    log.append("export", "eva")
-    log.append("export", "eva")
+    log.append("export", by="eva")
+    log.append("export", by="eva")
     assert log.faults() == ["line 3 is no entry"]
 
 
 def append_many(directory: Path, by: str) -> None:
     log = log_in(directory)
     for number in range(25):
-        log.append("export", by, number=number)
+        log.append("export", by=by, number=number)
 
 
 @pytest.mark.timing
@@ -104,7 +104,7 @@ def test_entries_of_several_processes_do_not_mix(tmp_path: Path) -> None:
 def test_nothing_happens_where_nothing_can_be_recorded(tmp_path: Path) -> None:
     (tmp_path / "audit.jsonl").mkdir()
     happened = []
-    with pytest.raises(AuditError, match="nothing was done"), log_in(tmp_path).of("forget", "eva"):
+    with pytest.raises(AuditError, match="nothing was done"), log_in(tmp_path).of("forget", by="eva"):
         happened.append(True)
     assert happened == []
 

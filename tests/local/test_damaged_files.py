@@ -58,7 +58,7 @@ READERS: dict[str, list[Reader]] = {
     "audit.jsonl": [
         lambda data: AuditLog(data.audit, lambda: 0).entries(),
         lambda data: AuditLog(data.audit, lambda: 0).faults(),
-        lambda data: AuditLog(data.audit, lambda: 0).append("test", "me"),
+        lambda data: AuditLog(data.audit, lambda: 0).append("test", by="me"),
     ],
     "guidance.jsonl": [lambda data: written_for_files(load_settings(data_dir=data.path), "default")],
     "sent.jsonl": [lambda data: read_sent(data.sent)],

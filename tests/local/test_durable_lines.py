@@ -20,7 +20,7 @@ Write = Callable[[Path], object]
 
 
 def audit(path: Path) -> None:
-    AuditLog(path, lambda: 1_767_600_000_000).append("export", "eva", text="x" * 100)
+    AuditLog(path, lambda: 1_767_600_000_000).append("export", by="eva", text="x" * 100)
 
 
 def sent(path: Path) -> None:

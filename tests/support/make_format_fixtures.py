@@ -126,8 +126,8 @@ def in_the_middle(settings: Settings, target: Path, job: subprocess.Popen[str]) 
     with Spool(data_dir.spool).delivery_paused(["0"], LONG):
         wait_until(has_read_most, "the middle", within=LONG, process=job)
     audit = AuditLog(data_dir.audit, lambda: 1_772_000_000_000)
-    audit.append("guidance.ramp", "ops", tenant="default", share=0.9)
-    audit.append("dlq.replay", "ops", outcome="failed", letters=1)
+    audit.append("guidance.ramp", by="ops", tenant="default", share=0.9)
+    audit.append("dlq.replay", by="ops", outcome="failed", letters=1)
     manifest = back_up(settings, target, Watch())
     assert manifest["segments"] >= 2, "no rows waited for ClickHouse"
     assert sum(manifest["positions"].values()) < manifest["messages"], "the backup came too late"
