@@ -24,6 +24,7 @@ Seen = tuple[int, int] | None
 
 _CELL_PRIOR: Final = (1.2, 2.8)
 """Beta prior of each cell of ``Cells``: that of a catalog by default, a rate of 0.3 with the weight of four observations."""
+_NEWEST: Final = 0.2
 _EARNED_PRIOR: Final = (1.5, 3.5)
 """The same for ``earned``, with the weight of five observations: the figures of docs/measurements.md were made with it."""
 
@@ -117,8 +118,8 @@ def independent_cells(context: tuple[str, str, str]) -> tuple[str, ...]:
     return context
 
 
-def earned(shown: Exposed, cell: Cell, *, window: int, seed: int, share: float = 0.2) -> float:
-    """Return the mean expected reward of Thompson sampling on Beta cells, over the newest ``share`` of the decisions.
+def earned(shown: Exposed, cell: Cell, *, window: int, seed: int) -> float:
+    """Return the mean expected reward of Thompson sampling on Beta cells, over the newest fifth of the decisions.
 
     It decides in the recorded contexts in their order. Rewards are drawn with ``seed`` from the expected rewards of the sealed truth and
     are learned after ``window`` ms.
@@ -140,4 +141,4 @@ def earned(shown: Exposed, cell: Cell, *, window: int, seed: int, share: float =
         arm = int(samples.argmax())
         rewards[row] = shown.expected[row, arm]
         pending.append((int(at), where, arm, bool(rng.random() < rewards[row])))
-    return float(rewards[-max(1, round(share * len(rewards))) :].mean())
+    return float(rewards[-max(1, round(_NEWEST * len(rewards))) :].mean())

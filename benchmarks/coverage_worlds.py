@@ -11,6 +11,7 @@ from evaluation.logged import Logged
 
 STEPS = ("install", "connect", "invite")
 SEGMENTS = ("engineer", "analyst", "manager")
+_FLOOR, _BATCH, _DRAWS = 0.05, 25, 64
 ARMS = ("aggressive", "moderate", "passive", "visual")
 
 
@@ -28,13 +29,11 @@ def success_rates(rng: np.random.Generator) -> Floats:
     return np.asarray(1.0 / (1.0 + np.exp(-logits))).reshape(-1, len(ARMS))
 
 
-def thompson_logs(
-    replications: int, size: int, rng: np.random.Generator, *, floor: float = 0.05, batch: int = 25, draws: int = 64, sleeping: float = 0.0
-) -> Iterator[tuple[Logged, Floats]]:
+def thompson_logs(replications: int, size: int, rng: np.random.Generator, *, sleeping: float = 0.0) -> Iterator[tuple[Logged, Floats]]:
     """Run Thompson sampling with an exploration floor in ``replications`` worlds at once; yield each log and its true mu (n × k).
 
-    Propensities are the shares of ``draws`` posterior draws in which the arm was best, mixed with the floor. The arm is drawn with
-    these probabilities. The posterior is refreshed every ``batch`` decisions. ``sleeping``: probability that the last arm is not eligible.
+    Propensities are the shares of 64 posterior draws in which the arm was best, mixed with the floor. The arm is drawn with
+    these probabilities. The posterior is refreshed every 25 decisions. ``sleeping``: probability that the last arm is not eligible.
     """
     rates = np.stack([success_rates(rng) for _ in range(replications)])
     cells, arms = rates.shape[1], rates.shape[2]
@@ -46,19 +45,19 @@ def thompson_logs(
     chosen = np.zeros((replications, size), dtype=np.int64)
     rewards = np.zeros((replications, size))
     rows = np.arange(replications)[:, None]
-    for start in range(0, size, batch):
-        stop = min(size, start + batch)
+    for start in range(0, size, _BATCH):
+        stop = min(size, start + _BATCH)
         total = wins + losses
         mean = wins / total
         spread = np.sqrt(mean * (1 - mean) / (total + 1))
-        sampled = mean[..., None] + spread[..., None] * rng.standard_normal((*mean.shape, draws))
+        sampled = mean[..., None] + spread[..., None] * rng.standard_normal((*mean.shape, _DRAWS))
         here = contexts[:, start:stop]
         for available in (True, False):
             usable = sampled if available else sampled[:, :, :-1]
             best = usable.argmax(axis=2)
             count = usable.shape[2]
             share = np.stack([(best == arm).mean(axis=2) for arm in range(count)], axis=2)
-            share = floor + (1 - count * floor) * share
+            share = _FLOOR + (1 - count * _FLOOR) * share
             where = awake[:, start:stop] == available
             block = chances[:, start:stop, :count]
             block[where] = share[rows, here][where]

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -24,6 +25,8 @@ from evaluation.arrays import Floats
 from evaluation.evidence import ADAPTIVE, GROUPS, HOLDOUT, Evidence
 from evaluation.logged import from_frame
 
+_CONCENTRATION: Final = 1_000.0
+"""Strength of the alternative around the promised shares; this one is most sensitive to faults of about a percentage point."""
 _TILTS = np.array([sign * size for size in (0.05, 0.1, 0.2, 0.4, 0.8) for sign in (-1.0, 1.0)])
 
 
@@ -42,20 +45,14 @@ class GroupBalance:
     unknown: int = 0
 
 
-def group_balance(
-    groups: Sequence[str], shares: Mapping[str, float], *, alpha: float = 0.01, concentration: float = 1_000.0
-) -> GroupBalance:
-    """Check groups in order of assignment against ``shares`` (they sum to 1). Other groups are ignored.
-
-    ``concentration``: strength of the alternative around the promised shares; 1,000 is most sensitive to faults of about a percentage
-    point.
-    """
+def group_balance(groups: Sequence[str], shares: Mapping[str, float], *, alpha: float = 0.01) -> GroupBalance:
+    """Check groups in order of assignment against ``shares`` (they sum to 1). Other groups are ignored."""
     if not math.isclose(sum(shares.values()), 1.0, abs_tol=1e-6):
         raise ValueError(f"the shares of the groups sum to {sum(shares.values()):g}, not 1")
     names = [name for name, share in shares.items() if share > 0]
     place = {name: index for index, name in enumerate(names)}
     arrived = np.array([place[group] for group in groups if group in place], dtype=np.int64)
-    log_factor = multinomial_path(arrived, [shares[name] for name in names], concentration)
+    log_factor = multinomial_path(arrived, [shares[name] for name in names], _CONCENTRATION)
     p_value = min(1.0, math.exp(-max(0.0, float(log_factor.max(initial=0.0)))))
     counts = np.bincount(arrived, minlength=len(names))
     return GroupBalance({name: int(counts[place[name]]) for name in names}, dict(shares), p_value, p_value >= alpha)

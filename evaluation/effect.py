@@ -46,6 +46,11 @@ WINDOW: Final = 7 * DAY
 OUTSIDE_ONBOARDING: Final = "existing"
 DELETED_WITHIN: Final = DAY
 """ClickHouse deletes old rows part by part, within hours: so much later than the oldest row, all rows are there."""
+ALPHA: Final = 0.05
+"""The error probability of a comparison."""
+TUNED_AT: Final = 5_000
+"""People of both groups at which the always-valid intervals are narrowest."""
+_POWER: Final = 0.8
 PRIMARY: Final = (ADAPTIVE, HOLDOUT)
 SECONDARY: Final = ((RULES, HOLDOUT), (ADAPTIVE, RULES))
 """They share the error probability among them (Bonferroni): together they err as often as the primary comparison alone."""
@@ -234,9 +239,9 @@ def _whole_from(evidence: Evidence) -> int:
     return max(starts) + DELETED_WITHIN if starts else 0
 
 
-def matured(evidence: Evidence, shares: Mapping[str, float] | None = None) -> pl.DataFrame:
+def matured(evidence: Evidence) -> pl.DataFrame:
     """Return people who count and whose window has closed, in order of their beginning, with ``activated`` (bool) within it."""
-    return _counting(_judged(evidence, shares))
+    return _counting(_judged(evidence, None))
 
 
 def _counting(judged: pl.DataFrame) -> pl.DataFrame:
@@ -249,8 +254,8 @@ def effect(
     truth: SealedTruth | None = None,
     *,
     shares: Mapping[str, float] | None = None,
-    alpha: float = 0.05,
-    tuned_at: int = 5_000,
+    alpha: float = ALPHA,
+    tuned_at: int = TUNED_AT,
 ) -> EffectReport:
     """Compare the groups. ``shares``: the probability of each group by design, for people whose catalog is not known.
 
@@ -356,16 +361,16 @@ def true_lift(evidence: Evidence, truth: SealedTruth) -> TrueLift | None:
     )
 
 
-def people_needed(lift: float, rate: float, share: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
-    """Return about how many people of both groups the always-valid interval needs to claim ``lift`` with ``power``.
+def people_needed(*, lift: float, rate: float, share: float) -> int:
+    """Return about how many people of both groups the always-valid interval needs to claim ``lift`` with a power of 0.8.
 
     ``rate``: activation without guidance. For planning: the margin of the normal mixture at its tightest, 5 % wider.
     """
     with_guidance = min(1.0, rate + lift)
     variance = with_guidance * (1 - with_guidance) / share + rate * (1 - rate) / (1 - share)
-    log_term = -2.0 * math.log(alpha)
+    log_term = -2.0 * math.log(ALPHA)
     u = 1.0 + log_term
     for _ in range(60):
         u = 1.0 + log_term + math.log(u)
     margin = 1.05 * math.sqrt(u / (u - 1.0) * (math.log(u) + log_term))
-    return math.ceil(variance * ((margin + NormalDist().inv_cdf(power)) / lift) ** 2)
+    return math.ceil(variance * ((margin + NormalDist().inv_cdf(_POWER)) / lift) ** 2)

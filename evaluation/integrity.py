@@ -20,8 +20,10 @@ from state.duration import DAY, MINUTE
 from state.quantity import count
 from state.vocabulary import NO_COMPONENT
 
-SLACK: Final = 15 * MINUTE
+_SLACK: Final = 15 * MINUTE
 """Permitted difference between an app's times and the log's."""
+_BINS: Final = 10
+"""Of the sizes of propensities."""
 _LEAST_CHANCE: Final = 1e-5
 """Level of the two-sided tests: about one false alarm in ten thousand runs."""
 _SEALED_KEYS: Final = (
@@ -40,16 +42,14 @@ class Finding:
     detail: str
 
 
-def check(
-    evidence: Evidence, truth: SealedTruth | None = None, *, window: int = DAY, floor: float = 0.0, slack: int = SLACK
-) -> list[Finding]:
+def check(evidence: Evidence, truth: SealedTruth | None = None, *, window: int = DAY, floor: float = 0.0) -> list[Finding]:
     """Run all checks. Each decision is judged by the version of the catalog that it bears (``Evidence.catalogs``).
 
     Where that is not known: ``window`` of attribution (ms), and ``floor``, the promised minimum propensity of an eligible arm.
     """
     findings = [
         arms_delivered(evidence, truth),
-        attribution(evidence, window, slack),
+        attribution(evidence, window),
         holdout_untouched(evidence, truth),
         propensities(evidence, floor),
         choices_follow_propensities(evidence),
@@ -86,7 +86,7 @@ def arms_delivered(evidence: Evidence, truth: SealedTruth | None = None) -> Find
     return Finding("arms delivered", swapped == 0 and orphans == 0, detail)
 
 
-def attribution(evidence: Evidence, window: int = DAY, slack: int = SLACK) -> Finding:
+def attribution(evidence: Evidence, window: int = DAY) -> Finding:
     """Check that successes fall within the window after showing, failures at its end, and that both were shown."""
     outcomes = evidence.outcomes
     shown = outcomes.filter(pl.col("kind") == "shown").group_by("decision_id").agg(shown_at=pl.col("occurred_at").min())
@@ -99,9 +99,9 @@ def attribution(evidence: Evidence, window: int = DAY, slack: int = SLACK) -> Fi
     success = pl.col("kind") == "success"
     counts = closed.select(
         unshown=pl.col("shown_at").is_null().sum(),
-        early=(success & (after < -slack)).sum(),
-        late=(success & (after > promised + slack)).sum(),
-        off=(~success & ((after - promised).abs() > slack)).sum(),
+        early=(success & (after < -_SLACK)).sum(),
+        late=(success & (after > promised + _SLACK)).sum(),
+        off=(~success & ((after - promised).abs() > _SLACK)).sum(),
     ).row(0, named=True)
     detail = (
         f"of {count(closed.height, 'reward')} {counts['unshown']} were never shown, {counts['early']} successes came before and"
@@ -156,7 +156,7 @@ def propensities(evidence: Evidence, floor: float = 0.0) -> Finding:
     return Finding("propensities", ragged == 0 and not any(counts.values()), detail)
 
 
-def choices_follow_propensities(evidence: Evidence, bins: int = 10) -> Finding:
+def choices_follow_propensities(evidence: Evidence) -> Finding:
     """Check that arms are chosen as often as their propensities predict, by arm and by size of the propensity.
 
     Sums of (chosen - propensity) are martingales; each with at least five expected choices is compared with its standard deviation.
@@ -167,7 +167,7 @@ def choices_follow_propensities(evidence: Evidence, bins: int = 10) -> Finding:
         return Finding("choices follow propensities", ok=True, detail="there are no decisions to check")
     flat = flat.with_columns(
         hit=(pl.col("arm") == pl.col("arms")).cast(pl.Float64),
-        size=(pl.col("propensities") * bins).floor().clip(0, bins - 1).cast(pl.Int64).cast(pl.String),
+        size=(pl.col("propensities") * _BINS).floor().clip(0, _BINS - 1).cast(pl.Int64).cast(pl.String),
     )
     p = pl.col("propensities")
     sums = [pl.col("hit").sum(), p.sum().alias("expected"), (p * (1 - p)).sum().alias("variance"), (1 - p).sum().alias("against")]

@@ -19,7 +19,7 @@ import polars as pl
 
 from evaluation.arrays import ratio
 from evaluation.balance import GroupBalance, balance_by_design
-from evaluation.effect import Lift, compared
+from evaluation.effect import ALPHA, TUNED_AT, Lift, compared
 from evaluation.evidence import Evidence, ends
 from state.duration import DAY
 
@@ -76,18 +76,16 @@ class ModelValue:
         return all(balance is None or balance.ok for balance in (self.drawn, self.shown))
 
 
-def model_value(
-    evidence: Evidence, template_share: float | None = None, *, window: int = DAY, alpha: float = 0.05, tuned_at: int = 5_000
-) -> ModelValue:
+def model_value(evidence: Evidence, template_share: float | None = None, *, window: int = DAY) -> ModelValue:
     """Compare the two groups. ``template_share``: the promised share of templates. ``window``: of attribution, in ms. Both count where the
     catalog of a decision is not known. Where no share is known, the observed one is used: the always-valid interval is then approximate,
-    nothing is claimed, and the balance is not tested. ``tuned_at`` as for ``effect``.
+    nothing is claimed, and the balance is not tested.
     """
     drawn = _drawn(evidence, template_share, window)
     matured = drawn.filter("matured")
     sides = tuple(_side(drawn.filter(pl.col("experiment") == name), name) for name in DRAWN)
     was_sent = drawn.filter(pl.col("shown") & (pl.col("status") == "improved")).height > 0
-    lift = _lift(matured, alpha, tuned_at) if was_sent else None
+    lift = _lift(matured) if was_sent else None
     incremental = per_success = at_most = None
     why_not = _why_not(sides, lift) if was_sent or not sides[0].decisions else "no model's text was sent for a decision that was shown"
     if lift is not None and not why_not:
@@ -149,14 +147,14 @@ def _side(rows: pl.DataFrame, name: str) -> Wording:
     )
 
 
-def _lift(matured: pl.DataFrame, alpha: float, tuned_at: int) -> Lift | None:
+def _lift(matured: pl.DataFrame) -> Lift | None:
     known = matured.drop_nulls("share")
     rows = known.filter((pl.col("share") > 0) & (pl.col("share") < 1)) if known.height else matured
     with_model = rows["experiment"] == MODEL
     if not with_model.any() or with_model.all():
         return None
     share = (1.0 - rows["share"]).fill_null(with_model.mean()).to_numpy()
-    return compared((MODEL, TEMPLATE), rows["success"], with_model, share, alpha=alpha, tuned_at=tuned_at, promised=known.height > 0)
+    return compared((MODEL, TEMPLATE), rows["success"], with_model, share, alpha=ALPHA, tuned_at=TUNED_AT, promised=known.height > 0)
 
 
 def _balance(rows: pl.DataFrame) -> GroupBalance | None:

@@ -37,6 +37,10 @@ from state.quantity import count
 Method = Literal["ips", "snips", "dr", "stabilised"]
 
 LEAST_EFFECTIVE: Final = 100.0
+_ALPHA: Final = 0.05
+"""The error probability of an interval."""
+_TUNED_AT: Final = 2_000
+"""Decisions at which the always-valid intervals are narrowest."""
 TRAINING_SHARE: Final = 0.3
 
 
@@ -120,9 +124,7 @@ def _texts(column: pl.Series) -> set[str]:
     return {text for text in column.unique().to_list() if text}
 
 
-def evaluate(
-    log: Logged, policy: Policy, *, method: Method = "dr", alpha: float = 0.05, least_effective: float = LEAST_EFFECTIVE
-) -> Value | Refused:
+def evaluate(log: Logged, policy: Policy, *, method: Method = "dr", least_effective: float = LEAST_EFFECTIVE) -> Value | Refused:
     """Estimate the value of ``policy`` from the log, or return the reason why it cannot be estimated."""
     size = len(log)
     if not size:
@@ -141,16 +143,16 @@ def evaluate(
         reason = f"{decisions} an effective sample size of {effective:.0f} {needed}"
         return Refused(reason, size, effective)
     if method == "snips":
-        return _value(method, *_self_normalised(log, target, weights), size, effective, alpha)
+        return _value(method, *_self_normalised(log, target, weights), size, effective)
     model = predict_sequentially(log)
     guesses = model if method != "ips" else np.zeros_like(target)
     terms = _terms(log, target, weights, guesses)
     noise = _noise(log, target, model, guesses)
     if method == "stabilised":
-        return _value(method, *_stabilised(terms, noise, target, guesses), size, effective, alpha)
+        return _value(method, *_stabilised(terms, noise, target, guesses), size, effective)
     observed = np.square(weights * (log.rewards - guesses[np.arange(size), log.chosen]))
     error = math.sqrt(max(float(observed.sum()), float(noise.sum()))) / size
-    return _value(method, float(terms.mean()), error, size, effective, alpha)
+    return _value(method, float(terms.mean()), error, size, effective)
 
 
 def _terms(log: Logged, target: Floats, weights: Floats, guesses: Floats) -> Floats:
@@ -189,10 +191,10 @@ def _stabilised(terms: Floats, noise: Floats, target: Floats, guesses: Floats) -
     return estimate, math.sqrt(max(observed, expected)) / float(weights.sum())
 
 
-def _value(method: Method, estimate: float, error: float, size: int, effective: float, alpha: float) -> Value:
+def _value(method: Method, estimate: float, error: float, size: int, effective: float) -> Value:
     error *= 1.0 + 1.0 / math.sqrt(2.0 * effective)
-    half = NormalDist().inv_cdf(1.0 - alpha / 2.0) * error
-    always = always_margin(alpha, size) * error
+    half = NormalDist().inv_cdf(1.0 - _ALPHA / 2.0) * error
+    always = _always_margin(size) * error
     return Value(
         method=method,
         estimate=estimate,
@@ -206,12 +208,12 @@ def _value(method: Method, estimate: float, error: float, size: int, effective: 
     )
 
 
-def always_margin(alpha: float, size: int, tuned_at: int = 2_000) -> float:
+def _always_margin(size: int) -> float:
     """Return the half-width of the asymptotic confidence sequence in standard errors after ``size`` decisions.
 
     It is a normal mixture with the estimated variance (Waudby-Smith et al., arXiv:2103.06476, theorem 2.2).
     Valid at all looks from ``LEAST_EFFECTIVE`` on, which is its burn-in, and for large samples only: with the large weights that an
     exploration floor allows, the non-asymptotic sequence would be uninformative before tens of thousands of decisions.
     """
-    u = 1.0 + size * mixture_scale(tuned_at, alpha) ** 2
-    return math.sqrt(u / (u - 1.0) * (math.log(u) - 2.0 * math.log(alpha)))
+    u = 1.0 + size * mixture_scale(_TUNED_AT, _ALPHA) ** 2
+    return math.sqrt(u / (u - 1.0) * (math.log(u) - 2.0 * math.log(_ALPHA)))

@@ -7,6 +7,7 @@ The estimator is unbiased for any model; a good model makes its interval narrow.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from evaluation.arrays import Floats, Integers
 from evaluation.logged import Logged
 
 STRENGTH = 10.0
+_BLOCKS: Final = 25
 _LEAST, _MOST = 0.02, 0.98
 
 
@@ -34,10 +36,10 @@ def _mean(place: Integers, values: Floats, size: int, towards: Floats) -> Floats
     return np.asarray((total + STRENGTH * towards) / (np.bincount(place, minlength=size) + STRENGTH))
 
 
-def predict_sequentially(log: Logged, blocks: int = 25) -> Floats:
+def predict_sequentially(log: Logged) -> Floats:
     """Return n × k predictions; each block is predicted from all earlier blocks, the first block with 0.5."""
     size = len(log)
-    edges = np.unique(np.linspace(0, size, min(blocks, max(1, size)) + 1).round().astype(np.int64))
+    edges = np.unique(np.linspace(0, size, min(_BLOCKS, max(1, size)) + 1).round().astype(np.int64))
     predicted = np.full((size, len(log.arms)), 0.5)
     for start, stop in pairwise(edges[1:].tolist()):
         predicted[start:stop] = fit(log.part(0, start))[log.context[start:stop]]

@@ -21,6 +21,8 @@ Names = Mapping[str | None, str]
 """Segment -> arm, as a policy's name has them. None stands for every segment: ``arm:ID``."""
 
 GREEDY = "greedy"
+_LEAST_SHOWN: Final = 20
+_STRENGTH: Final = 10.0
 _MOST_NAMED: Final = 20
 """Segments that a message names at most: traits may have any number of values."""
 
@@ -59,11 +61,11 @@ def table(arms: Mapping[str, str]) -> Policy:
     return policy
 
 
-def greedy(training: Logged, *, least: int = 20, strength: float = 10.0) -> Policy:
+def greedy(training: Logged) -> Policy:
     """Return the policy with the best smoothed success rate of each context in ``training``; value it on later decisions only.
 
-    Rates are weighted by inverse propensity and shrunk towards the arm's rate over all contexts with the weight of ``strength``
-    decisions. An arm shown fewer than ``least`` times is never chosen.
+    Rates are weighted by inverse propensity and shrunk towards the arm's rate over all contexts with the weight of ten
+    decisions. An arm shown fewer than 20 times is never chosen.
     """
     shape = (len(training.contexts), len(training.arms))
     weight = 1.0 / np.maximum(training.chosen_propensity, 1e-12)
@@ -72,8 +74,8 @@ def greedy(training: Logged, *, least: int = 20, strength: float = 10.0) -> Poli
     weighed = np.bincount(cell, weights=weight, minlength=shape[0] * shape[1]).reshape(shape)
     won = np.bincount(cell, weights=weight * training.rewards, minlength=shape[0] * shape[1]).reshape(shape)
     overall = won.sum(axis=0) / np.maximum(weighed.sum(axis=0), 1e-12)
-    rate = (count * won / np.maximum(weighed, 1e-12) + strength * overall) / (count + strength)
-    rate[:, count.sum(axis=0) < least] = -np.inf
+    rate = (count * won / np.maximum(weighed, 1e-12) + _STRENGTH * overall) / (count + _STRENGTH)
+    rate[:, count.sum(axis=0) < _LEAST_SHOWN] = -np.inf
 
     def policy(log: Logged) -> Floats:
         if log.arms != training.arms or log.contexts != training.contexts:

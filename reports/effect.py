@@ -162,7 +162,7 @@ def proof(effect: EffectReport) -> str:
     sentences.append(f"{count(lift.people, 'user is', 'users are')} too few to prove that guidance helps.")
     rate = true.untreated if true is not None else next(group.rate for group in effect.groups if group.group == HOLDOUT)
     if size >= _NO_EFFECT and rate is not None:
-        planned = _two_digits(people_needed(size, rate, lift.share))
+        planned = _two_digits(people_needed(lift=size, rate=rate, share=lift.share))
         if planned > lift.people:  # else the size is an accident of few users
             sentences.append(f"For an effect of {what} ({points(size)} points) it takes about {number(planned)}.")
     return " ".join(sentences)

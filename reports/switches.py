@@ -54,12 +54,12 @@ def sentence(found: Json) -> str:
     return f"Guidance is on for{rest}; the others get none." if rest else "Guidance is on."
 
 
-def show(console: Console, found: Json, *, most: int = _MOST_SHOWN) -> None:
+def show(console: Console, found: Json) -> None:
     """Print what holds and the newest switches; nothing where nobody ever switched."""
     if not found["switches"]:
         return
-    heading(console, sentence(found), f"the last {most} switches" if len(found["switches"]) > most else "")
-    print_switches(console, found["switches"][:most])
+    heading(console, sentence(found), f"the last {_MOST_SHOWN} switches" if len(found["switches"]) > _MOST_SHOWN else "")
+    print_switches(console, found["switches"][:_MOST_SHOWN])
 
 
 def print_switches(console: Console, switches: list[Json]) -> None:

@@ -21,6 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+_HELD: Final = 2.0
+"""Strength of the prior of each group's standard deviation, in levels."""
 _MOST_ROUNDS: Final = 12
 _SPREAD_TOLERANCE: Final = 0.02
 _MOST_STEPS: Final = 100
@@ -102,14 +104,13 @@ def fit(
     *,
     rate: float,
     weight: float,
-    held: float = 2.0,
 ) -> Fit:
     """Fit the cells: ``levels`` has one row for each cell and one column for each group, ``successes`` and ``failures`` one number for each
     cell.
 
-    ``rate`` and ``weight`` are the prior of the intercept: a rate, with the strength of ``weight`` observations. ``held`` is the strength
-    of the prior of each group's standard deviation, in levels. A level below 0 belongs to no level: its effect is 0. Without cells the fit
-    is the prior. Raises ``ValueError`` for counts that are negative or not finite, and for levels out of range.
+    ``rate`` and ``weight`` are the prior of the intercept: a rate, with the strength of ``weight`` observations. A level below 0 belongs to
+    no level: its effect is 0. Without cells the fit is the prior. Raises ``ValueError`` for counts that are negative or not finite, and for
+    levels out of range.
     """
     sizes = [group.levels for group in groups]
     rows = np.asarray(levels, dtype=np.int64).reshape(-1, len(groups))
@@ -129,7 +130,7 @@ def fit(
         spent = np.array([uncertain[part].sum() for part in problem.parts])
         squares = np.array([(effects[part] ** 2).sum() for part in problem.parts])
         measured = np.maximum(np.array(sizes) - spent / variances, 0.0)  # effective number of levels that the data determine
-        before, variances = variances, (squares + held * expected) / (measured + held)
+        before, variances = variances, (squares + _HELD * expected) / (measured + _HELD)
         if np.abs(np.log(variances / before)).max() < 2.0 * _SPREAD_TOLERANCE:
             break
     effects = problem.mode(effects, variances, _TOLERANCE)

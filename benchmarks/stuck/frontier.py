@@ -43,6 +43,7 @@ _KNOWN: Final = 200
 _LEAST_KNOWN: Final = 50
 _QUANTILE: Final = 0.9
 _HALF_LIFE: Final = 200
+_CONFIDENCE: Final = 0.95
 _BINS: Final = 10
 _LEAST_ALARMS: Final = 30
 
@@ -163,14 +164,14 @@ def calibration(score: Floats, stuck: Bools) -> Calibration | None:
     return Calibration(float(np.mean(errors)), float(np.mean(inside)), min(map(len, bins)))
 
 
-def binomial_interval(count: int, share: float, confidence: float = 0.95) -> tuple[int, int]:
-    """Return the central interval of a binomial distribution."""
+def binomial_interval(count: int, share: float) -> tuple[int, int]:
+    """Return the central interval of a binomial distribution that holds 0.95 of it."""
     if not 0 < share < 1:
         return (0, 0) if share <= 0 else (count, count)
     numbers = np.arange(count + 1)
     factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, count + 1)))])
     logs = factorials[count] - factorials - factorials[::-1] + numbers * math.log(share) + (count - numbers) * math.log1p(-share)
-    below, tail = np.cumsum(np.exp(logs)), (1 - confidence) / 2
+    below, tail = np.cumsum(np.exp(logs)), (1 - _CONFIDENCE) / 2
     return int(np.searchsorted(below, tail)), min(count, int(np.searchsorted(below, 1 - tail)))
 
 

@@ -87,15 +87,15 @@ def _lower(character: str) -> str:
     return lower if len(lower) == 1 else character
 
 
-def neutral(text: str, longest: int = LONGEST) -> str:
+def neutral(text: str) -> str:
     """Return ``text`` on one line, without anything that looks like a fence, a slot or a chat turn."""
-    plain = _fixed(_neutral, clean(text, longest)[0])
-    return _fixed(_neutral, plain[:longest])
+    plain = _fixed(_neutral, clean(text, LONGEST)[0])
+    return _fixed(_neutral, plain[:LONGEST])
 
 
-def fence(text: str, longest: int = LONGEST) -> str:
-    """Return ``text`` between exactly one opening and one closing fence; at most ``longest`` characters of it. Never raises."""
-    return f"{OPENING}{neutral(text, longest)}{CLOSING}"
+def fence(text: str) -> str:
+    """Return ``text`` between exactly one opening and one closing fence; at most ``LONGEST`` characters of it. Never raises."""
+    return f"{OPENING}{neutral(text)}{CLOSING}"
 
 
 def _fixed(step: Callable[[str], str], text: str) -> str:

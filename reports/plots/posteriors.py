@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from reports.run_report import RunReport
 
+_MASS: Final = 0.9
 _GRID: Final = np.linspace(0.0005, 0.9995, 2000)
 _SEGMENTS: Final = len(SERIES)
 
@@ -78,12 +79,12 @@ def segments(beliefs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def credible(alpha: float, beta: float, mass: float = 0.9) -> tuple[float, float]:
-    """The central interval of a Beta distribution that holds ``mass``, to about a thousandth."""
+def credible(alpha: float, beta: float) -> tuple[float, float]:
+    """The central interval of a Beta distribution that holds 0.9, to about a thousandth."""
     density = (alpha - 1) * np.log(_GRID) + (beta - 1) * np.log1p(-_GRID)
     total = np.cumsum(np.exp(density - density.max()))
     total /= total[-1]
-    tail = (1 - mass) / 2
+    tail = (1 - _MASS) / 2
     low, high = np.searchsorted(total, [tail, 1 - tail])
     return float(_GRID[low]), float(_GRID[min(int(high), _GRID.size - 1)])
 

@@ -43,7 +43,7 @@ def _effect(lift: float, half: float, *, claimed_after: int | None = None, true:
 
 def test_too_few_users_are_said_once_with_how_many_it_takes() -> None:
     said = proof(_effect(0.01, 0.3, true=0.04))
-    needed = people_needed(0.04, 0.4, 0.9)
+    needed = people_needed(lift=0.04, rate=0.4, share=0.9)
     assert said.startswith("2,000 users are too few to prove that guidance helps. For an effect of the true size (+4.0 points) it takes")
     stated = int(re.findall(r"about ([\d,]+)\.", said)[0].replace(",", ""))
     assert stated == pytest.approx(needed, rel=0.05)
@@ -61,7 +61,7 @@ def test_only_those_who_were_compared_are_too_few_and_plan() -> None:
 
 
 def test_no_plan_is_made_for_no_more_users_than_there_are() -> None:
-    needed = people_needed(0.3, 0.4, 0.9)
+    needed = people_needed(lift=0.3, rate=0.4, share=0.9)
     assert proof(_effect(0.3, 0.3, people=2 * needed)) == f"{2 * needed:,} users are too few to prove that guidance helps."
     assert "it takes about" in proof(_effect(0.3, 0.3, people=needed // 2))
 

@@ -262,7 +262,7 @@ def test_the_true_lift_compares_matured_adaptive_people_with_their_twins() -> No
 
 def test_the_planned_number_of_people_is_about_the_needed_one() -> None:
     """In the benchmark a lift of 4 points is claimed within 20,000 people in nine of ten cases, with a fifth held out."""
-    assert 15_000 < people_needed(0.04, 0.45, 0.8) < 20_000
+    assert 15_000 < people_needed(lift=0.04, rate=0.45, share=0.8) < 20_000
 
 
 def test_who_signed_up_without_guidance_is_left_out_of_every_group_and_who_came_before_a_pause_counts() -> None:
