@@ -102,10 +102,9 @@ class InProcessPopulation:
 
 def replicate(
     config: ReplicationConfig,
-    on_slot: Callable[[int], object] | None = None,
     make_runner: Callable[[Plan, Keys], OfflineRunner] = OfflineRunner,
 ) -> Replication:
-    """Run one replication. The same settings give the same result. ``on_slot`` is called with the log time after each slot."""
+    """Run one replication. The same settings give the same result."""
     began = time.perf_counter()
     catalog = config.scenario_catalog()
     begin = config.begin(catalog)
@@ -115,7 +114,7 @@ def replicate(
     job = make_runner(Plan(catalog), Keys(DEVELOPMENT_SECRET))
     people = InProcessPopulation()
     slot = people.begin(begin)
-    truth = read_truth(run_closed_loop(job, people, slot, START, config.end, on_slot))
+    truth = read_truth(run_closed_loop(job, people, slot, START, config.end))
     return Replication(config, job, job.evidence(config.end), truth, time.perf_counter() - began)
 
 

@@ -70,11 +70,6 @@ class ModelValue:
         """Return the cost of all decisions assigned to the model, matured or not."""
         return sum(side.cost_micros for side in self.sides)
 
-    @property
-    def trusted(self) -> bool:
-        """Return whether both balance tests pass."""
-        return all(balance is None or balance.ok for balance in (self.drawn, self.shown))
-
 
 def model_value(evidence: Evidence, template_share: float | None = None, *, window: int = DAY) -> ModelValue:
     """Compare the two groups. ``template_share``: the promised share of templates. ``window``: of attribution, in ms. Both count where the

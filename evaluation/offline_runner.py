@@ -233,13 +233,8 @@ class PopulationClient(Protocol):
         """Yield the lines of the sealed truth."""
 
 
-def run_closed_loop(
-    job: OfflineRunner, population: PopulationClient, slot_ms: int, start: int, end: int, on_slot: Callable[[int], object] | None = None
-) -> list[bytes]:
-    """Run ``population``, which has begun, from ``start`` to ``end`` against ``job``; return the lines of the sealed truth.
-
-    ``on_slot`` is called with the log time after each slot.
-    """
+def run_closed_loop(job: OfflineRunner, population: PopulationClient, slot_ms: int, start: int, end: int) -> list[bytes]:
+    """Run ``population``, which has begun, from ``start`` to ``end`` against ``job``; return the lines of the sealed truth."""
     seq = log_time = number = 0
     at, reads, ticked = start, list[str](), start
     while True:
@@ -254,7 +249,5 @@ def run_closed_loop(
         for arrived, event in slot.events:
             seq, number, log_time = seq + 2, number + 1, max(log_time, arrived)
             job.message(Message(event, None, "population", PARTITION, number, log_time, log_time, seq))
-        if on_slot is not None:
-            on_slot(at)
         reads = slot.reads
         at = end if slot.next is None else min(slot.next, end)

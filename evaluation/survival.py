@@ -1,7 +1,6 @@
 """Kaplan–Meier survival curves for right-censored durations.
 
-Source: Kaplan and Meier 1958; the variance is Greenwood's (1926). With weights each person counts as ``weight`` people; the variance
-is then not valid.
+Source: Kaplan and Meier 1958; the variance is Greenwood's (1926).
 """
 
 from __future__ import annotations
@@ -20,18 +19,12 @@ class Survival:
 
     times: Floats
     surviving: Floats
-    at_risk: Floats
-    ended: Floats
     standard_error: Floats
 
     def at(self, time: float) -> float:
         """Return the share with durations longer than ``time``; after the last time, the last share."""
         index = int(np.searchsorted(self.times, time, side="right"))
         return float(self.surviving[index - 1]) if index else 1.0
-
-    def quantile(self, share: float) -> float | None:
-        """Return the first time at which ``share`` of all have ended, None if the curve does not reach it."""
-        return self._first(1.0 - share)
 
     def quantile_among_completers(self, share: float) -> float | None:
         """Return the first time at which ``share`` of those that ever end have ended, None if none ends.
@@ -40,27 +33,24 @@ class Survival:
         """
         if not self.times.size:
             return None
-        return self._first(1.0 - share * (1.0 - float(self.surviving[-1])))
-
-    def _first(self, level: float) -> float | None:
+        level = 1.0 - share * (1.0 - float(self.surviving[-1]))
         reached = np.flatnonzero(self.surviving <= level + 1e-12)
         return float(self.times[reached[0]]) if reached.size else None
 
 
-def kaplan_meier(durations: ArrayLike, ended: ArrayLike, weights: ArrayLike | None = None) -> Survival:
+def kaplan_meier(durations: ArrayLike, ended: ArrayLike) -> Survival:
     """Estimate the survival curve. ``ended``: True for a complete duration, False for a censored one."""
     lasted = np.asarray(durations, dtype=np.float64)
     over = np.asarray(ended, dtype=np.bool_)
-    weight = np.ones_like(lasted) if weights is None else np.asarray(weights, dtype=np.float64)
-    if not lasted.shape == over.shape == weight.shape:
-        raise ValueError("durations, ends and weights must be of one length")
+    if lasted.shape != over.shape:
+        raise ValueError("durations and ends must be of one length")
     times, place = np.unique(lasted, return_inverse=True)
-    deaths: Floats = np.bincount(place, weights=weight * over, minlength=times.size).astype(np.float64)
-    leaving = np.bincount(place, weights=weight, minlength=times.size)
+    deaths: Floats = np.bincount(place, weights=over, minlength=times.size).astype(np.float64)
+    leaving = np.bincount(place, minlength=times.size)
     at_risk: Floats = np.cumsum(leaving[::-1])[::-1].astype(np.float64)
     happens = deaths > 0
     times, deaths, at_risk = times[happens], deaths[happens], at_risk[happens]
     surviving: Floats = np.cumprod(1.0 - deaths / at_risk).astype(np.float64)
     left = at_risk - deaths
     terms = np.divide(deaths, at_risk * left, out=np.zeros_like(deaths), where=left > 0)
-    return Survival(times, surviving, at_risk, deaths, surviving * np.sqrt(np.cumsum(terms)))
+    return Survival(times, surviving, surviving * np.sqrt(np.cumsum(terms)))

@@ -63,7 +63,7 @@ class Watch:
     on_bytes: Callable[[int], object] = lambda _size: None
 
 
-def back_up(settings: Settings, target: Path, watch: Watch, now: Callable[[], int] = wall_clock) -> Manifest:
+def back_up(settings: Settings, target: Path, watch: Watch) -> Manifest:
     """Write a backup of the data directory and the event log of ``settings`` to the new file ``target``; return its manifest.
 
     A job may run, and others may append to the log. Servers are not part of it: the manifest names them. Raises ``BackupError`` and the
@@ -71,10 +71,10 @@ def back_up(settings: Settings, target: Path, watch: Watch, now: Callable[[], in
     """
     data_dir = DataDir.open(settings.data_dir)
     with _the_one_backup(data_dir):
-        return _back_up(settings, data_dir, target, watch, now)
+        return _back_up(settings, data_dir, target, watch)
 
 
-def back_up_to_s3(settings: Settings, target: Location, watch: Watch, now: Callable[[], int] = wall_clock) -> tuple[Manifest, int]:
+def back_up_to_s3(settings: Settings, target: Location, watch: Watch) -> tuple[Manifest, int]:
     """Like ``back_up``, for an object in S3; return its size, too. The backup is a file of the data directory until it is sent.
 
     The file is read again and compared with its manifest before anything is sent, and the object is there once all of it is. Raises
@@ -87,7 +87,7 @@ def back_up_to_s3(settings: Settings, target: Location, watch: Watch, now: Calla
         unsent.mkdir(mode=0o700)
         try:
             file = unsent / PurePosixPath(target.key).name
-            manifest = _back_up(settings, data_dir, file, watch, now)
+            manifest = _back_up(settings, data_dir, file, watch)
             watch.on_stage("reading the backup again")
             _check_written(file, watch)
             size = file.stat().st_size
@@ -135,16 +135,16 @@ def _the_one_backup(data_dir: DataDir) -> Iterator[None]:
         lock.release()
 
 
-def _back_up(settings: Settings, data_dir: DataDir, target: Path, watch: Watch, now: Callable[[], int]) -> Manifest:
+def _back_up(settings: Settings, data_dir: DataDir, target: Path, watch: Watch) -> Manifest:
     log = event_log_of(settings)
     if not data_dir.state.exists() and log is None:
         raise BackupError(f"There is nothing to back up in {data_dir.path} yet: no job has run on it.")
     if settings.processes().keeps:
         check_store(data_dir)
-    about: Manifest = {"onramp": onramp_version(), "takenAt": rfc3339(now())}
+    about: Manifest = {"onramp": onramp_version(), "takenAt": rfc3339(wall_clock())}
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".staging", dir=target.parent))
     try:
-        with writing(target, about, now(), watch.on_bytes) as backup:
+        with writing(target, about, wall_clock(), watch.on_bytes) as backup:
             about |= {"running": data_dir.is_running(), **data_dir.read_run()}
             about |= _job(settings, data_dir, backup, staging, watch)
             watch.on_stage("files")

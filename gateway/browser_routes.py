@@ -46,7 +46,7 @@ def snippet_routes() -> list[BaseRoute]:
     return [Route(f"/{name}", _file(BROWSER / file, _PUBLIC), methods=["GET"], include_in_schema=False) for name, file in SNIPPET.items()]
 
 
-def demo_routes(store: KeyStore, *, publishable_key: str, tenant: str, clock: Callable[[], float] = time.time) -> list[BaseRoute]:
+def demo_routes(store: KeyStore, *, publishable_key: str, tenant: str) -> list[BaseRoute]:
     """Return the routes of the demo page and of its sessions, which stand for the server of an app.
 
     A session is a new user and a token for it, signed with the tenant's newest signing key. For a machine of one's own: whoever reaches the
@@ -61,7 +61,7 @@ def demo_routes(store: KeyStore, *, publishable_key: str, tenant: str, clock: Ca
         signing = [key for key in store.ring().keys if key.kind == "signing" and key.tenant == tenant and key.secret]
         if not signing:
             raise unavailable("the demo has no signing key; `onramp keys create signing` makes one", 10)
-        token = mint(signing[-1].secret or "", key_id=signing[-1].id, tenant=tenant, user=user, now=clock(), seconds=MOST_SECONDS)
+        token = mint(signing[-1].secret or "", key_id=signing[-1].id, tenant=tenant, user=user, now=time.time(), seconds=MOST_SECONDS)
         return json_response(200, {"key": publishable_key, "userId": user, "token": token})
 
     async def home(_request: Request) -> Response:

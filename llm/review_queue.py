@@ -153,13 +153,11 @@ class ReviewQueue:
         self,
         client: Redis | RedisCluster | None,
         policy: ReviewPolicy | None = None,
-        cache: CachePolicy | None = None,
         now_ms: Callable[[], int] = _now_ms,
     ) -> None:
-        """``client`` from ``connect_async``, or None: no text can wait. ``cache`` has the life of an approved text."""
+        """``client`` from ``connect_async``, or None: no text can wait."""
         self._client: Final = client
         self._policy: Final = policy or ReviewPolicy()
-        self._cache: Final = cache or CachePolicy()
         self._now_ms: Final = now_ms
 
     # ------------------------------------------------------------------------------------------------- called by the job: never raises
@@ -229,7 +227,7 @@ class ReviewQueue:
             created_ms=entry.created_ms,
             approved_by=by,
         )
-        lifetime = str(milliseconds(self._cache.approved_ttl_seconds))
+        lifetime = str(milliseconds(CachePolicy.approved_ttl_seconds))
         if not await self._take(tenant, [entry], msgspec.json.encode(cached) if promoted else b"", lifetime):
             raise _no_such(tenant, entry_id)
         _LOG.info("%s approved the text %s of tenant %s", by, entry.id, tenant)

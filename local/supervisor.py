@@ -74,19 +74,10 @@ class Supervisor:
     ``say`` takes a sentence for the user whenever a process ended or started again.
     """
 
-    def __init__(
-        self,
-        parts: Sequence[Part],
-        say: Callable[[str], None],
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        """Start nothing yet. ``clock`` and ``sleep`` are in seconds, for tests."""
+    def __init__(self, parts: Sequence[Part], say: Callable[[str], None]) -> None:
+        """Start nothing yet."""
         self._parts = [_Running(part) for part in parts]
         self._say = say
-        self._clock = clock
-        self._sleep = sleep
 
     def run(self, stop: Callable[[], bool], *, on_ready: Callable[[], None]) -> None:
         """Start all and keep them running until ``stop`` returns true; then stop them. Blocks.
@@ -103,12 +94,12 @@ class Supervisor:
                 if not told and all(running.begun for running in self._parts):
                     told = True
                     on_ready()
-                self._sleep(_LOOK_SECONDS)
+                time.sleep(_LOOK_SECONDS)
         finally:
             self._stop_all()
 
     def _look_after(self, running: _Running) -> None:
-        now = self._clock()
+        now = time.monotonic()
         if running.process is None:
             if now >= running.next_start:
                 self._start(running, now)
@@ -129,7 +120,7 @@ class Supervisor:
             self._say(f"{running.part.name} has not answered for {_SICK_SECONDS:g} seconds; it is stopped and started again.")
             stop_process(running.process, running.part.stop_seconds)
             running.process = None
-            running.next_start = self._clock()
+            running.next_start = time.monotonic()
             running.failures += 1
 
     def _start(self, running: _Running, now: float) -> None:

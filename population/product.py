@@ -57,7 +57,6 @@ class Product(msgspec.Struct, rename="camel", frozen=True):
     triggers: list[str]
     segment_by: list[str] = []
     attribution_window_ms: int = 86_400_000
-    recommendation_ttl_ms: int = 86_400_000
     new_arms: dict[str, int] = {}
 
     def check(self) -> None:

@@ -24,7 +24,7 @@ from evaluation.prior import prior_for
 from evaluation.reference import Reference, reference
 from evaluation.stopped_arms import with_in_force
 from evaluation.stuck import StuckScore, holdout_signals, label_by_holdout, label_by_truth, recovered_alone, score
-from evaluation.stuck_bounds import Bounds, Rule, bounds, timeouts_table
+from evaluation.stuck_bounds import Bounds, bounds
 from evaluation.survival import Survival, kaplan_meier
 from evaluation.truth import SealedTruth
 from state.duration import DAY
@@ -61,7 +61,6 @@ class StuckReport:
 
     score: StuckScore
     bounds: Bounds
-    timeouts: list[Rule]
     calibration: Calibration | None
     recovered_alone: float | None = None
 
@@ -191,7 +190,6 @@ def _stuck_report(episodes: pl.DataFrame, evidence: Evidence, *, held_out: bool)
     return StuckReport(
         score=found,
         bounds=bounds(episodes),
-        timeouts=timeouts_table(episodes),
         calibration=calibrate_signals(episodes, signals, bins),
         recovered_alone=recovered_alone(episodes, signals) if held_out else None,
     )

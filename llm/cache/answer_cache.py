@@ -92,7 +92,6 @@ class CacheCounts:
     shared_misses: int = 0
     personal_hits: int = 0
     personal_misses: int = 0
-    stored: int = 0
     evicted: int = 0
     faults: int = 0
     skipped: int = 0
@@ -190,7 +189,6 @@ class AnswerCache:
         owner = user_digest(tenant, user) if user else ""
         self._local.put(name, cached, len(data), owner)
         self._failures.pop(key, None)
-        self.counts.stored += 1
         client = self._client
         if client is None:
             return

@@ -57,10 +57,6 @@ class Breaker:
     def __init__(self, policy: BreakerPolicy | None = None) -> None:
         self.policy = policy or BreakerPolicy()
         self.state: State = "closed"
-        self.allowed = 0
-        self.refused = 0
-        self.opened = 0
-        self.probes = 0
         self.in_flight = 0
         self.try_again_at = 0.0
         self._cooldown = self.policy.cooldown_seconds
@@ -72,11 +68,8 @@ class Breaker:
         """Whether a call may be made now. After True the caller must report how it ended."""
         if self.state == "open" and now >= self.try_again_at and self.in_flight == 0:
             self._become("half_open", now, "the cool-down is over, one call tries the server")
-            self.probes += 1
         elif self.state != "closed":
-            self.refused += 1
             return False
-        self.allowed += 1
         self.in_flight += 1
         return True
 
@@ -138,7 +131,6 @@ class Breaker:
 
     def _open(self, now: float, why: str) -> None:
         self.try_again_at = now + self._cooldown
-        self.opened += 1
         self._become("open", now, f"{why}; no call for {self._cooldown:g} s")
 
     def _become(self, state: State, now: float, why: str) -> None:

@@ -42,7 +42,7 @@ class Drain:
 
     A deletion follows the rows of its segment, and is run even where those are refused. It reaches what was rejected before too.
 
-    Attributes for metrics: ``rows_inserted``, ``inserts``, ``erased`` (people), ``failures`` (attempts that failed), ``last_error`` (empty
+    Attributes for metrics: ``rows_inserted``, ``erased`` (people), ``failures`` (attempts that failed), ``last_error`` (empty
     after a success).
     """
 
@@ -56,7 +56,6 @@ class Drain:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.rows_inserted = 0
-        self.inserts = 0
         self.erased = 0
         self.failures = 0
         self.last_error = ""
@@ -149,7 +148,6 @@ class Drain:
                 refused.append((table, frame, error))
             else:
                 self.rows_inserted += frame.height
-                self.inserts += 1
         erasures = [erasure for _, segment in loaded for erasure in segment.erasures]
         erasures += [erasure for _, error in damaged for erasure in error.erasures or ()]
         if erasures:

@@ -91,7 +91,7 @@ class FactPartition(StatefulSinkPartition[Batch, str]):
         self._number += 1
         name = self._name(self._number)
         writer.finish(self._spool.path(name, "pending"))
-        self._spool.add_pending(writer.rows, writer.size)
+        self._spool.add_pending(writer.size)
         self._pending.append(name)
         self._last = name
 

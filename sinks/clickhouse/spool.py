@@ -52,7 +52,7 @@ class StoredSegment(NamedTuple):
 class Spool:
     """One directory of segments. The constructor creates the directory and nothing else.
 
-    Attributes for metrics, current within about a second: ``rows_spooled`` (since start), ``segments_pending``, ``segments_ready``,
+    Attributes for metrics, current within about a second: ``segments_pending``, ``segments_ready``,
     ``segments_rejected``, ``segments_unreadable`` (those of the rejected that nobody can read), ``bytes`` (on disk, pending and ready),
     ``blocked_writers`` (waiting for space now), ``promotions`` (calls of ``promote`` that promoted a segment, since start).
     """
@@ -62,7 +62,6 @@ class Spool:
         self._rejected = Rejected(directory)
         self.rejected = self._rejected.directory
         self.max_bytes = max_bytes
-        self.rows_spooled = 0
         self.segments_pending = 0
         self.segments_ready = 0
         self.segments_rejected = 0
@@ -178,11 +177,10 @@ class Spool:
                 self._rejected.erase_from(segment.path, erasures)
         self.refresh()
 
-    def add_pending(self, rows: int, size: int) -> None:
+    def add_pending(self, size: int) -> None:
         """Make a new pending segment durable and count it. The partition that wrote it calls this. Blocks for one fsync."""
         sync_directory(self.directory)
         with self._changed:
-            self.rows_spooled += rows
             self.segments_pending += 1
             self.bytes += size
             self._changed.notify_all()

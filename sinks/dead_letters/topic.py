@@ -47,14 +47,13 @@ class DeadLetterTopicSink(FixedPartitionedSink[list[DeadLetter], None]):
         topic: str,
         *,
         give_up_seconds: float = 300.0,
-        partitions: int = 1,
         stopping: Callable[[], bool] = never,
         advise: Advise = _no_advice,
     ) -> None:
         """Open no connection yet.
 
         ``client_config`` is for librdkafka and contains the brokers and credentials. ``give_up_seconds`` is the longest wait for the
-        acknowledgement of a letter. ``partitions`` is the number of workers that can write at once, not a property of the topic.
+        acknowledgement of a letter.
         ``advise`` returns what to do about an error, as a part of a sentence.
         """
         self._config = {
@@ -70,11 +69,10 @@ class DeadLetterTopicSink(FixedPartitionedSink[list[DeadLetter], None]):
         self._give_up_seconds = give_up_seconds
         self._stopping = stopping
         self._advise = advise
-        self._partitions = [str(number) for number in range(partitions)]
 
     def list_parts(self) -> list[str]:
-        """Return the partitions. Any worker can write any of them; the engine assigns each to one."""
-        return self._partitions
+        """Return the one partition. The engine assigns it to a worker."""
+        return ["0"]
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> DeadLetterTopic:  # noqa: ARG002 - the engine's signature
         """Create a producer. Raises ``DeadLetterTopicError`` if librdkafka rejects the configuration."""

@@ -36,11 +36,10 @@ class NotImplementedInStoreError(ObjectStoreError):
 
 
 class Stored(NamedTuple):
-    """An object of a list. ``modified`` is the clock of the store, in milliseconds."""
+    """An object of a list."""
 
     key: str
     size: int
-    modified: int
 
 
 class Bucket:
@@ -136,7 +135,7 @@ class Bucket:
         while True:
             answer = self.request("list_objects_v2", Prefix=prefix, **more)
             for each in answer.get("Contents", ()):
-                yield Stored(each["Key"], each["Size"], int(each["LastModified"].timestamp() * 1000))
+                yield Stored(each["Key"], each["Size"])
             if not answer.get("IsTruncated"):
                 return
             more = {"ContinuationToken": answer["NextContinuationToken"]}

@@ -58,7 +58,6 @@ class RowFile:
         self._options = options
         self._wanted = wanted
         self._open = ExitStack()
-        self._raw: Blocks | None = None
         self.name = "standard input" if str(path) == "-" else str(path)
         self.size = 0
         self._share = 0.0

@@ -17,7 +17,6 @@ pytest_plugins = ["tests.support.clickhouse_stores"]
 
 _UUID = "61f0c404-5cb3-11e7-907b-a6006ad3dba0"
 _TIME = "toDateTime('2026-01-05 01:02:03', 'UTC')"
-_WIDE = 2**255 - 1
 
 
 class Case(NamedTuple):
