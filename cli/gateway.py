@@ -55,8 +55,7 @@ def gateway(host: _HostOption = None, port: _PortOption = None, demo: _DemoOptio
     settings = load(service=True, data_dir=data_dir, gateway_host=host, gateway_port=port)
     directory = DataDir.create(settings.data_dir)
     signing = settings.signing_keys()
-    given = settings.secret.get_secret_value() if settings.secret is not None else None
-    secret = signing[0] if signing else secret_of_job(directory, given=given, embedded=settings.embedded)
+    secret = signing[0] if signing else secret_of_job(directory, given=settings.secret_text(), embedded=settings.embedded)
     store = KeyStore(directory.keys)
     plans = load_plans(settings.catalog)
     with listen(settings.gateway_host, settings.gateway_port) as bound:
@@ -97,7 +96,7 @@ def _redis_url(settings: Settings, directory: DataDir) -> Callable[[], str | Non
     """Return how to find the server of recommendations: that of the settings, or the one that a job runs in the data directory."""
     from local.valkey import published_url
 
-    url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
+    url = settings.redis_address()
     return lambda: url if url is not None else published_url(directory.valkey)
 
 

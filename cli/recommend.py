@@ -60,18 +60,13 @@ def recommend(
 
 
 def _read(settings: Settings, tenant: str, user: str) -> Any:
-    from local.data_dir import DataDir
-    from local.redis_access import redis_for_reader
+    from contextlib import closing
+
+    from cli.stores import open_redis
     from sinks.redis.reader import RecommendationReader
 
-    url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
-    data_dir = DataDir.open(settings.data_dir) if url is None else DataDir(settings.data_dir)
-    with redis_for_reader(url, data_dir) as address:
-        reader = RecommendationReader(address)
-        try:
-            return reader.read(tenant, user)
-        finally:
-            reader.close()
+    with open_redis(settings) as address, closing(RecommendationReader(address)) as reader:
+        return reader.read(tenant, user)
 
 
 def _now(settings: Settings) -> tuple[int | None, bool]:

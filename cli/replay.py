@@ -272,27 +272,22 @@ def _keys(settings: Settings) -> Any:
     from local.secret import secret_of_job
     from state.ids import Keys
 
-    given = settings.secret.get_secret_value() if settings.secret is not None else None
-    return Keys(secret_of_job(DataDir(settings.data_dir), given=given, embedded=settings.embedded), settings.signing_keys())
+    return Keys(
+        secret_of_job(DataDir(settings.data_dir), given=settings.secret_text(), embedded=settings.embedded), settings.signing_keys()
+    )
 
 
 def _live(settings: Settings, tenant: str, user: str) -> tuple[dict[str, Any] | None, bool]:
     """The progress that the app reads, and whether the record is a tombstone."""
     import json
+    from contextlib import closing
 
-    from local.data_dir import DataDir
-    from local.redis_access import redis_for_reader
+    from cli.stores import open_redis
     from sinks.redis.reader import RecommendationReader
     from sinks.redis.record import Deleted
     from state.records.progress import encode_progress
 
-    url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
-    data_dir = DataDir.open(settings.data_dir) if url is None else DataDir(settings.data_dir)
-    with redis_for_reader(url, data_dir) as address:
-        reader = RecommendationReader(address)
-        try:
-            progress = reader.read_progress(tenant, user)
-            deleted = isinstance(reader.read(tenant, user), Deleted)
-        finally:
-            reader.close()
+    with open_redis(settings) as address, closing(RecommendationReader(address)) as reader:
+        progress = reader.read_progress(tenant, user)
+        deleted = isinstance(reader.read(tenant, user), Deleted)
     return None if progress is None else json.loads(encode_progress(progress)), deleted

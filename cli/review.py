@@ -116,9 +116,8 @@ def _with_queue(settings: Settings, act: Callable[[ReviewQueue], Awaitable[T]]) 
     """Run ``act`` on the queue in Redis, or in the Valkey of the data directory, whether or not a job runs."""
     import asyncio
 
+    from cli.stores import open_redis
     from llm.review_queue import ReviewPolicy, ReviewQueue
-    from local.data_dir import DataDir
-    from local.redis_access import redis_for_reader
     from sinks.redis.async_client import connect_async
     from sinks.redis.client import ANSWER_SECONDS
 
@@ -129,9 +128,7 @@ def _with_queue(settings: Settings, act: Callable[[ReviewQueue], Awaitable[T]]) 
         finally:
             await client.aclose()
 
-    url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
-    data_dir = DataDir.open(settings.data_dir) if url is None else DataDir(settings.data_dir)
-    with redis_for_reader(url, data_dir) as address:
+    with open_redis(settings) as address:
         return asyncio.run(run(address))
 
 

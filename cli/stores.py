@@ -1,4 +1,4 @@
-"""Opens ClickHouse for commands that only read, with or without a job that runs."""
+"""Opens ClickHouse and Redis for commands, with or without a job that runs."""
 
 from __future__ import annotations
 
@@ -32,3 +32,18 @@ def open_facts(settings: Settings) -> Iterator[Facts]:
         store = open_store(settings, embedded)
         stack.callback(store.close)
         yield Facts(store)
+
+
+@contextmanager
+def open_redis(settings: Settings) -> Iterator[str]:
+    """Yield the address of the Redis of the settings, or of the Valkey of the data directory, which runs at least during the block.
+
+    Raises ``DataDirError`` where there is no data directory for it, and ``EmbeddedValkeyError``. Call it from the main thread.
+    """
+    from local.data_dir import DataDir
+    from local.redis_access import redis_for_reader
+
+    url = settings.redis_address()
+    data_dir = DataDir.open(settings.data_dir) if url is None else DataDir(settings.data_dir)
+    with redis_for_reader(url, data_dir) as address:
+        yield address

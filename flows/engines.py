@@ -57,16 +57,14 @@ def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
     with ExitStack() as stack:
         stack.enter_context(data_dir.lock(owner))
         remove_undurable_snapshots(data_dir.state)
-        given = settings.secret.get_secret_value() if settings.secret is not None else None
-        keys = Keys(secret_for(data_dir, given=given, embedded=settings.embedded), settings.signing_keys())
-        redis_url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
+        keys = Keys(secret_for(data_dir, given=settings.secret_text(), embedded=settings.embedded), settings.signing_keys())
         embedded = EmbeddedClickHouse(data_dir.clickhouse) if settings.clickhouse_url is None else None
         store = open_store(settings, embedded)
         stack.callback(store.close)
         if embedded is not None:
             with suppress(StoreError):  # the thread that prepares ClickHouse meets it again, and knows what to do
                 embedded.start()  # takes seconds, in which this process does other things
-        url = stack.enter_context(redis_for_job(redis_url, data_dir))
+        url = stack.enter_context(redis_for_job(settings.redis_address(), data_dir))
         keeps = settings.processes().keeps
         sink_partitions = _sink_partitions(settings, data_dir)
         partitions = [str(number) for number in range(sink_partitions)] if keeps else []

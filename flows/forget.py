@@ -77,17 +77,15 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
     Raises ``DataDirError`` and the errors of the stores.
     """
     data_dir = DataDir.open(settings.data_dir) if not settings.live else DataDir.create(settings.data_dir)
-    given = settings.secret.get_secret_value() if settings.secret is not None else None
-    keys = Keys(secret_of_job(data_dir, given=given, embedded=settings.embedded))
+    keys = Keys(secret_of_job(data_dir, given=settings.secret_text(), embedded=settings.embedded))
     with ExitStack() as stack:
         store = None
         if settings.clickhouse_url is not None or data_dir.state.exists():
             embedded = EmbeddedClickHouse(data_dir.clickhouse) if settings.clickhouse_url is None else None
             store = open_store(settings, embedded)
             stack.callback(store.close)
-        url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
-        redis_url = stack.enter_context(redis_for_reader(url, data_dir))
-        places: list[Place] = [Records(redis_url, embedded=url is None), ModelTexts(redis_url)]
+        redis_url = stack.enter_context(redis_for_reader(settings.redis_address(), data_dir))
+        places: list[Place] = [Records(redis_url, embedded=settings.redis_url is None), ModelTexts(redis_url)]
         tables = Tables(store) if store is not None else None
         if tables is not None and store is not None:
             places += [tables, Traces(store, data_dir.clickhouse if settings.clickhouse_url is None else None)]

@@ -437,6 +437,14 @@ class Settings(BaseSettings):
         """Return table → days until ClickHouse deletes its rows, calls of a model included where they are kept."""
         return {**self.clickhouse_retention_days, **({KEPT_CALLS: self.llm_keep_days} if self.llm_keep_days else {})}
 
+    def redis_address(self) -> str | None:
+        """Return ``redis_url`` as text, its password included: do not print it. None where Redis is embedded."""
+        return self.redis_url.get_secret_value() if self.redis_url is not None else None
+
+    def secret_text(self) -> str | None:
+        """Return ``secret`` as text: do not print it. None where it is not set."""
+        return self.secret.get_secret_value() if self.secret is not None else None
+
     def signing_keys(self) -> list[bytes]:
         """Return the keys of recommendation ids, the one that signs first; empty where ``secret`` signs."""
         keys = (self.signing_key, self.signing_key_previous)

@@ -33,13 +33,9 @@ CLICKHOUSE_ADVICE: Final = "Check that the server runs and that ONRAMP_CLICKHOUS
 
 def check_redis(settings: Settings) -> list[Finding]:
     """Check each server behind the address. The embedded one is checked only while a job runs."""
-    if settings.redis_url is not None:
-        url = settings.redis_url.get_secret_value()
-    else:
-        published = published_url(DataDir(settings.data_dir).valkey)
-        if published is None:
-            return [Finding("Redis", "ok", "embedded; it runs while the job runs")]
-        url = published
+    url = settings.redis_address() or published_url(DataDir(settings.data_dir).valkey)
+    if url is None:
+        return [Finding("Redis", "ok", "embedded; it runs while the job runs")]
     with closing(RedisServers(url)) as servers:
         try:
             found: list[Finding] = []
