@@ -73,6 +73,7 @@ def _run_local_model() -> Iterator[dict[str, Any]]:
     from pydantic import SecretStr
 
     from llm.client import local_model as local
+    from local.last_log_line import last_log_line
 
     local.weights()
     with tempfile.TemporaryDirectory(prefix="onramp-") as folder, _no_proxy():
@@ -84,7 +85,7 @@ def _run_local_model() -> Iterator[dict[str, Any]]:
             deadline = time.monotonic() + _READY_WAIT
             while not address.exists():
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise local.LocalModelError(f"The local model did not start: {_last_line(log_path)}.")
+                    raise local.LocalModelError(f"The local model did not start: {last_log_line(log_path)}.")
                 time.sleep(_PAUSE)
             found = json.loads(address.read_bytes())
             yield {
@@ -100,11 +101,6 @@ def _run_local_model() -> Iterator[dict[str, Any]]:
             }
         finally:
             stop_process(process, _STOP_WAIT)
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
-    return next((line.strip().rstrip(".") for line in reversed(lines) if line.strip()), "its log is empty")
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 from local.data_dir import DataDirInUseError, allow_open_files
 from local.file_lock import FileLock
+from local.last_log_line import last_log_line
 
 CANNOT_OPEN: Final = "The engine cannot open its files; the lines above say why."
 """The last line in the log of a process for which that is so."""
@@ -45,6 +46,7 @@ class EmbeddedClickHouse:
         """Start nothing yet."""
         self._directory = directory.resolve()
         self._control = self._directory / "server"
+        self._log = self._control / "server.log"
         self._lock = FileLock(self._control / "server.lock")
         self._mutex = threading.Lock()
         self._lease: int | None = None
@@ -151,20 +153,18 @@ class EmbeddedClickHouse:
             if url is not None and self._lock.is_held() and _answers(url) and inode == self._published_inode():
                 return inode, url
             if not self._lock.is_held():
-                if started and self._last_log_line() == CANNOT_OPEN:
+                if started and last_log_line(self._log) == CANNOT_OPEN.removesuffix("."):
                     raise StoreDamaged(
                         f"The files of the embedded ClickHouse in {self._directory} cannot be opened: free its disk if that is full, else "
-                        f"restore them, or choose another directory with --data-dir; {self._control / 'server.log'} has the reason."
+                        f"restore them, or choose another directory with --data-dir; {self._log} has the reason."
                     )
                 if started:
-                    raise StoreUnreachable(
-                        f"The embedded ClickHouse did not start: {self._last_log_line()} (log: {self._control / 'server.log'})."
-                    )
+                    raise StoreUnreachable(f"The embedded ClickHouse did not start: {last_log_line(self._log)} (log: {self._log}).")
                 started = self._launch()
             time.sleep(_PAUSE)
         raise StoreUnreachable(
-            f"The embedded ClickHouse in {self._directory} does not answer within {_READY_WAIT:g} seconds: {self._last_log_line()} "
-            f"(process {self._lock.note()}, log: {self._control / 'server.log'})."
+            f"The embedded ClickHouse in {self._directory} does not answer within {_READY_WAIT:g} seconds: {last_log_line(self._log)} "
+            f"(process {self._lock.note()}, log: {self._log})."
         )
 
     def _launch(self) -> bool:
@@ -182,7 +182,7 @@ class EmbeddedClickHouse:
                         "directory."
                     )
                 allow_open_files()
-                with (self._control / "server.log").open("wb") as log:
+                with self._log.open("wb") as log:
                     process = subprocess.Popen(
                         [sys.executable, "-P", "-c", _PROGRAM, str(_ROOT), str(self._directory), str(self._lock.fd)],
                         stdin=subprocess.DEVNULL,
@@ -221,13 +221,6 @@ class EmbeddedClickHouse:
                 os.kill(int(note), number)
             except ProcessLookupError:
                 return
-
-    def _last_log_line(self) -> str:
-        try:
-            lines = (self._control / "server.log").read_text(errors="replace").split("\n")
-        except OSError as error:
-            return error.strerror or str(error)
-        return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
 
 
 def _environment() -> dict[str, str]:

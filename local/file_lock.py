@@ -7,6 +7,8 @@ import os
 import time
 from pathlib import Path
 
+from sinks.try_lock import try_lock
+
 _PAUSE = 0.02  # seconds between two tries
 
 
@@ -38,7 +40,7 @@ class FileLock:
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             deadline = time.monotonic() + wait_seconds
-            while not _locked(fd):
+            while not try_lock(fd):
                 if time.monotonic() >= deadline:
                     return False
                 time.sleep(_PAUSE)
@@ -84,11 +86,3 @@ class FileLock:
             return self._path.read_text(errors="replace").strip()
         except FileNotFoundError:
             return ""
-
-
-def _locked(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

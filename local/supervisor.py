@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from local.child_process import start_bound_process, stop_process
+from local.last_log_line import last_log_line
 from state.backoff import backoff_seconds
 
 _LOOK_SECONDS: Final = 0.2
@@ -141,7 +142,7 @@ class Supervisor:
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         most = _MOST_FAILURES if running.begun else _MOST_FAILED_STARTS
         if code == _WRONG_USAGE or running.failures >= most:
-            raise PartFailedError(f"{part.name} {how} and cannot run: {_last_line(part.log)} (log: {part.log}).")
+            raise PartFailedError(f"{part.name} {how} and cannot run: {last_log_line(part.log)} (log: {part.log}).")
         wait = backoff_seconds(running.failures - 1, first=_FIRST_WAIT, longest=_LONGEST_WAIT, jitter=1.0)
         running.next_start = now + wait
         self._say(f"{part.name} {how}; it starts again in {wait:.1f} seconds.")
@@ -162,14 +163,3 @@ def _bound_log(log: Path) -> None:
         if log.stat().st_size > _LOG_BYTES:
             shutil.copyfile(log, log.with_suffix(".1"))
             os.truncate(log, 0)
-
-
-def _last_line(log: Path) -> str:
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 4096))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        lines = []
-    found = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-    return found.removeprefix("onramp: ").removesuffix(".")

@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 
 from local.child_process import start_bound_process, stop_process
 from local.file_lock import FileLock
+from local.last_log_line import last_log_line
 from local.private_files import write_private
 from sinks.redis.client import connect
 
@@ -43,6 +44,7 @@ class EmbeddedValkey:
     def __init__(self, directory: Path) -> None:
         """Start nothing yet."""
         self._directory = directory.resolve()
+        self._log = self._directory / "valkey.log"
         self._lock = FileLock(self._directory / "server.lock")
         self._process: subprocess.Popen[bytes] | None = None
         self._published = False
@@ -98,7 +100,7 @@ class EmbeddedValkey:
             self._launch(binary, _free_port())
             if self._answers():
                 return
-        raise EmbeddedValkeyError(f"The embedded Valkey did not start: {self._last_log_line()} (log: {self._directory / 'valkey.log'}).")
+        raise EmbeddedValkeyError(f"The embedded Valkey did not start: {last_log_line(self._log)} (log: {self._log}).")
 
     def _launch(self, binary: Path, port: int) -> None:
         password = secrets.token_urlsafe(24)
@@ -114,7 +116,7 @@ class EmbeddedValkey:
             'save ""',
         ]
         write_private(self._directory / "valkey.conf", ("\n".join(settings) + "\n").encode())
-        with (self._directory / "valkey.log").open("wb") as log:
+        with self._log.open("wb") as log:
             self._process = start_bound_process([binary, "valkey.conf"], cwd=self._directory, output=log, keep_fds=[self._lock.fd])
         if len(os.fsencode(socket_path)) <= _SOCKET_LIMIT:
             self.url = f"unix://:{password}@{quote(str(socket_path))}"
@@ -130,17 +132,16 @@ class EmbeddedValkey:
             if is_alive(self.url):
                 return True
             if time.monotonic() >= deadline:
-                raise EmbeddedValkeyError(f"The embedded Valkey did not answer within {_READY_WAIT:g} seconds: {self._last_log_line()}.")
+                raise EmbeddedValkeyError(
+                    f"The embedded Valkey did not answer within {_READY_WAIT:g} seconds: {last_log_line(self._log)} (log: {self._log})."
+                )
             time.sleep(pause)
             pause = min(pause * 1.5, 0.05)
         self._process = None
-        if "Address already in use" in (self._directory / "valkey.log").read_text(errors="replace"):
-            return False
-        raise EmbeddedValkeyError(f"The embedded Valkey did not start: {self._last_log_line()} (log: {self._directory / 'valkey.log'}).")
-
-    def _last_log_line(self) -> str:
-        lines = (self._directory / "valkey.log").read_text(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
+        with contextlib.suppress(OSError):
+            if "Address already in use" in self._log.read_text(errors="replace"):
+                return False
+        raise EmbeddedValkeyError(f"The embedded Valkey did not start: {last_log_line(self._log)} (log: {self._log}).")
 
 
 def server_binary() -> Path:

@@ -16,7 +16,6 @@ dead process.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import threading
@@ -29,6 +28,7 @@ from sinks.clickhouse.errors import DeliveryGoesOn, SpoolClosed
 from sinks.clickhouse.rejected import Rejected
 from sinks.clickhouse.segment import Segment, SegmentName, parse_name
 from sinks.sync_directory import sync_directory
+from sinks.try_lock import try_lock
 from state.never import never
 from state.records.recommendation import Erase
 
@@ -197,8 +197,7 @@ class Spool:
             for partition in sorted({segment.name.partition for segment in self.segments("ready")}):
                 handle = os.open(self._locks / partition, os.O_RDWR | os.O_CREAT, 0o644)
                 handles.append(handle)
-                with contextlib.suppress(BlockingIOError):
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if try_lock(handle):
                     # Listed again under the lock: the drain that held it before may have delivered some of them.
                     leased += self.segments("ready", partition)
             yield leased
@@ -219,7 +218,7 @@ class Spool:
             for name in sorted(names):
                 handle = os.open(self._locks / name, os.O_RDWR | os.O_CREAT, 0o644)
                 held.callback(os.close, handle)
-                while not _locked(handle):
+                while not try_lock(handle):
                     if time.monotonic() >= deadline:
                         raise DeliveryGoesOn(
                             f"Rows have been on their way to ClickHouse for {within:.0f} s; `onramp doctor` says what is wrong with it."
@@ -269,11 +268,3 @@ class Spool:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 import time
@@ -14,6 +13,7 @@ from typing import Final
 from sources.archive.store import APPEND, CHANGE
 from sources.errors import ArchiveError, ArchiveFileError
 from sources.sync_path import sync_path
+from sources.try_lock import try_lock
 
 _WAIT_S: Final = 60.0
 """How long to wait for another process that changes files: a rewrite of one file takes seconds."""
@@ -130,7 +130,7 @@ class Directory:
             descriptor = os.open(self.path / APPEND, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             deadline = time.monotonic() + _PROBE_S
-            while not _locked(descriptor):
+            while not try_lock(descriptor):
                 if time.monotonic() > deadline:
                     raise ArchiveError(f"Another process archives into {self.path}; end it, or name another directory.")
                 time.sleep(_PAUSE_S)
@@ -145,7 +145,7 @@ class Directory:
         except FileNotFoundError:
             return False
         try:
-            return not _locked(descriptor)
+            return not try_lock(descriptor)
         finally:
             os.close(descriptor)
 
@@ -156,7 +156,7 @@ class Directory:
             descriptor = os.open(self.path / CHANGE, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             deadline = time.monotonic() + _WAIT_S
-            while not _locked(descriptor):
+            while not try_lock(descriptor):
                 if time.monotonic() > deadline:
                     raise ArchiveError(
                         f"Another process has been changing the archive {self.path} for {_WAIT_S:.0f} s; end it if it hangs."
@@ -181,11 +181,3 @@ def _errors(path: Path, *, missing: bool = False) -> Iterator[None]:
             f"The archive {path} cannot be used ({error.strerror or error}); check the directory, its rights and the disk. What was "
             "written is safe."
         ) from error
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

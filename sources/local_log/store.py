@@ -33,6 +33,7 @@ from typing import Final, NamedTuple
 
 from sources.errors import LogError, LogFullError
 from sources.sync_path import sync_path
+from sources.try_lock import try_lock
 
 PARTITIONS: Final = 6
 """As many as the topic of the compose file has. A job uses at most one worker for each."""
@@ -128,7 +129,7 @@ class Store:
             raise LogError(f"The event log {self.directory} was closed.")
         with self.errors_as_sentences():
             deadline = time.monotonic() + self._wait_s
-            while not self._locked():
+            while not try_lock(self._lock):
                 if time.monotonic() > deadline:
                     raise LogError(
                         f"Another process has been writing to the event log {self.directory} for {self._wait_s:.0f} s; end it if it hangs."
@@ -186,13 +187,6 @@ class Store:
         last = f"(SELECT first + count FROM p{partition:d} ORDER BY first DESC LIMIT 1)"  # noqa: S608 - a number
         query = f"SELECT floor, coalesce({last}, floor) FROM floors WHERE partition = {partition:d}"  # noqa: S608 - the same
         return Bounds(*self.database.execute(query).fetchone())
-
-    def _locked(self) -> bool:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
     def _create_file(self) -> tuple[int, int]:
         """Create the file if there is none, readable for its owner alone. Return its identity.
