@@ -28,6 +28,7 @@ def audit(action: _ActionOption = None, limit: _LimitOption = 50, as_json: JsonO
     from cli.live_job import settings_of_job
     from cli.options import load
     from reports.render import out, print_json, table
+    from reports.values import shown_moment
 
     log = audit_log(settings_of_job(load(data_dir=data_dir)), create=False)
     faults = log.faults()
@@ -37,7 +38,7 @@ def audit(action: _ActionOption = None, limit: _LimitOption = 50, as_json: JsonO
     else:
         rows = [
             (
-                str(entry.get("at", ""))[:19],
+                shown_moment(str(entry.get("at", ""))),
                 str(entry.get("by", "")),
                 entry["action"],
                 str(entry.get("outcome", "")),

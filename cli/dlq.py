@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ import typer
 
 from cli.audited import ByOption, YesOption
 from cli.options import DataDirOption, JsonOption
+from sources.wall_clock import wall_clock
 
 if TYPE_CHECKING:
     from flows.replay_letters import Planned
@@ -23,11 +23,7 @@ _WIDTH = 60
 _PREVIEWED = 20
 
 
-def _now() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def moment_of(text: str | None, *, end: Callable[[], int] = _now) -> int | None:
+def moment_of(text: str | None, *, end: Callable[[], int] = wall_clock) -> int | None:
     """Read a time, or a duration before ``end`` (ms), which is asked only for a duration. Returns milliseconds."""
     from state.duration import parse
     from state.times import EARLIEST, LATEST, milliseconds_of
@@ -111,6 +107,7 @@ def list_letters(
 
     from flows.dead_letters import when_logged
     from reports.render import out, print_json, table
+    from reports.values import shown_moment
 
     settings, total = _settings(data_dir), 0
 
@@ -137,7 +134,7 @@ def list_letters(
             letter.reason,
             f"{letter.topic}:{letter.partition}:{letter.offset}",
             letter.attempts,
-            done.get(letter.id, "")[:19],
+            shown_moment(done.get(letter.id, "")),
             _beginning(letter.raw),
         )
         for letter in shown
@@ -259,7 +256,6 @@ def replay(
     from flows.dead_letters import when_logged
     from flows.job_input import JobInput
     from flows.replay_letters import plan_replay, send_letters
-    from sources.wall_clock import wall_clock
     from state.events import UNKNOWN_TENANT
     from state.quantity import count
 
@@ -320,6 +316,7 @@ def _preview(wanted: Sequence[Planned], skipped: Sequence[Planned], *, edited: b
 
     from reports.render import lines, out
     from reports.safe_text import shortened
+    from state.merge_patch import shown_value
     from state.plain_text import plain
     from state.quantity import count
 
@@ -328,8 +325,8 @@ def _preview(wanted: Sequence[Planned], skipped: Sequence[Planned], *, edited: b
         verdict = "would be accepted" if not each.verdict else f"would be rejected again: {each.verdict}"
         lines(console, Text(f"{each.letter.id}  {plain(each.letter.reason)}, {plain(verdict)}"))
         for change in each.changes:
-            lines(console, Text(f"  - {plain(change.path)}: {plain(shortened(_value(change.before), _WIDTH))}"))
-            lines(console, Text(f"  + {plain(change.path)}: {plain(shortened(_value(change.after), _WIDTH))}"))
+            lines(console, Text(f"  - {plain(change.path)}: {plain(shortened(shown_value(change.before), _WIDTH))}"))
+            lines(console, Text(f"  + {plain(change.path)}: {plain(shortened(shown_value(change.after), _WIDTH))}"))
     if not edited and len(wanted) > _PREVIEWED:
         lines(console, Text(f"… and {len(wanted) - _PREVIEWED:,} more"))
     if refused := Counter(each.verdict for each in wanted if each.verdict):
@@ -340,12 +337,6 @@ def _preview(wanted: Sequence[Planned], skipped: Sequence[Planned], *, edited: b
     )
     for why, times in kinds.most_common():
         lines(console, Text(f"{count(times, 'letter is', 'letters are')} not sent: {plain(why)}."))
-
-
-def _value(value: object) -> str:
-    from state.merge_patch import ABSENT
-
-    return "(absent)" if value is ABSENT else json.dumps(value, ensure_ascii=False)
 
 
 def _finite(value: object) -> Any:
@@ -438,9 +429,10 @@ def _whole(letter: DeadLetter, done: dict[str, str]) -> dict[str, Any]:
 
 
 def _moment(letter: DeadLetter) -> str:
+    from reports.values import shown_moment
     from state.times import rfc3339_or_none
 
-    return (rfc3339_or_none(letter.log_time) or "unknown")[:19]
+    return shown_moment(rfc3339_or_none(letter.log_time) or "unknown")
 
 
 def _beginning(raw: bytes) -> str:

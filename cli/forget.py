@@ -153,6 +153,7 @@ def _print_receipt(found: dict[str, Any], *, as_json: bool) -> None:
     from rich.text import Text
 
     from reports.render import lines, out, print_json, table
+    from reports.values import shown_moment
 
     if as_json:
         print_json(found)
@@ -165,7 +166,7 @@ def _print_receipt(found: dict[str, Any], *, as_json: bool) -> None:
     if not found["jobHasTakenIt"] and found["sentTo"]:
         lines(console, Text(f"No job has taken the deletion yet; it waits in {found['sentTo']}."))
     rows = [
-        (line["store"], "?" if line["held"] is None else line["held"], (line["verifiedAt"] or "")[:19], line.get("note", ""))
+        (line["store"], "?" if line["held"] is None else line["held"], shown_moment(line["verifiedAt"] or ""), line.get("note", ""))
         for line in found["stores"]
     ]
     console.print(table(("store", ">held", "read again", "~note"), rows))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import time
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -73,10 +72,11 @@ def _now(settings: Settings) -> tuple[int | None, bool]:
     """Return the time that decides expiry (None: not known), and whether it is the end of a file rather than the clock."""
     from cli import clock
     from local.data_dir import DataDir
+    from sources.wall_clock import wall_clock
 
-    wall_clock = time.time_ns() // 1_000_000
-    now = wall_clock if settings.redis_url else clock.now(DataDir(settings.data_dir), wall_clock)
-    return now, now is not None and now != wall_clock
+    today = wall_clock()
+    now = today if settings.redis_url else clock.now(DataDir(settings.data_dir), today)
+    return now, now is not None and now != today
 
 
 def _is_unknown(settings: Settings, tenant: str, user: str) -> bool:

@@ -159,6 +159,7 @@ def _rebuild(settings: Settings, tenant: str, user: str, given: Input, *, as_jso
     from cli.failures import say
     from flows import replay as job
     from reports.render import lines, out, print_json
+    from state.merge_patch import shown_value
     from state.plain_text import plain
     from state.quantity import count
 
@@ -187,20 +188,12 @@ def _rebuild(settings: Settings, tenant: str, user: str, given: Input, *, as_jso
         state = "deleted" if found.deleted else f"{count(steps, 'step')} completed"
         lines(console, Text(f"{plain(user)}: {count(found.messages, 'message')} of {count(len(found.ids), 'id')} in the log; {state}."))
         for each in differs:
-            lines(console, Text(f"  rebuilt  {plain(each.path or 'progress')}: {plain(_text(each.before))}"))
-            lines(console, Text(f"  live     {plain(each.path or 'progress')}: {plain(_text(each.after))}"))
+            lines(console, Text(f"  rebuilt  {plain(each.path or 'progress')}: {plain(shown_value(each.before))}"))
+            lines(console, Text(f"  live     {plain(each.path or 'progress')}: {plain(shown_value(each.after))}"))
         lines(console, Text("The live progress is the same." if same else "The live progress differs."))
     if not same:
         say("the live progress differs from what the log gives.")
         raise typer.Exit(1)
-
-
-def _text(value: Any) -> str:
-    import json
-
-    from state.merge_patch import ABSENT
-
-    return "(absent)" if value is ABSENT else json.dumps(value, ensure_ascii=False)
 
 
 def _value(value: Any) -> Any:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from reports.reasons import why_withdrawn
 from reports.render import lines, record
-from reports.values import moment
+from reports.values import shown_moment
 from sinks.redis.record import Deleted
 from sources.archive.names import day_of
 from state.plain_text import plain
@@ -41,7 +41,7 @@ def show(
         "none": f"nothing to show. Nothing was decided, or Redis no longer holds it; `{plain(explain)}` says why.",
         "deleted": "nothing to show: the user was deleted.",
         "withdrawn": f"nothing to show: the guidance was withdrawn ({plain(why)}).",
-        "expired": f"nothing to show: the recommendation expired on {_moment(found.expires_at) if found else ''}.",
+        "expired": f"nothing to show: the recommendation expired on {shown_moment(found.expires_at) if found else ''}.",
         "current": "the app shows this." if end_of_log is None else f"at the end of the log ({day_of(end_of_log)}) the app showed this.",
     }[status]
     console.print(Text.assemble((who, "bold"), f": {sentence}"))
@@ -58,11 +58,7 @@ def show(
         ("path", found.path_id),
         ("arm", f"{found.arm}, chosen with probability {found.propensity:.2f}" if found.arm else ""),
         ("text from", found.source),
-        ("valid", f"{_moment(found.created_at)} to {_moment(found.expires_at)}"),
+        ("valid", f"{shown_moment(found.created_at)} to {shown_moment(found.expires_at)}"),
         ("id", found.recommendation_id),
     ]
     console.print(record(row for row in rows if row[1]))
-
-
-def _moment(text: str) -> str:
-    return moment(datetime.fromisoformat(text))

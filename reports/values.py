@@ -91,6 +91,14 @@ def moment(value: datetime) -> str:
     return in_utc(value).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def shown_moment(text: str) -> str:
+    """A time in RFC 3339 as ``moment`` shows it. Other text, of a file that others may write, stays as it is, up to that length."""
+    try:
+        return moment(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        return text[:19]
+
+
 def camel(name: str) -> str:
     """``step_id`` → ``stepId``."""
     first, *others = name.split("_")

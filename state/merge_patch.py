@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
 
@@ -19,6 +20,11 @@ class _Absent:
 
 
 ABSENT = _Absent()
+
+
+def shown_value(value: Any) -> str:
+    """A value of a ``Change`` for people: its JSON, or that it is absent."""
+    return repr(ABSENT) if value is ABSENT else json.dumps(value, ensure_ascii=False)
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

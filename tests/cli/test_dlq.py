@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import tracemalloc
 from pathlib import Path
@@ -297,3 +298,11 @@ def test_a_pause_and_a_key_are_recorded(tmp_path: Path, inside: Inside) -> None:
 def test_a_replay_is_of_a_user_or_of_a_range(tmp_path: Path, inside: Inside, arguments: tuple[str, ...], complaint: str) -> None:
     result = inside("replay", *arguments, cwd=tmp_path)
     assert (result.code, complaint in result.err) == (2, True)
+
+
+def test_times_are_shown_as_everywhere_else(directory: DataDir, inside: Inside) -> None:
+    cwd = directory.path.parent
+    assert inside("dlq", "replay", LETTERS[0].id, "--yes", cwd=cwd).code == 0
+    for shown in (inside("dlq", "list", cwd=cwd).out, inside("audit", cwd=cwd).out):
+        assert len(re.findall(r"\b\d{4}-\d\d-\d\d \d\d:\d\d", shown)) >= 2, shown
+        assert not re.search(r"\dT\d\d:", shown), shown

@@ -6,6 +6,7 @@ import pytest
 import typer
 
 from cli.dlq import moment_of
+from reports.values import shown_moment
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,17 @@ def test_a_time_that_cannot_be_is_refused(text: str) -> None:
 )
 def test_a_time_of_the_calendar_is_read(text: str, milliseconds: int) -> None:
     assert moment_of(text) == milliseconds
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2026-01-05T08:00:00.123Z", "2026-01-05 08:00:00"),
+        ("2026-01-05T09:30:00+01:00", "2026-01-05 08:30:00"),
+        ("", ""),
+        ("no time, of a file that others may write", "no time, of a file "),
+        ("0001-01-01T00:00:00+23:59", "0001-01-01T00:00:00"),
+    ],
+)
+def test_a_time_is_shown_to_the_second_in_utc_and_other_text_as_it_is(text: str, shown: str) -> None:
+    assert shown_moment(text) == shown
