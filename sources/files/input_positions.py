@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from sources.errors import InputError
+from state.other_version import other_version
 
 HEAD_BYTES = 64 * 1024
 """The largest part of the beginning that is hashed; less if the file was shorter when it was last opened."""
@@ -59,10 +60,7 @@ def load(snapshot: Any, log_time: int) -> InputPositions:
     if snapshot is None:
         return InputPositions(log_time)
     if snapshot.get("version") != _VERSION:
-        raise InputError(
-            f"The data directory was written by another version of Onramp (input positions {snapshot.get('version')}, this version reads "
-            f"{_VERSION}); use that version, or a new data directory."
-        )
+        raise InputError(f"{other_version('the position in the input', snapshot.get('version', 0), _VERSION)}.")
     return msgspec.convert(snapshot, InputPositions)
 
 

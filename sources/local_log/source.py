@@ -28,6 +28,7 @@ from sources.positions import Position, Positions
 from state.events import may_switch
 from state.messages import Message, Tick
 from state.never import never
+from state.other_version import other_version
 
 _LOG = logging.getLogger(__name__)
 
@@ -100,10 +101,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if resume is not None:
             version = resume[0]
             if version != _VERSION:
-                raise SourceError(
-                    f"The data directory was written by another version of Onramp (position format {version}, here {_VERSION}); "
-                    "use that version, or a new data directory."
-                )
+                raise SourceError(f"{other_version('the position in the event log', version, _VERSION)}.")
             _, offset, log_time, seq, ticked, log, self._stamp = resume
         self._time = LogTime(source.policy, index, now=source.now, log_time=log_time, seq=seq, ticked=ticked)
         self._rows: list[Stored] = []

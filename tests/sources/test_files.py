@@ -190,7 +190,7 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     fresh = file_part(tmp_path, None, Consumer())[1].snapshot()
     assert "cannot be read: No such file" in refused(tmp_path / "none.jsonl", fresh)
     assert "is a directory" in refused(tmp_path, fresh)
-    assert "another version of Onramp" in refused(tmp_path, {"version": 99})
+    assert "has version 99, this release reads" in refused(tmp_path, {"version": 99})
 
 
 def test_a_pipe_is_read_as_it_comes_is_never_waited_for_and_never_resumes(tmp_path: Path) -> None:
