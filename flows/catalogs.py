@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from state.catalog.by_tenant import ByTenant, Plans
 from state.catalog.model import Catalog
@@ -13,6 +13,8 @@ from state.catalog.plan import Plan
 
 if TYPE_CHECKING:
     from flows.settings import Settings
+
+T = TypeVar("T")
 
 SAMPLE: Final = "saas"
 BUILT_IN: Final = Path(__file__).resolve().parent.parent / "catalog"
@@ -81,8 +83,8 @@ def catalog_of(name: str, tenant: str) -> Catalog:
     return named(load_catalogs(name), name, tenant)
 
 
-def named(catalogs: ByTenant[Catalog], name: str, tenant: str) -> Catalog:
-    """The catalog of ``tenant`` among those of ``name``. Raises ``CatalogFileError`` where it has none."""
+def named(catalogs: ByTenant[T], name: str, tenant: str) -> T:
+    """The catalog of ``tenant`` among those of ``name``, or what was made of it. Raises ``CatalogFileError`` where it has none."""
     found = catalogs.find(tenant)
     if found is None:
         raise CatalogFileError(f"No catalog in {name} is for the tenant {tenant}; name it under `tenants` in one of them.")

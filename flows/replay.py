@@ -17,7 +17,7 @@ from typing import IO, Any, Final, NamedTuple
 import msgspec
 from bytewax.run import cli_main
 
-from flows.catalogs import load_plans
+from flows.catalogs import load_plans, named
 from flows.inputs import COMMAND_SECONDS, kafka_cluster, registry_of
 from flows.onboarding import FlowParts, SideChannels, build
 from flows.settings import Settings
@@ -137,8 +137,7 @@ def rebuild(settings: Settings, keys: Keys, tenant: str, user: str, given: Input
     """
     plans = load_plans(settings.catalog)
     DataDir(settings.data_dir).check_catalogs(plans.map(lambda plan: plan.catalog.id))
-    if plans.find(tenant) is None:
-        raise ReplayError(f"no catalog in {settings.catalog} is for the tenant {tenant}; name the tenant under `tenants` in one of them.")
+    named(plans, settings.catalog, tenant)
     first = log_source(settings, given, plans, SideChannels())
     found = Rebuilt(ids_connected_with(tenant, user, first))
     _raise_error_of(first)

@@ -57,12 +57,12 @@ class Authenticator:
             _check_origin(caller, origin, ring)
         return caller
 
-    def reader(self, scope: Scope, user: str) -> Caller:
-        """Return the caller if it may read what is stored of ``user``. Raises ``RefusedError``."""
+    def reader(self, scope: Scope, user: str | None) -> Caller:
+        """Return the caller if it may read what is stored of ``user``; None stands for the user of a token. Raises ``RefusedError``."""
         caller = self.authenticate(scope)
         if caller.kind == "publishable":
             raise forbidden("a publishable key may only send events; read with a user token, or with a server key from your server")
-        if caller.user is not None and caller.user != user:
+        if caller.user is not None and user not in {None, caller.user}:
             raise forbidden("the token belongs to another user")
         return caller
 

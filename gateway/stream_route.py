@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.authentication import Authenticator
 from gateway.caller import Caller
-from gateway.errors import RefusedError, forbidden, unavailable
+from gateway.errors import RefusedError, unavailable
 from gateway.records import Records, Stored
 from gateway.stopping import Stopping
 from gateway.updates import Updates
@@ -69,12 +69,9 @@ class StreamRoute:
         HEAD, which the router takes wherever it takes GET, gets the same headers or refusal, and ends there.
         """
         request = Request(scope)
-        caller = self._authenticator.authenticate(scope)
-        user = caller.user or request.query_params.get("userId", "")
-        if caller.kind == "publishable":
-            raise forbidden("a publishable key may only send events; read with a user token, or with a server key from your server")
-        if request.query_params.get("userId", user) != user:
-            raise forbidden("the token belongs to another user")
+        named = request.query_params.get("userId")
+        caller = self._authenticator.reader(scope, named)
+        user = caller.user or named or ""
         if not 1 <= len(user) <= 256:
             raise RefusedError(400, "bad_user_id", "name the user: /v1/stream?userId=…")
         if self._streams >= MOST_STREAMS:

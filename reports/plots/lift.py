@@ -8,7 +8,8 @@ import numpy as np
 
 from evaluation.evidence import ADAPTIVE, HOLDOUT
 from reports.effect import outcome, validity
-from reports.plots.style import BLUE, GREY, INK, ORANGE, canvas, label_ends, panel_title, points, room
+from reports.plots.style import BLUE, GREY, INK, ORANGE, canvas, label_ends, panel_title, room
+from reports.render import points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

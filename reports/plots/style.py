@@ -124,8 +124,3 @@ def save(figure: Figure, path: Path) -> Path:
     """Write the figure as SVG; the same figure gives the same bytes."""
     figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "onramp"})
     return path
-
-
-def points(value: float) -> str:
-    """A difference of rates in percentage points: ``+3.9``."""
-    return f"{100 * value:+.1f}".replace("-", "−")

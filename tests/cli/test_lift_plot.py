@@ -15,7 +15,8 @@ from matplotlib.text import Text
 from evaluation.effect import TrueLift
 from evaluation.evidence import Evidence
 from reports.plots.lift import draw
-from reports.plots.style import look, points
+from reports.plots.style import look
+from reports.render import points
 from reports.report_json import report_json
 from reports.run_report import RunReport, build_report
 from state.duration import DAY
