@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.audited import ByOption
-from cli.options import DataDirOption, JsonOption, stored_at
+from cli.options import DataDirOption, JsonOption, refuse_missing_directory, stored_at
 
 if TYPE_CHECKING:
     from flows.backup import Watch
@@ -132,8 +132,7 @@ def _target(out: str | None, now: int) -> Path | Location:
     path = Path(out)
     if path.is_dir():
         return path / name
-    if not path.absolute().parent.is_dir():
-        raise typer.BadParameter(f"there is no directory {str(path.parent)!r}.", param_hint="'--out'")
+    refuse_missing_directory(path, "--out")
     return path
 
 

@@ -9,7 +9,7 @@ import typer
 
 from cli.events_file import EventsFile, EventsOption
 from cli.failures import say
-from cli.options import JsonOption
+from cli.options import JsonOption, refuse_missing_directory
 
 if TYPE_CHECKING:
     from evaluation.catalog_draft import Draft
@@ -43,7 +43,7 @@ def draft(
     from state.quantity import count
 
     if not product.strip() or len(product) > _LONGEST_PRODUCT:
-        raise typer.BadParameter(f"a name has 1 to {_LONGEST_PRODUCT} characters.", param_hint="--product")
+        raise typer.BadParameter(f"a name has 1 to {_LONGEST_PRODUCT} characters.", param_hint="'--product'")
     product.encode()  # a name that is no Unicode text is refused before the log is read
     out = None if out == "-" else out
     if out is not None:
@@ -68,9 +68,8 @@ def draft(
 
 def _refuse_target(path: Path) -> None:
     if path.exists():
-        raise typer.BadParameter(f"there is already {str(path)!r}; name another file, or remove it.", param_hint="--out")
-    if not path.parent.is_dir():
-        raise typer.BadParameter(f"there is no directory {str(path.parent)!r}.", param_hint="--out")
+        raise typer.BadParameter(f"there is already {str(path)!r}; name another file, or remove it.", param_hint="'--out'")
+    refuse_missing_directory(path, "--out")
 
 
 def _as_json(found: Draft, log: EventsFile, out: str | None, text: str) -> dict[str, Any]:

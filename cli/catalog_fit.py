@@ -47,7 +47,7 @@ def fit(
     from state.catalog.set_measured import set_measured
 
     if write and catalog in built_in():
-        raise typer.BadParameter("a built-in catalog is not changed; copy it to a file and name that.", param_hint="--write")
+        raise typer.BadParameter("a built-in catalog is not changed; copy it to a file and name that.", param_hint="'--write'")
     model, text = load_catalog(catalog), _text_of(catalog)
     log, fitting = EventsFile(events, f"onramp catalog fit --catalog {shlex.quote(catalog)}"), CatalogFit(model)
     for event in log.events():

@@ -41,6 +41,6 @@ def grants(
         )
     everybody = dict.fromkeys([parse_clickhouse_address(url.get_secret_value()).user or "default", *(sees_all or ())])
     if both := everybody.keys() & set(user or ()):
-        raise typer.BadParameter(f"{min(both)} cannot read one tenant and all of them.", param_hint="--user")
+        raise typer.BadParameter(f"{min(both)} cannot read one tenant and all of them.", param_hint="'--user'")
     for statement in tenant_grants(settings.database(), tenant, users=user or (), see_all=list(everybody)):
         typer.echo(f"{statement};")

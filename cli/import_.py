@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cli.options import JsonOption
+from cli.options import JsonOption, refuse_missing_directory
 
 if TYPE_CHECKING:
     from sources.tables.importing import Outcome
@@ -70,22 +69,22 @@ def import_(
               zstd -dc rows.jsonl.zst | onramp import - --mapping rows.yaml --out - | onramp run --input -
     """
     if out is not None and preview is not None:
-        raise typer.BadParameter("a preview writes nothing; leave --preview or --out out.", param_hint="--preview")
+        raise typer.BadParameter("a preview writes nothing; leave --preview or --out out.", param_hint="'--preview'")
     if out is None and rejected is not None:
-        raise typer.BadParameter("a preview writes nothing; name the file of the events with --out too.", param_hint="--rejected")
+        raise typer.BadParameter("a preview writes nothing; name the file of the events with --out too.", param_hint="'--rejected'")
     if out == "-" and as_json:
-        raise typer.BadParameter("standard output can hold one thing only: the events or the JSON object.", param_hint="--json")
+        raise typer.BadParameter("standard output can hold one thing only: the events or the JSON object.", param_hint="'--json'")
     if out == "-" == rejected or (rejected == "-" and as_json):
-        raise typer.BadParameter("standard output can hold one thing only.", param_hint="--rejected")
+        raise typer.BadParameter("standard output can hold one thing only.", param_hint="'--rejected'")
     for option, target in (("--out", out), ("--rejected", rejected)):
-        if target not in {None, "-"} and not Path(str(target)).parent.is_dir():
-            raise typer.BadParameter(f"there is no directory {str(Path(str(target)).parent)!r}.", param_hint=option)
+        if target not in {None, "-"}:
+            refuse_missing_directory(str(target), option)
     beside = rejected or f"{'import' if out in {None, '-'} else out}{_REJECTED}"
     for option, target in (("--out", out), ("--rejected", beside)):
         if out is not None and target not in {None, "-"} and any(_same(Path(str(target)), each) for each in (file, mapping)):
-            raise typer.BadParameter(f"{target!r} is a file that is read; name another one.", param_hint=option)
+            raise typer.BadParameter(f"{target!r} is a file that is read; name another one.", param_hint=f"'{option}'")
     if out not in {None, "-"} and _same(Path(str(out)), Path(beside)):
-        raise typer.BadParameter("the events and the rejected rows need a file each.", param_hint="--rejected")
+        raise typer.BadParameter("the events and the rejected rows need a file each.", param_hint="'--rejected'")
     from cli.failures import say
     from cli.streams import interruptible
     from reports.imported import imported_json, imported_sentences, show_preview
@@ -157,8 +156,9 @@ def _run(
     from reports.render import err
     from sources.tables.importing import import_rows
     from sources.tables.mapper import Mapper
+    from sources.wall_clock import wall_clock
 
-    mapper = Mapper(mapping, now=time.time_ns() // 1_000_000)
+    mapper = Mapper(mapping, now=wall_clock())
     with Steps("Reading", "kilobyte", err()) as steps:
         seen = 0
 

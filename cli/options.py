@@ -52,6 +52,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 UserArgument = Annotated[str, typer.Argument(metavar="USER", help="The userId.")]
 
 
+def refuse_missing_directory(target: str | Path, option: str) -> None:
+    """Refuse, as wrong usage of ``option``, a file to write whose directory does not exist."""
+    directory = Path(target).parent
+    if not directory.is_dir():
+        raise typer.BadParameter(f"there is no directory {str(directory)!r}.", param_hint=f"'{option}'")
+
+
 def stored_at(text: str, parameter: str) -> Location | None:
     """The place in S3 that the text names; None where it names a file or a directory."""
     from sources.s3.location import LocationError, is_s3, parse_location

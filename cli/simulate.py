@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import CatalogOption, JsonOption
+from cli.options import CatalogOption, JsonOption, refuse_missing_directory
 from cli.population_program import PopulationOption, ScenarioOption, population_program
 
 if TYPE_CHECKING:
@@ -51,10 +50,12 @@ def simulate(
     from state.quantity import count
 
     if (out == "-") + (truth == "-") + as_json > 1:
-        raise typer.BadParameter("standard output can hold one thing only: the events, the truth or the JSON object.", param_hint="--json")
+        raise typer.BadParameter(
+            "standard output can hold one thing only: the events, the truth or the JSON object.", param_hint="'--json'"
+        )
     for option, target in (("--out", out), ("--truth", truth)):
-        if target not in {None, "-"} and not Path(str(target)).parent.is_dir():
-            raise typer.BadParameter(f"there is no directory {str(Path(str(target)).parent)!r}.", param_hint=option)
+        if target not in {None, "-"}:
+            refuse_missing_directory(str(target), option)
     settings = load(catalog=catalog)
     end = START + days * DAY
     product = describe(scenario_catalog(load_catalog(settings.catalog), scenario, START, end))

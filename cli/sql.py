@@ -29,7 +29,7 @@ def sql(
               onramp sql "SELECT reason, count() AS n FROM decisions_final GROUP BY reason" --json
     """
     if as_json and as_csv:
-        raise typer.BadParameter("give either --json or --csv.", param_hint="--csv")
+        raise typer.BadParameter("give either --json or --csv.", param_hint="'--csv'")
     from cli.demo_dir import for_reading
     from cli.options import load
     from cli.stores import open_facts
