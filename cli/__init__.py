@@ -1,4 +1,4 @@
-"""The ``onramp`` command: ``app`` registers the commands, each in a file of its own.
+"""The ``onramp`` command: ``app`` registers the commands. A file is one command, or one group of commands.
 
 Heavy imports happen inside the commands, so that ``--help`` is fast. ``failures`` turns exceptions into messages and exit codes.
 """

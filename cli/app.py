@@ -68,17 +68,17 @@ _COMMANDS = {
     "doctor": ("doctor:doctor", "Check everything the job needs, say what to do."),
     "replay": ("replay:replay", "Rebuild a user, or run a range again into files."),
     "forget": ("forget:forget", "Erase a user from every store, print a receipt."),
-    "export": ("forget:export", "Write everything held about a user as JSON."),
+    "export": ("export:export", "Write everything held about a user as JSON."),
     "audit": ("audit:audit", "Show who did what to data and guidance."),
     "backup": ("backup:backup", "Back up the data directory, also while the job runs."),
-    "restore": ("backup:restore", "Make a data directory of a backup."),
+    "restore": ("restore:restore", "Make a data directory of a backup."),
     "settings": ("settings:settings", "Show every setting in force."),
 }
 _GROUPS = {
     "catalog": (
         "Draft, fit and check catalogs. A catalog describes a product's onboarding.",
         {
-            "check": ("catalog:check", "Check a catalog and its prompts."),
+            "check": ("catalog_check:check", "Check a catalog and its prompts."),
             "draft": ("catalog_draft:draft", "Draft a catalog from a log of events."),
             "fit": ("catalog_fit:fit", "Set the times of a catalog's steps from a log."),
         },

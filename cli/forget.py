@@ -1,17 +1,13 @@
-"""``onramp forget`` and ``onramp export``: erase or write everything that is held about one user."""
+"""``onramp forget``: erase everything that is held about one user."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from cli.audited import ByOption, YesOption
 from cli.options import DataDirOption, JsonOption, TenantOption, UserArgument
-
-if TYPE_CHECKING:
-    from flows.settings import Settings
 
 _VisitorOption = Annotated[bool, typer.Option("--visitor", help="USER is an anonymousId that was never merged.")]
 _WaitOption = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the job to process the deletion.")]
@@ -21,9 +17,6 @@ _MaintainOption = Annotated[
 ]
 _AlsoOption = Annotated[
     list[str] | None, typer.Option("--also", metavar="ID", help="Another id of the user to look for. May be repeated.", show_default=False)
-]
-_OutOption = Annotated[
-    Path | None, typer.Option("--out", help="File to write, which only you may read. [default: standard output]", show_default=False)
 ]
 
 
@@ -52,13 +45,14 @@ def forget(
     """
     from cli.audited import audit_log, confirm, login_name
     from cli.failures import say
+    from cli.live_job import settings_for_user_data
     from flows import forget as job
     from sources.wall_clock import wall_clock
     from state.quantity import count
     from state.records.subject import Subject
     from state.times import rfc3339
 
-    settings, who = _settings(data_dir), login_name(by)
+    settings, who = settings_for_user_data(data_dir), login_name(by)
     log = audit_log(settings)
     with job.open_stores(settings) as stores:
         subject = Subject(tenant, tuple(dict.fromkeys((*stores.ids(tenant, user), *(also or ())))))
@@ -87,66 +81,6 @@ def forget(
     if not found["complete"]:
         say("the user is not forgotten everywhere yet; the receipt says where not, and why.")
         raise typer.Exit(1)
-
-
-def export(
-    user: UserArgument,
-    tenant: TenantOption = "default",
-    out: _OutOption = None,
-    by: ByOption = None,
-    data_dir: DataDirOption = None,
-) -> None:
-    """Write everything that is held about a user as one JSON object, earlier visitor ids included.
-
-    \b
-    Example:  onramp export u-17 --out u-17.json
-    """
-    import json
-
-    from cli.audited import audit_log, login_name
-    from cli.streams import writing
-    from flows import forget as job
-    from local.private_files import write_private
-    from reports.render import out as console
-    from reports.values import json_value
-    from sources.wall_clock import wall_clock
-    from state.records.subject import Subject
-    from state.times import rfc3339
-
-    settings, who = _settings(data_dir), login_name(by)
-    with job.open_stores(settings) as stores:
-        hashed = stores.keys.stream_key(tenant, user)
-        with audit_log(settings).of("export", by=who, tenant=tenant, user=hashed):
-            subject = Subject(tenant, stores.ids(tenant, user))
-            held = job.collect(stores, subject)
-            job.refuse_unknown_tenant(stores, subject, known=any(held.values()))
-            found = {
-                "tenantId": tenant,
-                "userId": user,
-                "visitorIds": list(subject.ids[1:]),
-                "exportedAt": rfc3339(wall_clock()),
-                "held": held,
-                "notIncluded": {name: f"it keeps messages {how}" for name, how in stores.kept.items()},
-            }
-            text = json.dumps(json_value(found), indent=2, allow_nan=False, default=str)
-            if out is None:
-                console().out(text, highlight=False)
-                return
-            with writing(str(out)):
-                if out.exists() and not out.is_file():  # a pipe or a device is written to, never replaced
-                    out.write_bytes(text.encode() + b"\n")
-                else:
-                    write_private(out, text.encode() + b"\n")
-
-
-def _settings(data_dir: Path | None) -> Settings:
-    from cli.demo_dir import refuse_demo
-    from cli.live_job import settings_of_job, with_catalog_of_job
-    from cli.options import load
-
-    settings = with_catalog_of_job(settings_of_job(load(data_dir=data_dir)))
-    refuse_demo(settings)
-    return settings
 
 
 def _print_receipt(found: dict[str, Any], *, as_json: bool) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flows.settings import Settings
     from local.data_dir import DataDir
 
@@ -51,4 +53,14 @@ def with_catalog_of_job(settings: Settings) -> Settings:
             name = DataDir(settings.data_dir).catalog_name
             if name is not None and (name in built_in() or Path(name).exists()):
                 return settings.model_copy(update={"catalog": name})
+    return settings
+
+
+def settings_for_user_data(data_dir: Path | None) -> Settings:
+    """The settings of the job, with its catalog, for a command that reads or erases everything about a user. Refuses a demo's directory."""
+    from cli.demo_dir import refuse_demo
+    from cli.options import load
+
+    settings = with_catalog_of_job(settings_of_job(load(data_dir=data_dir)))
+    refuse_demo(settings)
     return settings

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cli.app import invoke
-from cli.backup import _settings
+from cli.restore import _settings
 from flows.backup import Watch, _add_files, _not_included, add_dead_letters, add_event_log, add_spool, back_up, restore
 from flows.settings import load_settings
 from flows.stop import sigterm_interrupts

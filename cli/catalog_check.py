@@ -25,8 +25,8 @@ def check(
     Example:  onramp catalog check product.yaml
               onramp catalog check catalogs/
     """
-    from cli.catalog_checks import language_warnings, placed, prompt_faults
     from cli.options import require_catalogs
+    from cli.wording_checks import language_warnings, placed, prompt_faults
     from flows.catalogs import is_directory, read_catalogs
     from reports.render import out, print_json
     from state.catalog.parse import CatalogError
