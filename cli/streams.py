@@ -33,7 +33,9 @@ def writing(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{plain(error.filename or path)} cannot be written: {error.strerror or error}.") from error
+        raise OutputError(
+            f"{plain(error.filename or path)} cannot be written: {error.strerror or error}; check its name, its rights and the disk."
+        ) from error
 
 
 def interruptible() -> None:
@@ -77,7 +79,7 @@ class _Descriptor(io.RawIOBase):
                     break
                 if isinstance(error, BrokenPipeError):
                     raise ReaderGoneError from None
-                raise OutputError(f"standard output cannot be written: {error.strerror}.") from error
+                raise OutputError(f"standard output cannot be written: {error.strerror}; check where it goes, and its disk.") from error
         return size
 
 

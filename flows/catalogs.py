@@ -111,7 +111,7 @@ def catalog_files(name: str) -> list[str]:
     try:
         files = sorted(path for path in Path(name).iterdir() if path.suffix in _ENDINGS and path.is_file())
     except OSError as error:
-        raise CatalogFileError(f"The directory of catalogs {name} cannot be read ({error.strerror}).") from None
+        raise CatalogFileError(f"The directory of catalogs {name} cannot be read ({error.strerror}); check its rights.") from None
     if not files:
         raise CatalogFileError(f"{name} has no catalog in it: put one YAML file for each product there.")
     return [str(path) for path in files]
@@ -140,7 +140,7 @@ def _read(name: str) -> tuple[str, str]:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise CatalogFileError(f"{path} is not UTF-8 text.") from None
+        raise CatalogFileError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
     except OSError as error:
         known = ", ".join(sorted(built_in()))
         raise CatalogFileError(f"The catalog {name} cannot be read ({error.strerror}); the built-in ones are {known}.") from None

@@ -54,7 +54,7 @@ def in_file(path: Path) -> Iterator[DeadLetter]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}; check its rights and the disk, and repeat the command.") from error
 
 
 def _in_topic(settings: Settings) -> Iterator[DeadLetter]:

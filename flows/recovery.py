@@ -38,7 +38,10 @@ def recovery_config(data_dir: DataDir, partitions: int, *, keeps: bool = True) -
             building.rename(data_dir.state)
             sync_directory(data_dir.path)
         except OSError as error:
-            raise DataDirError(f"The recovery store cannot be created in {data_dir.path}: {error.strerror or error}.") from error
+            raise DataDirError(
+                f"The recovery store cannot be created in {data_dir.path}: {error.strerror or error}; "
+                "check the rights of the directory and its disk, and run the same command again."
+            ) from error
         except BaseException as error:
             if type(error).__name__ != "PanicException":  # the engine's native code panics, which is no Exception
                 raise

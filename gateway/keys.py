@@ -245,7 +245,9 @@ class KeyStore:
         try:
             write_private(self._path, msgspec.json.format(msgspec.json.encode(_File(list(keys), dict(quotas)))) + b"\n")
         except OSError as error:
-            raise KeyStoreError(f"{self._path} cannot be written: {error.strerror or error}.") from error
+            raise KeyStoreError(
+                f"{self._path} cannot be written: {error.strerror or error}; check its rights and the disk, and repeat the command."
+            ) from error
         self._reload()
 
 
@@ -261,7 +263,9 @@ class _Locked:
             if not self._lock.acquire("keys", _LOCK_SECONDS):
                 raise KeyStoreError("Another command changes the keys; run this one again when it has ended.")
         except OSError as error:
-            raise KeyStoreError(f"{self._path} cannot be locked: {error.strerror or error}.") from error
+            raise KeyStoreError(
+                f"{self._path} cannot be locked: {error.strerror or error}; check its rights and the disk, and repeat the command."
+            ) from error
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()

@@ -131,7 +131,9 @@ def _load(version: str, directories: Sequence[Path]) -> PromptTemplate:
     except UnicodeDecodeError:
         raise PromptError(f"The prompt {path} is not UTF-8 text.") from None
     except OSError as error:
-        raise PromptError(f"The prompt {path} cannot be read ({error.strerror or error}).") from None
+        raise PromptError(
+            f"The prompt {path} cannot be read ({error.strerror or error}); check the name of the file and its rights."
+        ) from None
     template = _parse(text, path)
     if template.version != version:
         raise PromptError(f"The prompt {path} says it is version {template.version}; it must be named like its version.")

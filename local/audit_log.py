@@ -103,7 +103,10 @@ class AuditLog:
         try:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600))
         except OSError as error:
-            raise AuditError(f"The audit log {self._path} cannot be written ({error.strerror}); nothing was done.") from error
+            raise AuditError(
+                f"The audit log {self._path} cannot be written ({error.strerror}), so nothing was done; "
+                "check its rights and the disk, and repeat the command."
+            ) from error
 
     def _lines(self) -> list[bytes]:
         try:
@@ -111,7 +114,9 @@ class AuditLog:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise AuditError(f"The audit log {self._path} cannot be read ({error.strerror}).") from error
+            raise AuditError(
+                f"The audit log {self._path} cannot be read ({error.strerror}); check its rights and the disk, and repeat the command."
+            ) from error
 
 
 def _last_line(descriptor: int, size: int) -> tuple[bytes, bytes]:

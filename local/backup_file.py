@@ -184,7 +184,7 @@ def _opened(backup: Path) -> Iterator[io.BufferedReader]:
     try:
         plain = backup.open("rb")
     except OSError as error:
-        raise BackupError(f"The backup {backup} cannot be read ({error.strerror}).") from error
+        raise BackupError(f"The backup {backup} cannot be read ({error.strerror}); check the name of the file and its rights.") from error
     with plain:
         yield plain
 

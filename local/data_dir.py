@@ -118,7 +118,10 @@ class DataDir:
             for directory in (data_dir.clickhouse, data_dir.valkey, data_dir.spool):
                 directory.mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
-            raise DataDirError(f"The data directory {path} cannot be used: {error.strerror or error}.") from error
+            raise DataDirError(
+                f"The data directory {path} cannot be used: {error.strerror or error}; "
+                "check its rights and the disk, or name another one with --data-dir."
+            ) from error
         return data_dir
 
     @classmethod
@@ -132,7 +135,10 @@ class DataDir:
                 f"There is no data in {path} yet; run `onramp demo` or `onramp run` first, or name it with --data-dir."
             ) from None
         except OSError as error:
-            raise DataDirError(f"The data directory {path} cannot be read: {error.strerror or error}.") from error
+            raise DataDirError(
+                f"The data directory {path} cannot be read: {error.strerror or error}; "
+                "check its rights and the disk, or name another one with --data-dir."
+            ) from error
         if mark != _MARK or version != str(FORMAT):
             raise DataDirError(
                 f"The data directory {path} has the format {version or mark or '(none)'}, this version of onramp reads {FORMAT}: "

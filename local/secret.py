@@ -49,7 +49,9 @@ def _known_digest(data_dir: DataDir) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise DataDirError(f"{data_dir.secret_check} cannot be read: {error.strerror or error}.") from error
+        raise DataDirError(
+            f"{data_dir.secret_check} cannot be read: {error.strerror or error}; check its rights and the disk, and repeat the command."
+        ) from error
     if _DIGEST.fullmatch(known) is None:
         raise DataDirError(
             f"{data_dir.secret_check} is damaged: it holds no digest of a secret. Restore it from a backup. If ONRAMP_SECRET surely is the "
@@ -88,7 +90,9 @@ def _stored(data_dir: DataDir) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise DataDirError(f"{data_dir.secret_key} cannot be read: {error.strerror or error}.") from error
+        raise DataDirError(
+            f"{data_dir.secret_key} cannot be read: {error.strerror or error}; check its rights and the disk, and repeat the command."
+        ) from error
     if len(secret) < _LEAST_BYTES:
         raise DataDirError(f"{data_dir.secret_key} is damaged; restore it from a backup, or set ONRAMP_SECRET.")
     return secret

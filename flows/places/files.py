@@ -240,7 +240,10 @@ def _blank(path: Path, concerned: Callable[[bytes], bool], left_of: Callable[[by
     try:
         blank_lines(path, concerned, left_of)
     except OSError as error:
-        raise DataDirError(f"{path} cannot be written: {error.strerror or os.strerror(error.errno or 0)}.") from error
+        raise DataDirError(
+            f"{path} cannot be written: {error.strerror or os.strerror(error.errno or 0)}; "
+            "check its rights and the disk, and repeat the command."
+        ) from error
 
 
 def _person(change: bytes) -> Person | None:

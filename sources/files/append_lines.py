@@ -27,4 +27,4 @@ def append_lines(path: Path, lines: bytes) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+        raise InputError(f"{path} cannot be written: {error.strerror}; check its rights and the disk, and repeat the command.") from error

@@ -40,7 +40,7 @@ def read_sent(path: Path) -> list[Sent | None]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}; check its rights and the disk, and repeat the command.") from error
     return [_message(line) for line in lines]
 
 

@@ -499,7 +499,7 @@ def _open(path: Path) -> tuple[bool, int, bool]:
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}; check the name of the file and its rights.") from error
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISDIR(mode):
         os.close(descriptor)

@@ -48,7 +48,7 @@ def shell(script: str, cwd: Path, **more: str) -> Result:
     return Result(done.returncode, done.stdout, done.stderr)
 
 
-FULL = "onramp: standard output cannot be written: No space left on device.\n"
+FULL = "onramp: standard output cannot be written: No space left on device; check where it goes, and its disk.\n"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,11 @@ FULL = "onramp: standard output cannot be written: No space left on device.\n"
         ("$onramp settings --json >/dev/full", 1, FULL),
         ("$onramp settings >&-", 0, ""),
         ("$onramp settings 2>&- >/dev/null", 0, ""),
-        ("$onramp simulate --users 5 --days 1 --out /dev/full", 1, "onramp: /dev/full cannot be written: No space left on device.\n"),
+        (
+            "$onramp simulate --users 5 --days 1 --out /dev/full",
+            1,
+            "onramp: /dev/full cannot be written: No space left on device; check its name, its rights and the disk.\n",
+        ),
         ("$onramp nonsense 2>/dev/full", 2, ""),
         ("$onramp nonsense <&- >&- 2>&-", 2, ""),
         ("$onramp --help | true; exit ${PIPESTATUS[0]}", None, ""),
