@@ -196,21 +196,20 @@ def _first_decisions(evidence: Evidence, origins: pl.DataFrame) -> pl.DataFrame:
 def _origins(evidence: Evidence) -> pl.DataFrame:
     """The visitor that each user was before they signed in, and whose group they have: ``user_id visitor_id origin_seen_at``.
 
-    It is the one that the user's first merge named, if the job drew the group as that visitor's (``drawn_as``). A visitor that is merged
-    later had a group of its own, and the merge may be an effect of guidance: people sign in on another device because they were guided. So
-    it does not change when the user began. It does not count as a person either. Rows of older releases do not say as whom the group was
-    drawn. There the merge must not be later than the first decision about the user or their sign-up.
+    It is the one as whom the job drew the group (``visitor_draw``), if it was merged into this user. A visitor that is merged later had a
+    group of its own, and the merge may be an effect of guidance: people sign in on another device because they were guided. So it does not
+    change when the user began. It does not count as a person either. Rows of older releases do not say as whom the group was drawn. There
+    it is the user's first merge, if that is not later than the first decision about the user or their sign-up.
     """
     considered = evidence.decisions.group_by("user_id").agg(considered_at=pl.col("decided_at").min())
-    signed_up, drawn = pl.col("signup_at").replace(0, None), pl.col("drawn_as").replace("", None)
-    people = evidence.people.select("user_id", signed_up_at=signed_up, drawn=drawn)
+    people = evidence.people.select("user_id", "visitor_draw", signed_up_at=pl.col("signup_at").replace(0, None))
     in_time = pl.col("merged_at") <= pl.coalesce("considered_at", "signed_up_at", "merged_at")
+    is_first = pl.int_range(pl.len()).over("user_id") == 0
     return (
-        evidence.visitors.sort("merged_at", "version", "visitor_id")
-        .unique("user_id", keep="first", maintain_order=True)
-        .join(considered, on="user_id", how="left")
-        .join(people, on="user_id", how="left")
-        .filter((pl.col("drawn") == "visitor").fill_null(in_time))
+        evidence.visitors.sort("merged_at", "visitor_id")
+        .join(considered, on="user_id", how="left", maintain_order="left")
+        .join(people, on="user_id", how="left", maintain_order="left")
+        .filter((pl.col("visitor_draw") == pl.col("draw")).fill_null(is_first & in_time))
         .join(_merged(evidence), on="visitor_id")
         .select("user_id", "visitor_id", "origin_seen_at")
     )

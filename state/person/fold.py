@@ -6,7 +6,7 @@ applied. Progress does not depend on the order of events within the lateness bou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -25,7 +25,7 @@ from state.person.collector import Collector
 from state.person.deduplication import MOST_SEEN, forget_old_events, is_known, recent_events, remember
 from state.person.link import REFUSED_USER
 from state.person.meaning import Meanings
-from state.person.person import Person
+from state.person.person import COUNTED_BEFORE, Person
 from state.person.preferences import update_preferences
 from state.person.progress import activated_at, begin_as_the_visitor, completed, current_step, last_progress, record_evidence
 from state.person.recent import EVENTS_COUNTED, keep_notes
@@ -175,7 +175,10 @@ class Fold:
         else:
             # The user to whom the visitor's events go now counts these completions.
             done = completed(self._plan, person.path, person.steps)
-            out.rows += [completion_metric(person, step, at, by=-1) for step, at in done.items() if person.steps[step].counted]
+            for step, state in person.steps.items():
+                if state.counted and state.counted != COUNTED_BEFORE:
+                    path = person.path if state.counted is True else state.counted
+                    out.rows.append(completion_metric(person, path, step, done.get(step, state.evidence), by=-1))
             self._hand_over(person, merged.into_key, out)
         return person
 
@@ -373,6 +376,9 @@ class Fold:
         merge, and was observed then.
         """
         plan, moved = self._plan, anew or path != person.path
+        if path != person.path:
+            for state in person.steps.values():
+                state.counted = person.path if state.counted is True else state.counted
         person.path = path
         done = completed(plan, path, person.steps)
         newly = {step: at for step, at in done.items() if step not in before}
@@ -382,7 +388,7 @@ class Fold:
             if person.episode is not None and person.episode.step in newly:
                 self._detector.censor(person, person.now, out)
         out.rows += [progress_fact(plan, person, step, done) for step in changed]
-        self._count_completions(person, newly, out)
+        self._count_completions(person, before, done, out)
         if moved:
             shown = current(person, person.now)
             if shown is not None and (path not in plan.paths or shown.step not in plan.paths[path].steps):
@@ -414,14 +420,18 @@ class Fold:
         return done, newly
 
     @staticmethod
-    def _count_completions(person: Person, newly: Mapping[str, int], out: Collector) -> None:
-        """Count the steps ``newly`` completed, each once: not again where another path or catalog had left it out in between."""
-        for step, at in newly.items():
+    def _count_completions(person: Person, before: Iterable[str], done: Mapping[str, int], out: Collector) -> None:
+        """Count each completed step once: not again where another path or catalog had left it out in between."""
+        for step in before:
+            state = person.steps[step]
+            if state.counted is None:
+                state.counted = COUNTED_BEFORE
+        for step, at in done.items():
             state = person.steps[step]
             if not state.counted:
                 state.counted = True
                 out.count(counters.STEPS_COMPLETED)
-                out.rows.append(completion_metric(person, step, at))
+                out.rows.append(completion_metric(person, person.path, step, at))
 
     def _consider_return(self, person: Person, done: Mapping[str, int], out: Collector) -> None:
         """The person returned after ``stuck:inactive.after``. Consider guidance without an alarm where none is current."""

@@ -23,14 +23,16 @@ SETTLED: Final = 4
 MATURED: Final = 8
 LEFT_BEHIND: Final = 16
 _GROUP: Final = 3
+COUNTED_BEFORE: Final = "*"
 
 
 class StepState(msgspec.Struct, gc=False, array_like=True):
-    """Evidence of one step. Every field is a minimum, a maximum or a count over distinct events, so the order of events does not matter.
+    """Evidence of one step. Each field but ``counted`` is a minimum, a maximum or a count over distinct events, in any order.
 
     ``evidence`` is when the step's own matchers were satisfied (0: not yet). Whether the step is *completed* also depends on the steps that
     it requires, and is derived (``progress.completed``). ``times`` holds, for a completion that needs several events, the earliest of them.
-    ``counted``: its completion is in the step metrics.
+    ``counted``: whether its completion is in the step metrics: True under the person's path, the path where it is another one, and
+    ``COUNTED_BEFORE`` by an earlier release; None in a snapshot of such a release where it is not known yet.
     """
 
     evidence: int = 0
@@ -39,7 +41,7 @@ class StepState(msgspec.Struct, gc=False, array_like=True):
     attempts: int = 0
     errors: int = 0
     times: dict[int, list[int]] | None = None
-    counted: bool = False
+    counted: bool | str | None = None
 
 
 class OpenDecision(msgspec.Struct, gc=False, array_like=True, kw_only=True):

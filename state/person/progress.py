@@ -87,7 +87,7 @@ def record_evidence(person: Person, event: Event, rules: tuple[Rule, ...]) -> tu
     for rule in rules:
         state = steps.get(rule.step)
         if state is None:
-            state = steps[rule.step] = StepState()
+            state = steps[rule.step] = StepState(counted=False)
         if not state.first or at < state.first:
             touched.append(rule.step)
             state.first = at

@@ -95,12 +95,12 @@ def progress_fact(plan: Plan, person: Person, step: str, done: Mapping[str, int]
     )
 
 
-def completion_metric(person: Person, step: str, at: int, *, by: int = 1) -> StepMetricFact:
-    """Add ``by`` to the completions of ``step`` in the minute of ``at``. The step facts adds up those of a batch."""
+def completion_metric(person: Person, path: str, step: str, at: int, *, by: int = 1) -> StepMetricFact:
+    """Add ``by`` to the completions of ``step`` on ``path`` in the minute of ``at``. The step facts adds up those of a batch."""
     return StepMetricFact(
         tenant_id=person.tenant,
         minute=at // MINUTE * MINUTE,
-        path_id=person.path,
+        path_id=path,
         step_id=step,
         metric="completed",
         label="",
@@ -157,7 +157,7 @@ def person_fact(plan: Plan, person: Person, group: str, done: Mapping[str, int])
         version=person.version,
         guidance_at_signup=AT_SIGNUP[person.at_signup],
         entered_under=person.entered_under,
-        drawn_as="user" if person.draw is None else "visitor",
+        visitor_draw=-1.0 if person.draw is None else person.draw,
     )
 
 

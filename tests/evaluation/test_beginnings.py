@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -126,26 +127,30 @@ def test_a_user_begins_with_the_visitor_that_gave_them_their_group() -> None:
     assert sorted(began) == [("early", START), ("first", before - 2), ("second", START), ("signed", START)]
 
 
-def test_the_job_says_whose_group_it_is_where_times_cannot() -> None:
-    """A sign-up and a merge at one log time, the merge last: the group is the user's own. The same of a visitor that names another."""
-    people = [{**member(user, "adaptive"), "drawn_as": drawn} for user, drawn in (("own", "user"), ("merged", "visitor"), ("old", ""))]
-    people.append({**member("b", "adaptive", signup=0), "drawn_as": "user"})
-    visitors = [{"user_id": each["user_id"], "visitor_id": f"{each['user_id']}-v", "merged_at": START, "version": 2} for each in people]
-    visitors.append({"user_id": "merged", "visitor_id": "at the same time", "merged_at": START, "version": 3})
-    people += [{**member(each["visitor_id"], "merged", signup=0), "first_seen_at": 1} for each in visitors]
+def test_the_job_says_as_whom_the_group_was_drawn_where_times_cannot() -> None:
+    """A sign-up and a merge at one log time, the merge last: the group is the user's own. The same of a visitor that names another.
+
+    ``ben`` first named a visitor that is another user's, as on a shared computer, and was drawn as that one.
+    """
+    drawn = {"own": -1.0, "merged": 0.2, "old": None, "ben": 0.9, "b": -1.0}
+    people: list[dict[str, Any]] = [{**member(user, "adaptive"), "visitor_draw": draw} for user, draw in drawn.items()]
+    people[-1]["signup_at"] = 0
+    visitors = [{"user_id": user, "visitor_id": f"{user}-v", "merged_at": START, "draw": 0.2} for user in drawn]
+    visitors.append({"user_id": "merged", "visitor_id": "before it in the alphabet", "merged_at": START, "draw": 0.1})
+    people += [{**member(str(each["visitor_id"]), "merged", signup=0), "first_seen_at": 1} for each in visitors]
     evidence = Evidence.of(
         until=START + 2 * WINDOW,
         people=people,
         decisions=[
-            *(considered(people[0], START - HOUR, user=each["visitor_id"]) for each in visitors[:4]),
-            *(considered(people[0], START, "signup", user=user) for user in ("own", "merged", "old")),
-            considered(people[3], START + 1),
-            considered(people[0], START - 9 * HOUR, user="at the same time"),
+            *(considered(people[0], START - HOUR, user=f"{user}-v") for user in drawn),
+            *(considered(people[0], START, "signup", user=user) for user in drawn if user != "b"),
+            considered(people[4], START + 1),
+            considered(people[0], START - 9 * HOUR, user="before it in the alphabet"),
         ],
         visitors=visitors,
     )
     began = dict(matured(evidence).select("user_id", "began_at").iter_rows())
-    assert began == {"own": START, "merged": START - HOUR, "old": START - HOUR, "b": START + 1}
+    assert began == {"own": START, "merged": START - HOUR, "old": START - HOUR, "ben": START, "b": START + 1}
 
 
 @pytest.mark.parametrize("merged", [False, True])

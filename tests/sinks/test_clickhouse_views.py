@@ -23,6 +23,7 @@ from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.read_only_query import query
 from state.decision.attribution import CLOCK_SKEW
+from state.decision.experiment_groups import experiment_draw
 from state.records.facts import (
     CatalogFact,
     DeadLetterFact,
@@ -344,7 +345,7 @@ def test_a_visitor_became_the_first_user_who_named_it(filled: ClickHouse) -> Non
     )
     assert rows(filled, "merged_visitors", "visitor_id, user_id, toUnixTimestamp64Milli(merged_at)") == [("cookie-1", "first", MONDAY)]
     evidence = load_evidence(Facts(filled).frame, "t", until=0)
-    assert evidence.visitors.rows() == [("first", "cookie-1", MONDAY, 1)]
+    assert evidence.visitors.rows() == [("first", "cookie-1", MONDAY, experiment_draw("t", "cookie-1"))]
     assert evidence.events_from == MONDAY - HOUR
 
 
@@ -646,6 +647,30 @@ def test_an_exposure_without_an_id_from_well_before_the_decision_belongs_to_an_e
     insert(filled, decided, event("slow clock", MONDAY - skew), event("earlier", MONDAY - skew - 1), event("fast clock", MONDAY + HOUR))
     insert(filled, event("null", MONDAY, '{"recommendationId": null}'), event("named", MONDAY - HOUR, '{"recommendationId": "d1"}'))
     assert rows(filled, "exposures_ignored_by_reason", "reason, events, example_event_id") == [("no_current_recommendation", 1, "earlier")]
+
+
+def test_ids_that_name_each_other_are_the_user_among_them(filled: ClickHouse) -> None:
+    """`yan` names a visitor that another visitor named before; `ben` one that is `ana`'s, which is refused; `zoe` is three ids away."""
+    merges = [("phone", "laptop"), ("phone", "yan"), ("kiosk", "ana"), ("kiosk", "ben"), ("one", "two"), ("two", "three"), ("three", "zoe")]
+    users = {"yan", "ana", "ben", "zoe"}
+    for user in sorted({each for pair in merges for each in pair}):
+        insert(filled, make(PersonFact, user_id=user, experiment_group="holdout" if user in users else "merged"))
+    for at, (previous, user) in enumerate(merges):
+        payload = f'{{"previousId": "{previous}"}}'
+        insert(
+            filled,
+            make(
+                EventFact,
+                user_id=user,
+                event_id=f"{previous} {user}",
+                event_type="identity_merged",
+                payload=payload,
+                status="applied",
+                log_time=MONDAY + at,
+            ),
+        )
+    found = dict(rows(filled, "users_of_visitors", "visitor_id, user_id"))
+    assert found == {"phone": "yan", "laptop": "yan", "kiosk": "ana", "three": "zoe", "two": "zoe"}
 
 
 def test_a_visitor_who_signed_in_counts_as_that_user_wherever_users_are_counted(filled: ClickHouse) -> None:

@@ -285,7 +285,7 @@ class Life:
         assert person is not None
         traits = {name: (type(value).__name__, value) for name, value in person.traits.items()}
         preferences = person.guidance, person.quiet_from, person.quiet_to, person.model_text, person.refused
-        steps = {step: msgspec.structs.replace(state, counted=False) for step, state in person.steps.items()}
+        steps = {step: msgspec.structs.replace(state, counted=None) for step, state in person.steps.items()}
         return (
             (person.path, self.done, person.activated_at, steps),
             (traits, preferences),

@@ -57,6 +57,59 @@ def test_a_visitor_who_signs_in_completed_a_step_once() -> None:
     assert completions(visitor, user) == {("connect", 1): 1, ("invite", 3): 1}
 
 
+def by_path(*lives: Life) -> dict[tuple[str, str], int]:
+    """The metric by path and step, over all time."""
+    found: Counter[tuple[str, str]] = Counter()
+    for each in (row for life in lives for row in life.outputs if isinstance(row, StepMetricFact) and row.metric == "completed"):
+        found[each.path_id, each.step_id] += each.count
+    return {key: count for key, count in found.items() if count}
+
+
+def test_what_a_visitor_did_on_another_path_or_under_another_catalog_is_taken_back_where_it_was_counted() -> None:
+    """Also a step that the path of the merge does not have."""
+    visitor, user = Life(), Life()
+    visitor.see(*map(anonymously, (signup(), connect(MINUTE), *explored(2 * MINUTE))))
+    path = visitor.person.path if visitor.person else ""
+    assert by_path(visitor) == {(path, "connect"): 1, (path, "explore"): 1}
+    visitor.see(anonymously(event("identify", HOUR, traits={"persona": "builder"})))
+    assert visitor.person is not None
+    assert visitor.person.path != path
+    other = visitor.person.path
+    renamed = Life(Plan(catalog(change=lambda text: text.replace(f"id: {other},", "id: makers,"))), visitor.person)
+    renamed.reload()
+    renamed.see(anonymously(event("page_view", 2 * HOUR, path="/")))
+    renamed.become("ana", 3 * HOUR)
+    assert by_path(visitor, renamed) == {}
+    user.see(signup(), connect(MINUTE))
+    assert by_path(visitor, renamed, user) == {(path, "connect"): 1}
+
+
+def test_a_step_that_a_new_catalog_completes_is_counted_once() -> None:
+    """Its matchers were satisfied, and the step that it required is required no more."""
+    life = Life()
+    life.see(signup(), *explored(2 * MINUTE))
+    assert by_path(life) == {}
+    freed = Life(Plan(catalog(change=lambda text: text.replace("requires: [connect]", "requires: []"))), life.person)
+    freed.reload()
+    freed.see(event("page_view", DAY, path="/"), event("page_view", DAY + 1, path="/a"))
+    assert [(step, count) for (_, step), count in by_path(freed).items()] == [("explore", 1)]
+
+
+def test_what_an_earlier_release_counted_is_neither_counted_again_nor_taken_back() -> None:
+    visitor = Life()
+    visitor.see(*map(anonymously, (signup(), connect(MINUTE))))
+    assert visitor.person is not None
+    visitor.person.steps["connect"].counted = None  # as its snapshot reads
+    visitor.reload()
+    before = by_path(visitor)
+    for at, persona in enumerate(("builder", "analyst"), 1):
+        visitor.see(anonymously(event("identify", at * HOUR, traits={"persona": persona})))
+    visitor.see(anonymously(invite(3 * HOUR)))
+    assert {step for _, step in by_path(visitor)} == {"connect", "invite"}
+    visitor.become("ana", 4 * HOUR)
+    assert by_path(visitor) == before
+
+
 def test_a_user_who_signs_up_again_after_a_deletion_completes_steps_anew() -> None:
     life = Life()
     life.see(signup(), connect(MINUTE), event("user_deleted", HOUR), signup(2 * HOUR), connect(3 * HOUR))

@@ -7,7 +7,7 @@ from copy import deepcopy
 import msgspec
 import pytest
 
-from state.decision.experiment_groups import experiment_group
+from state.decision.experiment_groups import experiment_draw, experiment_group
 from state.decision.messages import DecisionRequest
 from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
@@ -281,19 +281,19 @@ def test_whoever_was_considered_keeps_the_group_when_an_earlier_id_becomes_known
 
 
 @pytest.mark.parametrize(
-    ("events", "drawn_as"),
+    ("events", "visitor_draw"),
     [
-        ([signup()], "user"),
-        ([signup(), event("identity_merged", 0, previousId="cookie")], "user"),
-        ([event("identity_merged", 0, previousId="cookie"), signup()], "visitor"),
-        ([anonymously(event("identity_merged", 0, previousId="cookie")), event("page_view", 1, path="/")], "user"),
+        ([signup()], -1.0),
+        ([signup(), event("identity_merged", 0, previousId="cookie")], -1.0),
+        ([event("identity_merged", 0, previousId="cookie"), signup()], experiment_draw("t", "cookie")),
+        ([anonymously(event("identity_merged", 0, previousId="cookie")), event("page_view", 1, path="/")], -1.0),
     ],
     ids=["no visitor", "sign-up first, at one time", "merge first", "named by a visitor"],
 )
-def test_the_row_says_whose_group_it_is(events: list[Event], drawn_as: str) -> None:
+def test_the_row_says_as_whom_the_group_was_drawn(events: list[Event], visitor_draw: float) -> None:
     life = Life()
     life.see(*events)
-    assert life.of(PersonFact)[-1].drawn_as == drawn_as
+    assert life.of(PersonFact)[-1].visitor_draw == visitor_draw
 
 
 def test_a_visitor_may_be_merged_on_into_another_person_and_is_erased_with_that_one() -> None:

@@ -183,16 +183,36 @@ ALTER TABLE counted_people
     COMMENT COLUMN signup_at 'sign-up by the clock of the app, UTC',
     COMMENT COLUMN activated_at 'activation by the clock of the app, UTC';
 
--- The user that a visitor became in the end: also by way of one other visitor. Where a merge was refused, the visitor is a person of its own.
+-- The user that a visitor became. Ids that name each other belong together, whichever of them named the other: so a visitor is the first user
+-- that named it, else the user of an id that it named or that named it. Where a merge was refused, the visitor is a person of its own.
 CREATE OR REPLACE VIEW users_of_visitors AS
-WITH merged AS
+WITH
+    merged AS (SELECT tenant_id, user_id FROM people_final WHERE experiment_group = 'merged'),
+    named AS
+    (
+        SELECT tenant_id, JSONExtractString(payload, 'previousId') AS one, user_id AS other, log_time, timestamp
+        FROM events
+        WHERE event_type = 'identity_merged' AND status = 'applied' AND JSONHas(payload, 'previousId')
+    ),
+    direct AS
+    (
+        SELECT tenant_id, one AS visitor_id, argMin(other, (log_time, timestamp)) AS user_id
+        FROM named
+        WHERE (tenant_id, one) IN merged AND (tenant_id, other) NOT IN merged
+        GROUP BY tenant_id, visitor_id
+    )
+SELECT tenant_id, visitor_id, user_id FROM direct
+UNION ALL
+SELECT n.tenant_id AS tenant_id, n.id AS visitor_id, argMin(d.user_id, (n.log_time, n.timestamp)) AS user_id
+FROM
 (
-    SELECT tenant_id, visitor_id, user_id FROM merged_visitors
-    WHERE (tenant_id, visitor_id) IN (SELECT tenant_id, user_id FROM people_final WHERE experiment_group = 'merged')
-)
-SELECT m.tenant_id AS tenant_id, m.visitor_id AS visitor_id, if(n.user_id = '', m.user_id, n.user_id) AS user_id
-FROM merged AS m
-LEFT JOIN merged AS n ON n.tenant_id = m.tenant_id AND n.visitor_id = m.user_id;
+    SELECT tenant_id, one AS id, other AS next, log_time, timestamp FROM named
+    UNION ALL
+    SELECT tenant_id, other AS id, one AS next, log_time, timestamp FROM named
+) AS n
+INNER JOIN direct AS d ON d.tenant_id = n.tenant_id AND d.visitor_id = n.next
+WHERE (n.tenant_id, n.id) IN merged AND (n.tenant_id, n.id) NOT IN (SELECT tenant_id, visitor_id FROM direct)
+GROUP BY tenant_id, visitor_id;
 
 CREATE OR REPLACE VIEW non_decisions_by_reason AS
 SELECT
@@ -221,10 +241,10 @@ GROUP BY tenant_id, path_id, step_id, trigger
 ORDER BY tenant_id, path_id, step_id, signals DESC, trigger;
 
 ALTER TABLE users_of_visitors
-    MODIFY COMMENT 'Visitors who signed in, and as which user. Who counts users counts such a visitor as that user. Without the event of the merge, which a retention may have deleted, the visitor is not in it.',
+    MODIFY COMMENT 'Visitors who signed in, and as which user. Who counts users counts such a visitor as that user. A visitor is not in it where the user is known by way of two more ids only, or the event of the merge is gone, which a retention may have deleted.',
     COMMENT COLUMN tenant_id 'tenant: the customer of the app whose data it is; every key begins with it',
     COMMENT COLUMN visitor_id 'id of the visitor before they signed in',
-    COMMENT COLUMN user_id 'id of the user as the app sent it, also where the visitor became that user by way of another visitor';
+    COMMENT COLUMN user_id 'id of the user as the app sent it, also where the visitor became that user by way of one other visitor';
 
 ALTER TABLE non_decisions_by_reason
     MODIFY COMMENT 'Why nothing was decided, the most frequent reason first.',

@@ -1,8 +1,8 @@
 -- As whom the group of a user was drawn. The times of a merge and of the first decision do not tell it where they are equal, as in one batch of
 -- events, nor where one visitor named another, which gives no group.
-ALTER TABLE people ADD COLUMN IF NOT EXISTS drawn_as LowCardinality(String) DEFAULT '';
+ALTER TABLE people ADD COLUMN IF NOT EXISTS visitor_draw Nullable(Float64) DEFAULT NULL;
 
-ALTER TABLE people COMMENT COLUMN drawn_as 'as whom the user''s group was drawn: `user`, under their own id; or `visitor`, under that of the visitor whom their first merge named before guidance was considered for them. Empty in rows of releases before this column';
+ALTER TABLE people COMMENT COLUMN visitor_draw 'the draw of the visitor as whom the group was drawn, whom the first merge of the user named before guidance was considered: it tells which visitor, and names nobody. -1 where the group was drawn under their own id, NULL in rows of releases before this column';
 
 -- The same views as before, with the new column.
 CREATE OR REPLACE VIEW people_final AS
@@ -43,7 +43,7 @@ ALTER TABLE people_final
     COMMENT COLUMN version 'orders the rows of one key: the row with the largest version is the newest',
     COMMENT COLUMN guidance_at_signup 'what held for guidance when the user began: at the sign-up; at the first event where guidance was considered under this id before it (unless the onboarding begins with the sign-up) or there is none. on, `guidance_paused` or `outside_ramp`, whatever the group. For a user who was considered as a visitor, `onramp report` takes that of the visitor',
     COMMENT COLUMN entered_under 'version of the catalog under which the user began, whose shares drew the group; joins `catalogs`. Empty for users from before this column',
-    COMMENT COLUMN drawn_as 'as whom the user''s group was drawn: `user`, under their own id; or `visitor`, under that of the visitor whom their first merge named before guidance was considered for them. Empty in rows of releases before this column';
+    COMMENT COLUMN visitor_draw 'the draw of the visitor as whom the group was drawn, whom the first merge of the user named before guidance was considered: it tells which visitor, and names nobody. -1 where the group was drawn under their own id, NULL in rows of releases before this column';
 
 ALTER TABLE counted_people
     MODIFY COMMENT 'All users who begin the onboarding, by `starts` of the catalog. A visitor who signed in counts as that user. Times that have not happened are NULL.',
@@ -71,24 +71,4 @@ ALTER TABLE counted_people
     COMMENT COLUMN version 'orders the rows of one key: the row with the largest version is the newest',
     COMMENT COLUMN guidance_at_signup 'what held for guidance when the user began: at the sign-up; at the first event where guidance was considered under this id before it (unless the onboarding begins with the sign-up) or there is none. on, `guidance_paused` or `outside_ramp`, whatever the group. For a user who was considered as a visitor, `onramp report` takes that of the visitor',
     COMMENT COLUMN entered_under 'version of the catalog under which the user began, whose shares drew the group; joins `catalogs`. Empty for users from before this column',
-    COMMENT COLUMN drawn_as 'as whom the user''s group was drawn: `user`, under their own id; or `visitor`, under that of the visitor whom their first merge named before guidance was considered for them. Empty in rows of releases before this column';
-
--- Which of a user's merges was the first, where several have one log time.
-CREATE OR REPLACE VIEW merged_visitors AS
-SELECT
-    tenant_id,
-    JSONExtractString(payload, 'previousId') AS visitor_id,
-    argMin(user_id, (log_time, timestamp)) AS user_id,
-    min(log_time) AS merged_at,
-    argMin(version, (log_time, timestamp)) AS version
-FROM events
-WHERE event_type = 'identity_merged' AND status = 'applied' AND JSONHas(payload, 'previousId')
-GROUP BY tenant_id, visitor_id;
-
-ALTER TABLE merged_visitors
-    MODIFY COMMENT 'Which user a visitor became: the first that named the visitor. Whether the merge was refused is not known here: the visitor in `people` is then not merged.',
-    COMMENT COLUMN tenant_id 'tenant: the customer of the app whose data it is; every key begins with it',
-    COMMENT COLUMN visitor_id 'id of the visitor before they signed in',
-    COMMENT COLUMN user_id 'id of the user as the app sent it; of a visitor where one visitor named another',
-    COMMENT COLUMN merged_at 'log time of the merge, UTC',
-    COMMENT COLUMN version 'version of the user when the merge was applied: orders the merges of one user';
+    COMMENT COLUMN visitor_draw 'the draw of the visitor as whom the group was drawn, whom the first merge of the user named before guidance was considered: it tells which visitor, and names nobody. -1 where the group was drawn under their own id, NULL in rows of releases before this column';
