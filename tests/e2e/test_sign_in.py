@@ -169,10 +169,11 @@ def of_ana(found: dict[str, list[tuple[str, str]]]) -> dict[str, list[tuple[str,
     """What must be the same in every run.
 
     A run that reads the partition with the sign-in before that of the device records the device's events under Ana's id at once, so whose
-    name an event has, and what a visitor had alone, may differ.
+    name an event has, and what a visitor had alone, may differ. An event that was on its way to the visitor when the merge came has the
+    status `merged`, and Ana has it all the same.
     """
     same = {kind: [row for row in rows if row[0] in {ANA, ""}] for kind, rows in found.items()}
-    return {**same, "event": sorted(("", told) for _, told in found["event"])}
+    return {**same, "event": sorted(("", told.replace(" merged", " applied")) for _, told in found["event"])}
 
 
 def is_one_person(found: dict[str, list[tuple[str, str]]], story: Story) -> None:
