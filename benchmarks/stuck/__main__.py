@@ -2,7 +2,8 @@
 
 Each world (``benchmarks.stuck.worlds``) runs through the job without Bytewax, in observing mode, and is scored against its own events
 (``benchmarks.stuck.frontier``). A log of your own takes part with ``--events``, ``--catalog`` (with ``observe: true``) and ``--steps``:
-each step with the ``track`` event that completes it, in path order; the catalog says which are optional. Worst first, a row says:
+each step with the ``track`` event that completes it, in path order; the catalog says which are optional, and its last path which activate.
+Worst first, a row says:
 
 | column | meaning |
 |---|---|
@@ -67,13 +68,14 @@ def run(plan: Plan, lines: Iterable[bytes]) -> OfflineRunner:
 def measure(world: World) -> dict[str, Any]:
     """Run one world and score it."""
     catalog = parse(world.catalog, world.name)
+    plan = Plan(catalog)
     begun = time.perf_counter()
-    job = run(Plan(catalog), world.events)
+    job = run(plan, world.events)
     seconds = time.perf_counter() - begun
     known = job.facts(StuckScoreFact)
     scores = pl.DataFrame([[getattr(fact, name) for name in SCORES] for fact in known], schema=SCORES, orient="row")
     alarms = pl.DataFrame([(fact.user_id, fact.step_id, fact.detected_at) for fact in job.facts(SignalFact)], schema=ALARMS, orient="row")
-    truth = episodes(world.events, world.steps, {step.id for step in catalog.steps if step.optional})
+    truth = episodes(world.events, world.steps, plan.optional, plan.needed[catalog.paths[-1].id])
     rows = frontier(truth, scores)
     judged = [row for row in rows if row["engine"] is not None]
     gaps = {row["share"]: row["engine"] - row["time_alone"] for row in judged}

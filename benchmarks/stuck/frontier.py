@@ -1,9 +1,11 @@
 """Scores stuck detection on a log in which nobody was guided. The truth comes from the events alone, without code of the engine.
 
 *Episode*: a person at a step, from its becoming current (all earlier steps are complete; the first one: the person's first event) to its
-completion. Completing a later step ends it as *left*; if the step is optional, the person is then at the next one. *Horizon*: the 90th
-percentile of the last 200 completion times of the step that were known when the episode began. Episodes with fewer than 50, or with less
-than the horizon of follow-up, are not scored. *Stuck*: neither completed nor left within the horizon.
+completion. Completing a later step ends it as *left*; if the step is optional, the person is then at the next one. *Activation* ends the
+episode of that moment, as left if its step is open, and no other begins. Events of the same time count in the order of the path.
+
+*Horizon*: the 90th percentile of the last 200 completion times of the step that were known when the episode began. Episodes with fewer than
+50, or with less than the horizon of follow-up, are not scored. *Stuck*: neither completed nor left within the horizon.
 
 *Frontier*: at each share of the horizon, among those still waiting, how well a score ranks who is stuck. *Time alone* is the score that
 everything is measured against: the faded share of stuck people among those who waited as long at this step before, as known by then.
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -29,6 +31,9 @@ from evaluation.frontier import curve
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+NEVER: Final = int(np.iinfo(np.int64).max)
+"""A time that never comes."""
+
 SHARES: Final = (0.1, 0.2, 0.3, 0.4, 0.5)
 """Shares of the horizon at which people are scored."""
 
@@ -38,7 +43,6 @@ SCORES: Final = {"user_id": pl.String(), "step_id": pl.String(), "share": pl.Flo
 ALARMS: Final = {"user_id": pl.String(), "step_id": pl.String(), "at": pl.Int64()}
 """Columns of the alarms to judge; ``at`` in ms."""
 
-_NEVER: Final = np.iinfo(np.int64).max
 _KNOWN: Final = 200
 _LEAST_KNOWN: Final = 50
 _QUANTILE: Final = 0.9
@@ -63,11 +67,14 @@ def timestamp_ms(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
-def episodes(lines: Iterable[bytes], steps: Mapping[str, str], optional: Collection[str] = ()) -> pl.DataFrame:
+def episodes(
+    lines: Iterable[bytes], steps: Mapping[str, str], optional: Collection[str] = (), activates: Collection[Collection[str]] = ()
+) -> pl.DataFrame:
     """Return the scored episodes, by onset: ``user_id step_id onset done left horizon stuck`` (times in ms).
 
-    ``steps``: step -> the name of the ``track`` event that completes it, in path order. ``optional``: those that may be skipped. ``done``
-    and ``left`` are the largest integer where that never happened.
+    ``steps``: step -> the name of the ``track`` event that completes it, in path order. ``optional``: those that may be skipped.
+    ``activates``: groups of steps; a person is activated, and at no step any more, once one of each group is complete. Without a group,
+    or with a group that names none of ``steps``, nobody is. ``done`` and ``left`` are the largest integer where that never happened.
     """
     begins: dict[str, int] = {}
     first: dict[tuple[str, str], int] = {}
@@ -83,7 +90,7 @@ def episodes(lines: Iterable[bytes], steps: Mapping[str, str], optional: Collect
     rows = [
         row
         for who, at in begins.items()
-        for row in _of_person(who, at, [first.get((who, name), _NEVER) for name in steps.values()], may_skip)
+        for row in episodes_of(who, at, [first.get((who, name), NEVER) for name in steps.values()], may_skip, activates)
     ]
     frame = pl.DataFrame(
         rows,
@@ -95,18 +102,27 @@ def episodes(lines: Iterable[bytes], steps: Mapping[str, str], optional: Collect
     return frame.filter(followed).with_columns(stuck=_lasted() > pl.col("horizon"))
 
 
-def _of_person(who: str, begin: int, times: list[int], may_skip: Mapping[str, bool]) -> Iterable[tuple[str, str, int, int, int]]:
-    """``times``: when each step was completed. ``may_skip``: step -> whether it is optional. Both in path order."""
-    onset, skipped_by = begin, -1
+def episodes_of(
+    who: str, begin: int, times: Sequence[int], may_skip: Mapping[str, bool], activates: Collection[Collection[str]] = ()
+) -> Iterator[tuple[str, str, int, int, int]]:
+    """Yield the episodes of one person: ``user_id step_id onset done left``, in path order.
+
+    ``times``: when each step was completed, ``NEVER`` if it was not. ``may_skip``: step -> whether it is optional. Both in path order.
+    """
+    never = NEVER, -1
+    moments = [(time, position) if time < NEVER else never for position, time in enumerate(times)]
+    moment_of = dict(zip(may_skip, moments, strict=True))
+    activated = max((min((moment_of.get(step, never) for step in group), default=never) for group in activates), default=never)
+    onset = begin, -1
     for position, (step, optional) in enumerate(may_skip.items()):
-        done, later = times[position], min(times[position + 1 :], default=_NEVER)
-        if done >= onset and later >= onset and done != skipped_by:  # the step that skips another is done before it could be current
-            yield who, step, onset, done, later if later < done else _NEVER
+        done, later = moments[position], min(moments[position + 1 :], default=never)
+        if min(done, later) > onset:  # the step that skips others is done, and they are skipped, at the onset itself
+            left = min(later, activated)
+            yield who, step, onset[0], done[0], left[0] if left < done else NEVER
         ends = min(done, later) if optional else done
-        if ends == _NEVER:
+        if ends >= activated:
             return
-        if ends > onset:
-            onset, skipped_by = ends, ends if later < done else -1
+        onset = max(onset, ends)
 
 
 def _lasted() -> pl.Expr:
@@ -119,7 +135,7 @@ def _horizons(frame: pl.DataFrame) -> NDArray[np.int64]:
     step, onset, done, left = (frame[name].to_numpy() for name in ("step_id", "onset", "done", "left"))
     for each in np.unique(step):
         mine = np.flatnonzero(step == each)
-        ended = mine[(done[mine] < _NEVER) & (left[mine] == _NEVER)]
+        ended = mine[(done[mine] < NEVER) & (left[mine] == NEVER)]
         ended = ended[np.argsort(done[ended], kind="stable")]
         when, took = done[ended], (done - onset)[ended]
         for episode in mine:

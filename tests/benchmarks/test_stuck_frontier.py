@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 
@@ -13,6 +15,7 @@ import pytest
 
 from benchmarks.stuck.frontier import (
     ALARMS,
+    NEVER,
     SCORES,
     alarm_figures,
     average_precision,
@@ -20,18 +23,24 @@ from benchmarks.stuck.frontier import (
     calibration,
     earliest_timeout,
     episodes,
+    episodes_of,
     frontier,
     horizon_figures,
     time_alone,
     waiting,
 )
+from state.catalog.parse import parse
+from state.catalog.plan import Plan
+from state.duration import MINUTE
+from state.stuck.observations import BEGUN, CENSORED, COMPLETED, LEFT, EpisodeObservation
+from tests.state.lives import START, Life, signup, track
 
 STEPS = {"a": "a done", "b": "b done"}
 HOUR = 3_600_000
-Life = tuple[int, dict[str, int]]
+Lived = tuple[int, dict[str, int]]
 
 
-def log(lives: dict[str, Life], until: int, steps: Mapping[str, str] = MappingProxyType(STEPS)) -> list[bytes]:
+def log(lives: dict[str, Lived], until: int, steps: Mapping[str, str] = MappingProxyType(STEPS)) -> list[bytes]:
     """Return the events of ``lives``: person -> (begin, step -> completion), in seconds, and one of a stranger at ``until``."""
     events = [(begin, who, "signup", "") for who, (begin, _) in lives.items()]
     events += [(at, who, "track", steps[step]) for who, (_, done) in lives.items() for step, at in done.items()]
@@ -44,7 +53,7 @@ def log(lives: dict[str, Life], until: int, steps: Mapping[str, str] = MappingPr
     ]
 
 
-def crowd(count: int = 100, *, every: int = 10, took: int = 1, name: str = "p", begin: int = 0) -> dict[str, Life]:
+def crowd(count: int = 100, *, every: int = 10, took: int = 1, name: str = "p", begin: int = 0) -> dict[str, Lived]:
     """People who begin ``every`` so many seconds; the n-th completes ``a`` after ``took`` · (n modulo 10 + 1) seconds."""
     return {f"{name}{n}": (begin + n * every, {"a": begin + n * every + took * (n % 10 + 1)}) for n in range(count)}
 
@@ -98,7 +107,7 @@ def test_a_step_done_ahead_of_its_turn_has_no_episode_and_the_next_step_begins_w
 
 
 def test_who_skips_an_optional_step_is_then_at_the_next_one_that_is_open() -> None:
-    """``at b`` skips a and is at b from then on; who did b by skipping a was never at it."""
+    """``at b`` skips a and is at b from then on; who did b by skipping a was never at it, nor who skipped a and b at once."""
     usual = {f"p{n}": (n * 10, {"a": n * 10 + 2, "b": n * 10 + 6, "c": n * 10 + 7}) for n in range(120)}
     lives = usual | {"skips a": (1_100, {"b": 1_101, "c": 1_109}), "skips both": (1_100, {"c": 1_103}), "at b": (1_100, {"a": 1_102})}
     steps = {"a": "a done", "b": "b done", "c": "c done"}
@@ -108,18 +117,77 @@ def test_who_skips_an_optional_step_is_then_at_the_next_one_that_is_open() -> No
         (row["user_id"], row["step_id"]): (row["onset"], min(row["done"], row["left"]), row["stuck"])
         for row in found.filter(~pl.col("user_id").str.starts_with("p")).iter_rows(named=True)
     }
-    never = np.iinfo(np.int64).max
     assert ends == {
         ("skips a", "a"): (1_100_000, 1_101_000, False),
         ("skips a", "c"): (1_101_000, 1_109_000, True),
         ("skips both", "a"): (1_100_000, 1_103_000, True),
-        ("skips both", "b"): (1_103_000, 1_103_000, False),
         ("at b", "a"): (1_100_000, 1_102_000, False),
-        ("at b", "b"): (1_102_000, never, True),
+        ("at b", "b"): (1_102_000, NEVER, True),
     }
     assert {step for who, step in zip(found["user_id"], found["step_id"], strict=True) if who == "at b"} == {"a", "b"}
     needed = episodes(lines, steps).filter(pl.col("user_id") == "skips a")
     assert needed["step_id"].to_list() == ["a"], "a step that is needed holds up the rest"
+
+
+def test_an_activated_person_is_at_no_step() -> None:
+    usual = {f"p{n}": (n * 10, {"a": n * 10 + 2, "b": n * 10 + 6}) for n in range(120)}
+    lives = usual | {"activated at a": (1_100, {"c": 1_101}), "activated at b": (1_100, {"a": 1_102, "c": 1_103})}
+    steps = {"a": "a done", "b": "b done", "c": "c done"}
+    lines = log(lives, 10_000, steps)
+
+    def found(*activates: set[str], steps: Mapping[str, str] = MappingProxyType(steps)) -> dict[tuple[str, str], tuple[int, int]]:
+        frame = episodes(lines, steps, optional=("b", "c"), activates=activates)
+        rows = frame.filter(~pl.col("user_id").str.starts_with("p")).iter_rows(named=True)
+        return {(row["user_id"], row["step_id"]): (row["done"] // 1_000, row["left"] // 1_000) for row in rows if row["step_id"] != "c"}
+
+    never = NEVER // 1_000
+    at_a = {("activated at a", "a"): (never, 1_101), ("activated at b", "a"): (1_102, never)}
+    at_b = {("activated at b", "b"): (never, 1_103)}
+    assert found({"a"}) == at_a
+    assert found({"c"}) == found({"c"}, {"a"}) == found() == at_a | at_b
+    assert found({"a", "c"}) == at_a, "one of a group is enough"
+    assert found({"d"}) == found({"d"}, {"a"}) == at_a | at_b, "what completes d is not known"
+
+
+def engine_episodes(steps: Mapping[str, bool], activates: Sequence[str], times: Mapping[str, int]) -> list[tuple[str, int, int, bool]]:
+    """What the fold says of one person who begins at 0: step, onset, end and whether it was left, for each episode."""
+    lines = (
+        f"  - {{id: {step}, title: {step}, optional: {optional}, complete: [{{type: track, name: {step}}}]}}"
+        for step, optional in steps.items()
+    )
+    path = f"  - {{id: p, title: p, steps: [{', '.join(steps)}], activated_by: [{', '.join(activates)}]}}"
+    text = "\n".join(["id: x", "version: 1", "product: x", "observe: true", "steps:", *lines, "paths:", path, ""])
+    life = Life(Plan(parse(text, "x.yaml")))
+    life.see(signup(), *(track(step, times[step]) for step in sorted(times, key=lambda step: times[step])))
+    found: dict[str, tuple[str, int, int, bool]] = {}
+    for each in life.of(EpisodeObservation):
+        since = each.since - START
+        if each.end == BEGUN:
+            found[each.step] = (each.step, since, NEVER, False)
+        elif each.step in found:  # censored is who was activated elsewhere
+            assert each.end in {COMPLETED, LEFT, CENSORED}
+            end = each.at - START if each.end == CENSORED else since + each.lasted
+            found[each.step] = (each.step, since, end, each.end != COMPLETED)
+    return list(found.values())
+
+
+def test_the_episodes_are_those_of_the_engine() -> None:
+    """Random lives in random catalogs, with optional steps, activation anywhere on the path and events of the same time."""
+    chance = random.Random(11)
+    ends = Counter[str]()
+    for number in range(500):
+        names = "abcde"[: chance.randrange(2, 6)]
+        steps = {step: chance.random() < 0.5 for step in names}
+        activates = chance.sample(names, chance.choice((1, 1, 2)))
+        drawn = {step: chance.randrange(1, 6 if number % 2 else 1_000) * MINUTE for step in names if chance.random() < 0.7}
+        times = [drawn.get(step, NEVER) for step in names]
+        rows = list(episodes_of("u", 0, times, steps, [{step} for step in activates]))
+        mine = [(step, onset, min(done, left), left < NEVER) for _, step, onset, done, left in rows]
+        engine = engine_episodes(steps, activates, drawn)
+        assert mine == engine, (steps, activates, drawn)
+        ends.update("open" if end == NEVER else "left" if left else "completed" for _, _, end, left in engine)
+        ends["activated"] += all(step in drawn for step in activates) and len(drawn) > len(activates)
+    assert min(ends[what] for what in ("open", "left", "completed", "activated")) >= 50, ends
 
 
 def test_an_episode_without_the_horizon_of_follow_up_is_not_scored() -> None:
@@ -130,9 +198,8 @@ def test_an_episode_without_the_horizon_of_follow_up_is_not_scored() -> None:
 
 def some(rows: list[tuple[str, int, int, int]]) -> pl.DataFrame:
     """Return episodes of one step: (person, onset, lasted, horizon)."""
-    never = np.iinfo(np.int64).max
     return pl.DataFrame(
-        [(who, "a", onset, onset + lasted, never, horizon, lasted > horizon) for who, onset, lasted, horizon in rows],
+        [(who, "a", onset, onset + lasted, NEVER, horizon, lasted > horizon) for who, onset, lasted, horizon in rows],
         schema={
             "user_id": pl.String,
             "step_id": pl.String,

@@ -92,6 +92,15 @@ def test_a_small_world_runs_and_is_scored(worlds: list[World]) -> None:
     assert list(bench.table([result]))[1].endswith(worlds[0].name + " (few stuck)")
 
 
+def test_nobody_is_judged_after_activation(worlds: list[World]) -> None:
+    world = next(world for world in worlds if len(world.steps) > 1)
+    first = next(iter(world.steps))
+    activating = world._replace(catalog=world.catalog.replace("title: all, ", f"title: all, activated_by: [{first}], "))
+    found = bench.measure(activating)
+    assert 50 < found["episodes"] < bench.measure(world)["episodes"]
+    assert found["frontier"] == bench.measure(activating._replace(steps={first: world.steps[first]}))["frontier"]
+
+
 def fake(name: str, gap: float | None, *, evidence: bool = True) -> dict[str, Any]:
     nothing = {
         "gap": gap,
