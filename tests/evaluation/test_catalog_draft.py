@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
-import msgspec
 import pytest
 
 from evaluation.catalog_draft import DOZENS, MOST_STEPS, Draft, DraftError, draft
@@ -16,7 +15,7 @@ from state.catalog.parse import parse
 from state.catalog.yaml_text import read
 from state.duration import MINUTE, SECOND
 from state.events import Event
-from tests.state.lives import event, signup, track
+from tests.state.lives import anonymously, event, signup, track
 
 
 def drafted(events: Iterable[Event]) -> Draft:
@@ -136,7 +135,7 @@ def test_what_a_visitor_did_counts_for_the_user() -> None:
     events = []
     for n in range(10):
         looked = track("looked", MINUTE, user=f"c{n}")
-        events += [msgspec.structs.replace(each, anonymous=True) for each in (event("page_view", 0, user=f"c{n}", path="/"), looked)]
+        events += [anonymously(each) for each in (event("page_view", 0, user=f"c{n}", path="/"), looked)]
         events += [event("identity_merged", 2 * MINUTE, user=f"u{n}", previousId=f"c{n}"), track("made", 3 * MINUTE, user=f"u{n}")]
     found = drafted(events)
     assert (found.users, ids(found)) == (10, ["looked", "made"])
@@ -179,6 +178,45 @@ def test_who_does_a_step_with_the_first_event_was_never_at_it() -> None:
     one, two = found.steps
     assert (one.users, one.at_once, one.calendar, two.at_once, len(two.calendar)) == (60, 48, [MINUTE] * 12, 0, 60)
     assert "    # 60 of 60 users (100 %) did it, 48 of them with their first event: nobody waited.\n" in catalog_text(found, "P")
+
+
+def test_a_visitor_who_does_a_step_with_the_first_event_was_never_at_it_as_a_user() -> None:
+    events = []
+    for n in range(20):
+        seen = event("page_view", 0, user=f"c{n}", path="/") if n < 8 else track("one", 0, user=f"c{n}")
+        events += [anonymously(seen), event("identity_merged", 2 * MINUTE, user=f"u{n}", previousId=f"c{n}")]
+        events += [track("one", 3 * MINUTE, user=f"u{n}"), track("two", 5 * MINUTE, user=f"u{n}")]
+    one, two = drafted(events).steps
+    assert (one.id, one.users, one.at_once, one.calendar) == ("one", 20, 12, [3 * MINUTE] * 8)
+    assert (two.at_once, len(two.calendar)) == (0, 20)
+
+
+def test_an_event_that_comes_late_may_be_the_first_one() -> None:
+    late = [event("page_view", 0, user=f"u{n}", path="/") for n in range(20)]
+    found = drafted([*(track("one", 5 * MINUTE, user=f"u{n}") for n in range(20)), *late])
+    assert [(step.id, step.at_once, step.calendar) for step in found.steps] == [("one", 0, [5 * MINUTE] * 20)]
+
+
+def test_the_first_event_counts_also_where_the_sign_up_is_a_step() -> None:
+    first = [event("page_view", -10 * MINUTE, user=f"u{n}", path="/") for n in range(8)]
+    before = [track("one", -9 * MINUTE, user=f"u{n}") for n in range(20)]
+    one, signed_up, _ = drafted([*first, *before, *lives((20, "two"))]).steps
+    assert (one.id, one.at_once, one.calendar) == ("one", 12, [MINUTE] * 8)
+    assert (signed_up.id, signed_up.at_once, signed_up.calendar) == ("signup", 0, [9 * MINUTE] * 20)
+
+
+def test_who_does_a_step_before_the_sign_up_was_never_at_it() -> None:
+    early = [event("page_view", -9 * MINUTE, user=f"u{n}", path="/") for n in range(6)]
+    early += [track("one", -5 * MINUTE, user=f"u{n}") for n in range(6)]
+    others = [track("used", MINUTE, user=f"old{n}") for n in range(30)]
+    events = [*early, *lives((60, "one two")), *others]
+    found = drafted(events)
+    assert (found.users, found.signup) == (60, True)
+    assert [(step.id, step.at_once, step.completions) for step in found.steps] == [("one", 0, 54), ("two", 0, 60)]
+    fit = CatalogFit(parse(catalog_text(found, "P"), ""))
+    for each in events:
+        fit.add(each)
+    assert [step.completions for step in fit.steps()] == [54, 60], "as in the engine"
 
 
 def test_nobody_waits_at_a_step_after_the_activating_one() -> None:

@@ -80,6 +80,13 @@ def test_the_last_line_says_why_the_job_ended(
     assert (type(error).__name__ in before) == with_traceback
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_who_interrupts_the_job_sees_the_interrupt_and_no_bug(capsys: pytest.CaptureFixture[str], several: bool) -> None:
+    error = KeyboardInterrupt()
+    LastLine(several=several)(KeyboardInterrupt, error, None)
+    assert capsys.readouterr().err == "KeyboardInterrupt\n"
+
+
 def test_a_job_that_cannot_run_ends_with_one_line(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         end("the catalog is gone.")

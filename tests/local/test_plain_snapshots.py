@@ -69,6 +69,12 @@ def store(directory: Path, change: Callable[[sqlite3.Connection], object] = lamb
     return directory
 
 
+def rewrite_schema(part: sqlite3.Connection, change: str) -> None:
+    part.execute("PRAGMA writable_schema = ON")
+    part.execute(f"UPDATE sqlite_master SET {change} WHERE name = 'snaps'")
+    part.commit()
+
+
 CHANGES = {
     "a pickle that runs a command": (
         lambda part: part.execute("UPDATE snaps SET ser_change = ?", [COMMAND]),
@@ -98,6 +104,8 @@ CHANGES = {
     ),
     "a column more": (lambda part: part.execute("ALTER TABLE commits ADD COLUMN more BLOB AS (x'00')"), "'commits' in another form"),
     "a table more": (lambda part: part.execute("CREATE TABLE more (one TEXT)"), "'more' in another form"),
+    "a kind in capital letters": (lambda part: rewrite_schema(part, "type = 'TABLE'"), "'snaps' in another form"),
+    "a table of a name in capital letters": (lambda part: rewrite_schema(part, "tbl_name = 'SNAPS'"), "'snaps' in another form"),
     "another table of snapshots": (
         lambda part: part.executescript("DROP TABLE snaps; CREATE TABLE snaps (step_id, state_key, snap_epoch, ser_change AS (x'00'))"),
         "'snaps' in another form",
@@ -112,6 +120,12 @@ def test_a_store_that_could_run_code_is_named(tmp_path: Path, name: str) -> None
     assert found is not None
     assert found.startswith("part-1.sqlite3 has ")
     assert said in found
+
+
+@pytest.mark.parametrize("kind", ["view", "index", "trigger"])
+def test_a_table_that_calls_itself_something_else_is_not_read(tmp_path: Path, kind: str) -> None:
+    state = store(tmp_path / "state", lambda part: rewrite_schema(part, f"type = '{kind}'"))
+    assert "part-1.sqlite3 cannot be read (malformed database schema" in str(what_is_not_plain(state))
 
 
 def test_a_store_of_plain_values_passes_and_is_not_changed(tmp_path: Path) -> None:
