@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
@@ -98,12 +98,13 @@ class ApacheKafka:
         self.tool("kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.directory / "server.properties", "--add-scram", scram)
 
     def start(self) -> None:
-        """Start the broker and block until it answers. Raises ``AssertionError`` if it does not."""
+        """Start the broker and block until it answers, also as coordinator of groups. Raises ``AssertionError`` if it does not."""
         with (self.directory / "broker.log").open("ab") as log:
             command = ["/usr/bin/env", *_JAVA, "kafka.Kafka", str(self.directory / "server.properties")]
             self.process = start_bound_process(command, cwd=self.directory, output=log.fileno())
         try:
             wait_until(self._answers, f"Kafka at {self.brokers}", within=START_WITHIN, every=0.2, process=self.process)
+            wait_until(self._coordinates, "the coordinator of groups", within=START_WITHIN, every=0.2, process=self.process)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{(self.directory / 'broker.log').read_text()[-4000:]}") from None
 
@@ -172,6 +173,17 @@ class ApacheKafka:
             if probe.connect_ex(("127.0.0.1", self.ports["plain"])) != 0:
                 return False
         return bool(self.admin().list_topics(timeout=5).brokers)
+
+    def _coordinates(self) -> bool:
+        """Whether it knows offsets of groups. Until then a job that starts is told that this is not the coordinator, and logs a warning."""
+        consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": "no-group", "log_level": 0})
+        try:
+            (place,) = consumer.committed([TopicPartition("no-topic", 0)], timeout=5)
+        except KafkaException:
+            return False
+        finally:
+            consumer.close()
+        return place.error is None
 
 
 @contextmanager
