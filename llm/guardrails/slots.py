@@ -15,6 +15,9 @@ TOKEN: Final = re.compile(r"\{(\w{1,64})\}")
 _STRAY: Final = re.compile(r"[{}｛｝﹛﹜]")
 _GLUED: Final = re.compile(r"(?!_)\w\{|\}(?!['’]s\b)(?:\w|['’]\w|-\w|\{)")
 _CLOSES: Final = frozenset(".,;:!?…")
+_NAME: Final = re.compile(r"[^\W\d_]+(?:['’\-‐‑][^\W\d_]+)*")
+_PARTICLES: Final = frozenset("al bin da de del den der di do dos du el la le van von y zu".split())
+"""Words inside names: *Maria da Costa*."""
 
 
 def unknown(text: str, catalog: Catalog) -> bool:
@@ -36,7 +39,10 @@ def shortest(text: str, catalog: Catalog, title: str) -> int:
 
 
 def fill(text: str, catalog: Catalog, title: str, traits: Mapping[str, Scalar], refuse: Callable[[str], bool]) -> str:
-    """Return ``text`` with every slot filled. The default replaces a value that is unfit to show or that ``refuse`` refuses."""
+    """Return ``text`` with every slot filled. The default replaces a value that is unfit to show or makes a claim.
+
+    ``refuse`` says whether words make one. It is asked about the whole value; a name may have one word that sounds like a claim.
+    """
 
     def value(name: str) -> str:
         fixed = _fixed(name, catalog, title)
@@ -46,7 +52,7 @@ def fill(text: str, catalog: Catalog, title: str, traits: Mapping[str, Scalar], 
         if slot is None:
             return ""
         given = traits.get(slot.trait)
-        if not isinstance(given, str) or not showable(given.strip()) or refuse(given):
+        if not isinstance(given, str) or not showable(given.strip()) or _claims(given, refuse):
             return slot.default
         return given.strip()
 
@@ -59,6 +65,19 @@ def showable(value: str) -> bool:
     So not with an emoji, ``%``, look-alike letters, or what redaction finds.
     """
     return is_displayable(value) and "%" not in value and not unclean(value) and not redaction.find(value)
+
+
+def _claims(value: str, refuse: Callable[[str], bool]) -> bool:
+    """Whether ``refuse`` refuses ``value`` for more than one word of a name: *Sue*, *Costa* and *Gunnar* sound like claims.
+
+    A name has one word, or two that begin with capitals. Particles do not count, and a hyphen joins.
+    """
+    if not refuse(value):
+        return False
+    words = [word for word in _NAME.findall(value) if word.casefold() not in _PARTICLES]
+    if len(words) == 1:
+        return False
+    return len(words) != 2 or any(word[0].islower() for word in words) or refuse(words[0]) == refuse(words[1])
 
 
 def _fixed(name: str, catalog: Catalog, title: str) -> str | None:

@@ -286,6 +286,25 @@ def test_a_slot_takes_no_claim_in_the_language_of_the_text() -> None:
     assert filled.text.startswith("Hallo there")
 
 
+NAMES = (
+    "Günther", "Gunnar", "Güneş", "Nazım", "Nazire", "Sue", "Costa", "Franken", "Faul", "Koop", "Dom", "Lui", "sue", "Sue Miller",
+    "Maria Costa", "Maria da Costa", "Jean-Luc Costa", "Franken Bräu", "Lui van den Berg", "Nazım Hikmet",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["en", *LANGUAGES])
+def test_a_name_with_a_word_that_sounds_like_a_claim_is_shown(language: str) -> None:
+    for name in NAMES:
+        filled = RAILS.fill("{firstName}, {step}: {product}.", request_for(locale=language, traits={"firstName": name}))
+        assert filled.text.startswith(name), name
+
+
+@pytest.mark.parametrize("value", ["Call Us", "Buy Bitcoin", "buy now", "Buy It Now", "It Is Free", "alles kostenlos"])
+def test_two_words_of_a_claim_and_whole_sentences_are_not(value: str) -> None:
+    filled = RAILS.fill("{firstName}, {step}: {product}.", request_for(locale="de", traits={"firstName": value}))
+    assert filled.text.startswith("there")
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_texts_of_these_tests_are_in_their_language(language: str) -> None:
     assert looks_like(" ".join(ORDINARY[language]), language)
