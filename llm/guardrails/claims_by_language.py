@@ -105,6 +105,7 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         MEASURES: (
             r"\b(?:doubl|tripl)(?:e|es|ez|er|era|eras|erez) (?:ta|ton|tes|votre|vos|la|le|les)\b|\bla moitie\b|\bmoitie (?:moins|plus)\b",
             r"\b(?:en|seulement) (?:quelques |une? |moins d'une )?(?:secondes?|minutes?|heures?)\b",
+            r"\bneuf (?:second|minut|heur|jour|semain|mois|ans\b|annee|fois|euro|etapes|clics)\w*",
         ),
     },
     "es": {
@@ -275,11 +276,11 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 """Language → kind of claim → its expressions."""
 
 HARMLESS: Final[dict[str, str]] = {
-    "de": r"\b(?:hell\w*|fee)\b",
-    "fr": r"\b(?:courts?|pays|hate)\b",
-    "es": r"\b(?:sext[oa]s?|investig\w*)\b",
-    "it": r"\bnazional\w*\b",
-    "pt": r"\b(?:sext[oa]s?|investig\w*)\b",
-    "nl": r"\bgunn?en\b",
+    "de": r"\b(?:hell\w*|fee|nudel\w*|gunsten)\b",
+    "fr": r"\b(?:courts?|pays|hate|politiques? d(?:e |')\w+|(?:double|triple)[ -]cli\w+|en double|en ignorant)\b",
+    "es": r"\b(?:sext[oa]s?|investig\w*|todo|medicion(?:es)?|politicas? de \w+|ignoran(?:do)?|iban)\b",
+    "it": r"\b(?:nazion\w*|terminat[oaie]|sue|politic(?:a|he) d(?:i |')\w+|ignoran(?:o|do))\b",
+    "pt": r"\b(?:sext[oa]s?|investig\w*|todo|medic(?:ao|oes)|politicas? de \w+|ignorando|(?:e|muito|mais|bem) legal)\b",
+    "nl": r"\b(?:gunn?en|gunstig\w*)\b",
 }
-"""Language → ordinary words that an English expression takes for others: *pays* is a country, *hâte* is no hate, *sexta* a Friday."""
+"""Language → ordinary words that an English expression takes for others: *pays* is a country, *hâte* is no hate, *todo* no note."""

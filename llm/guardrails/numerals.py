@@ -25,12 +25,15 @@ _ANYWHERE: Final = frozenset(
 _OTHER_WORDS: Final[dict[str, frozenset[str]]] = {
     "en": frozenset("elf due dos cent mil tien zes dix sei otto tres tre mille cem".split()),
     "de": frozenset({"sei"}),
-    "fr": frozenset({"due", "dos"}),
+    "fr": frozenset({"due", "dos", "tien", "neuf"}),
+    "es": frozenset({"ten"}),
     "it": frozenset({"sei"}),
     "pt": frozenset({"sei", "dos"}),
-    "nl": frozenset({"onze"}),
+    "nl": frozenset({"onze", "ten"}),
+    "pl": frozenset({"ten"}),
+    "cs": frozenset({"ten"}),
 }
-"""Language → words of ``_ANYWHERE`` that are more often something else there."""
+"""Language → words of ``_ANYWHERE`` that are more often something else there. *Neuf* and *sei* before a unit are claims."""
 
 # Where a language writes a number as one word, the expression builds it from the parts below hundred and the large ones.
 _DE: Final = r"(?:zwei|zwo|drei|vier|f(?:ü|ue|u)nf|sechs|sieben|acht|neun)"

@@ -60,6 +60,7 @@ FORBIDDEN = {
         "La plupart des équipes le font.",
         "Cela prend en quelques minutes la moitié du temps.",
         "Cela va doubler tes ventes.",
+        "Tu as fini en moins de neuf minutes.",
     ],
     "es": [
         "Envíanos tu contraseña.",
@@ -150,6 +151,8 @@ ORDINARY = {
         "Ein Diagramm zeigt es besser als die Tabelle.",
         "Das Dreieck zeigt dir, wo eine Spalte fehlt.",
         "Zeig deinem Team, wie die Kosten und der Umsatz zusammenhängen.",
+        "Ein Doppelklick auf die Nudeln öffnet das Rezept.",
+        "Das spricht zu deinen Gunsten, also mach weiter.",
     ],
     "fr": [
         "Regarde ce qui manque encore ici, puis essaie à nouveau.",
@@ -165,6 +168,11 @@ ORDINARY = {
         "Un graphique le montre mieux que la liste.",
         "Tu peux changer le prix d'un produit ici.",
         "Partage le rapport avec les personnes qui en ont besoin.",
+        "Ce tableau tout neuf est le tien.",
+        "Un double-clic ouvre la cellule.",
+        "Lis la politique d'accès avant de partager le rapport.",
+        "Repère les lignes en double dans la table.",
+        "Importe le fichier en ignorant les lignes vides.",
     ],
     "es": [
         "Mira con calma lo que falta aquí e inténtalo otra vez.",
@@ -180,6 +188,12 @@ ORDINARY = {
         "Un gráfico lo muestra mejor que la lista.",
         "Elige el precio medio como medida.",
         "De lo contrario, la página te dice por qué.",
+        "Ten en cuenta que todo el equipo puede verlo.",
+        "Todo está listo para la primera medición.",
+        "Las mediciones aparecen en el panel.",
+        "Revisa la política de acceso del panel.",
+        "Los filtros ignoran las filas vacías.",
+        "Aquí están los datos que iban a faltar.",
     ],
     "it": [
         "Guarda con calma che cosa manca qui e prova di nuovo.",
@@ -194,6 +208,12 @@ ORDINARY = {
         "Scegli il formato nazionale della data.",
         "La pagina ti dice perché la fonte non risponde.",
         "Definisci la meta e il prezzo di ogni prodotto.",
+        "Quando l'importazione è terminata, apri il grafico.",
+        "Hai terminato la prima parte, ora tocca al grafico.",
+        "Scegli la nazione della tua sede.",
+        "La tabella e le sue colonne sono pronte.",
+        "Controlla la politica di accesso del report.",
+        "I filtri ignorano le righe vuote.",
     ],
     "pt": [
         "Veja com calma o que ainda falta aqui e tente de novo.",
@@ -209,6 +229,11 @@ ORDINARY = {
         "Um gráfico mostra isso melhor do que a lista.",
         "Veja as compras e os preços de cada produto.",
         "Compartilhe o painel com quem precisa dele.",
+        "Todo o painel está pronto para a primeira medição.",
+        "As medições aparecem no painel.",
+        "Veja a política de acesso do painel.",
+        "É muito legal ver o painel pronto.",
+        "Importe o arquivo ignorando as linhas vazias.",
     ],
     "nl": [
         "Kijk rustig wat hier nog ontbreekt en probeer het opnieuw.",
@@ -224,6 +249,9 @@ ORDINARY = {
         "Bekijk de kosten en de bestellingen van elke klant.",
         "Stel de prijs van een product in.",
         "Deel het dashboard met wie het nodig heeft.",
+        "Kies ten minste een kolom voor de grafiek.",
+        "Vul ten eerste de naam van de bron in.",
+        "Dit is een gunstig moment om de bron te koppelen.",
     ],
 }
 

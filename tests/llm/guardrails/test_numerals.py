@@ -55,11 +55,13 @@ ORDINARY = {
         "ein eine einen einmal einfach eins achte achten achtung sei seid mehrfach vielfach dreieck innerhalb deshalb zweite erste"
         " vierteljährlich und einheit einige hundertste zehntel"
     ),
-    "fr": "un une très sur due nouveau premier seconde page sens tous centre millimètre",
-    "es": "un una uno media medio primero segundo según quien minutos cuenta central",
+    "fr": "un une très sur due nouveau premier seconde page sens tous centre millimètre tien neuf",
+    "es": "un una uno media medio primero segundo según quien minutos cuenta central ten",
     "it": "un una uno sei dei ventilatore centro tra treno noto ottimo mezzo vento",
     "pt": "um uma sei dos das seu setor meia noventena segundo centro",
-    "nl": "een eenvoudig eenmaal achter achten vieren onze ons tweede vierkant helder",
+    "nl": "een eenvoudig eenmaal achter achten vieren onze ons tweede vierkant helder ten",
+    "pl": "ten",
+    "cs": "ten",
 }
 
 
