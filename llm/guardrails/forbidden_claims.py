@@ -12,7 +12,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from llm.guardrails.claims_by_language import CLAIMS, HARMLESS
+from llm.guardrails.claims_by_language import CLAIMS, HARMLESS, NEGATED
 from state.catalog.model import WordingPolicy
 from state.catalog.wording_schema import compile_expression
 
@@ -179,6 +179,7 @@ _HARMLESS: Final = re.compile(
     r"\b(?:(?:feel|be|you(?:'re| are)|are) (?:quite |very |always )?free to|hands?.free|free (?:up|text|form|hand)"
     r"|free of (?!charge|cost)|no (?:hurry|deadline)"
     r"|pays? off|trial and error|not your fault|nothing (?:is|will be) (?:lost|deleted)"
+    r"|no (?:(?!your\b)[^.!?,;: ]{1,20} ){1,3}(?:is|are|will be) (?:lost|deleted|removed)"
     r"|(?:won't|will not|not|don't) lose (?:your|the|any) (?:work|place|changes|progress)"
     r"|give (?:your|the|this|each|every|it) (?:\w+ )?(?:key )?an? (?:\w+ )?name)\b"
 )
@@ -199,6 +200,7 @@ class ForbiddenClaims:
             for language in languages
         }
         self._harmless: Final = {language: re.compile(HARMLESS[language]) for language in languages}
+        self._negated: Final = {language: re.compile(NEGATED[language]) for language in languages}
         self._prompt_talk: Final = re.compile("|".join(PROMPT_TALK))
         self._patterns: Final[tuple[re.Pattern[str] | re2._Regexp[str], ...]] = (
             *(compile_expression(pattern) for pattern in policy.forbidden),
@@ -217,7 +219,8 @@ class ForbiddenClaims:
         spoken = normal(text)
         harmless = _HARMLESS.sub("welcome to", spoken)
         if language in self._own:
-            if any(self._own[language].search(each) is not None for each in _disguised(spoken)):
+            meant = self._negated[language].sub("welcome to", spoken)
+            if any(self._own[language].search(each) is not None for each in _disguised(meant)):
                 return True
             harmless = self._harmless[language].sub("welcome to", harmless)
         return any(pattern.search(each) is not None for each in _disguised(harmless) for pattern in self._patterns)

@@ -44,6 +44,7 @@ def test_the_catalogs_claims_are_found_in_disguise_too(text: str) -> None:
         "Your data will double in value.",
         "The start is on the house.",
         "We read your private notes.",
+        "Do no step and your account will be deleted.",
     ],
 )
 def test_some_claims_are_forbidden_whatever_the_catalog_says(text: str) -> None:
@@ -67,6 +68,8 @@ def test_some_claims_are_forbidden_whatever_the_catalog_says(text: str) -> None:
         "The funnel ends with the purchase.",
         "If something goes wrong, the page says why.",
         "Pick a time slot.",
+        "No row is deleted.",
+        "No saved data will be lost.",
     ],
 )
 def test_idioms_and_the_products_own_words_are_not(text: str) -> None:
