@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-from state.catalog.slot_value import HEAPED
+from state.catalog.slot_value import HEAPED, JOINED
 
 _MARKUP: Final = re.compile(
     r"[<>`*_~^|\\\[\]#=]"  # tags, emphasis, code, links, headings, tables
@@ -16,7 +16,7 @@ _MARKUP: Final = re.compile(
     r"|\$\{|%[sd]|\\u"
 )
 _REPEATED: Final = re.compile(r"[!?]{2}|([.,;:!?…–—\-'\"])\s*\1|[.,;:]\s*[,;:]|[!?]\s[!?]|\.{2}")
-_REPEATED_LETTER: Final = re.compile(r"([^\W\d_])\1\1", re.IGNORECASE)
+_REPEATED_LETTER: Final = re.compile(r"(?!(?-i:\b\u041e{3}\b))([^\W\d_])\1\1", re.IGNORECASE)  # the exception is a Russian Ltd.
 _SPACED: Final = re.compile(r"(?<!\w)(?:\w[ .\-]){3,}\w(?!\w)")
 _RUN_OF_WORDS: Final = re.compile(r"\b(\w+)(?:\W+\1\b){2}", re.IGNORECASE)
 _SPOKEN: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|\{\w+\}")
@@ -33,6 +33,10 @@ _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _PLAIN: Final = frozenset(" .,;:!?'\"()-–—…’‘“”&/%+{}«»„¿¡€@\u00a0")
 _EXTRA_SPACE: Final = re.compile(r"  |^ | $|[^\S ]")
 _JOINERS: Final = "\u200d\ufe0f"
+_KEPT: Final = str.maketrans({"\u00a0": " ", "\u2011": "\u2010", "\u0e33": "\u0e4d\u0e32", "\u0eb3": "\u0ecd\u0eb2"})
+"""Characters that have a plainer form and no look-alike: blanks and hyphens without a break, and a vowel of Thai and of Lao."""
+_JAPANESE: Final = frozenset({"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"})
+"""Scripts of one word: *株式会社トヨタ*."""
 
 
 def unclean(text: str, emoji: Iterable[str] = ()) -> str:
@@ -41,13 +45,14 @@ def unclean(text: str, emoji: Iterable[str] = ()) -> str:
         text = text.replace(f" {allowed}", "").replace(allowed, "")
     if text.isascii() and text.isprintable():
         return _marks(text)
+    text = JOINED.sub("", text)
     if HEAPED.search(unicodedata.normalize("NFD", text)):
         return "combining"
     for character in text:
         reason = _character(character)
         if reason:
             return reason
-    if unicodedata.normalize("NFC", text) != text or unicodedata.normalize("NFKC", text).replace("...", "…") != text.replace("\u00a0", " "):
+    if unicodedata.normalize("NFC", text) != text or unicodedata.normalize("NFKC", text).replace("...", "…") != text.translate(_KEPT):
         return "homoglyphs"
     if any(_mixed(word) for word in _LETTERS.findall(text)):
         return "homoglyphs"
@@ -109,4 +114,7 @@ def _character(character: str) -> str:
 
 
 def _mixed(word: str) -> bool:
-    return not word.isascii() and len({script(letter) for letter in word}) > 1
+    if word.isascii():
+        return False
+    scripts = {script(letter) for letter in word}
+    return len(scripts) > 1 and not scripts <= _JAPANESE

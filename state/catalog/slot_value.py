@@ -18,16 +18,25 @@ LONGEST: Final = 40
 MOST_DIGITS: Final = 4
 """A year or the number of a house; telephone numbers and accounts have more digits."""
 
-MOST_MARKS: Final = 3
-"""Marks on one letter, as some scripts of Asia have them."""
+MOST_MARKS: Final = 5
+"""Marks on one letter, as Burmese and Tibetan have them. No letter has the same mark three times."""
+
+MOST_MARKS_HERE: Final = 3
+"""Marks on one letter of Latin, Greek or Cyrillic script, with those of other scripts."""
 
 HEAPED: Final = re.compile(
     r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{3}|[\u20d0-\u20ff\u0488\u0489]"
 )
 """Three marks on a letter of Latin, Greek or Cyrillic script (no language has more than two), or one around it. In decomposed text."""
 
-_BEGINS: Final = re.compile(r"\s*['’]?[^\W_]")
-_PUNCTUATION: Final = frozenset(" .,'’&()+-·%・־")
+_INSIDE: Final = r"\u0620-\u065f\u066e-\u06d3\u06fa-\u06ff\u0750-\u077f\u0900-\u0dff"
+JOINED: Final = re.compile(rf"(?<=[{_INSIDE}])[\u200c\u200d](?=[{_INSIDE}])")
+"""Joiners between letters of Arabic script or scripts of India, which need them: Persian *علی‌رضا*, Sinhala *ශ්‍රී*."""
+
+_HEBREW_QUOTE: Final = re.compile(r"(?<=[\u05d0-\u05ea])\"(?=[\u05d0-\u05ea])")
+_BEGINS: Final = re.compile(r"\s*[('’‘«]{0,2}[^\W_]")
+_UNDERSCORE: Final = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
+_PUNCTUATION: Final = frozenset(" .,'’‘&()+-·%#_・־׳״་॰،«»")
 """No ``?``, ``!``, ``:`` or ``;``: they make sentences of names. So "Yahoo!" gives way to the default too."""
 
 _INVISIBLE: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0") | {
@@ -40,9 +49,22 @@ _ADDRESS: Final = re.compile(
     rf"|\b(?:dot|punkt|point|punto|ponto|punt)\W{{0,3}}(?:{_ENDS}|app|dev|ai|co|me|link|de|fr|es|it|pt|nl|eu|uk)\b",
     re.IGNORECASE,
 )
+_TITLES: Final = frozenset("Dr Md Mr Mrs Ms Mst Prof Smt St".split())
+_DOMAINS: Final = frozenset(
+    f"{_ENDS}|app|art|blog|cloud|club|dev|fun|icu|link|live|news|online|page|pro|shop|site|space|store|tech|top|vip|web|website|world".split(
+        "|"
+    )
+)
+_DOT: Final = re.compile(r"(?<!\w)([^\W\d_]{1,4})\.(?=([^\W\d_]+)(?![.\w]))")
+
+_ALSO_NAMES: Final = re.compile(r"\b(?:forget|system|prompt|assistant|click|visit|select|script)\b", re.IGNORECASE)
+_OBJECT: Final = re.compile(
+    r"\b(?:a|all|an|any|below|here|his|her|it|its|link|me|my|now|our|ours|page|the|their|them|this|that|today|us|website)\b", re.IGNORECASE
+)
+_MOST_WORDS: Final = 3
 _ORDER: Final = re.compile(
-    r"\b(?:ignore|disregard|forget|override|system|prompt|instruct\w*|assistant|click|visit|https?|www|sudo|admin\w*"
-    r"|drop table|select|script|jailbreak|yours?|expired|suspended|verify"
+    r"\b(?:ignore|disregard|override|instruct\w*|https?|www|sudo|admin\w*"
+    r"|drop table|jailbreak|yours?|expired|suspended|verify"
     r"|passwor[dt]\w*|pass(?:code|phrase)s?|kennwort|mot de passe|contrase[nñ]a|senha|wachtwoord\w*"
     r")\b|\b(?:call|ring|dial|phone|text|sms)\W+\d",
     re.IGNORECASE,
@@ -52,13 +74,16 @@ _ORDER: Final = re.compile(
 
 def is_displayable(text: str) -> bool:
     """Whether a value that a user may have typed can be shown in guidance. Blanks around it do not matter. CPU work of microseconds."""
-    plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    plain = text if text.isascii() else _HEBREW_QUOTE.sub("״", JOINED.sub("", unicodedata.normalize("NFKC", text)))
     return (
         0 < len(text.strip()) <= LONGEST >= len(plain.strip())
         and not names_nobody(text)
         and all(_fits(character) for character in plain)
         and sum(character.isnumeric() for character in plain) <= MOST_DIGITS
-        and not any(pattern.search(plain) is not None for pattern in (_ADDRESS, _ORDER))
+        and _ADDRESS.search(_DOT.sub(_after_initial, plain)) is None
+        and _ORDER.search(plain) is None
+        and not (_ALSO_NAMES.search(plain) is not None and _is_order(plain))
+        and _UNDERSCORE.search(plain) is None
         and _BEGINS.match(plain) is not None
         and not _is_heaped(text)
     )
@@ -71,16 +96,36 @@ def _fits(character: str) -> bool:
     category = unicodedata.category(character)
     if character in _INVISIBLE or character in _SENTENCE_SIGNS:
         return False
-    return category[0] in "LN" or category in {"Mn", "Mc", "Zs", "So"} or character in _PUNCTUATION
+    return category[0] in "LN" or category in {"Mn", "Mc", "Zs", "So", "Pd"} or character in _PUNCTUATION
+
+
+def _after_initial(dot: re.Match[str]) -> str:
+    """The dot with a blank after an initial or a title: *K.Raju* is no domain, but *K.Shop* is."""
+    before, after = dot[1], dot[2]
+    initial = before in _TITLES or (len(before) == 1 and before.isupper())
+    return f"{before}. " if initial and after.istitle() and len(after) > 2 and after.lower() not in _DOMAINS else dot[0]
+
+
+def _is_order(plain: str) -> bool:
+    """Whether a value with a word of ``_ALSO_NAMES`` is an order.
+
+    It is a name if it has up to three words, each begins with a capital, and none is what orders are about: *Visit Norway*, but *Visit Us*.
+    """
+    words = re.findall(r"[^\W\d_]+", plain)
+    return len(words) > _MOST_WORDS or any(word[0].islower() for word in words) or _OBJECT.search(plain) is not None
 
 
 def _is_heaped(text: str) -> bool:
     """Whether letters have more marks than any language writes."""
     if text.isascii():
         return False
-    apart, marks = unicodedata.normalize("NFD", text), 0
-    for character in apart:
-        marks = marks + 1 if unicodedata.category(character)[0] == "M" else 0
-        if marks > MOST_MARKS:
+    apart = unicodedata.normalize("NFD", text)
+    marks, same, most = 0, 1, MOST_MARKS
+    for before, character in zip(" " + apart, apart, strict=False):
+        if unicodedata.category(character)[0] != "M":
+            marks, same, most = 0, 1, MOST_MARKS_HERE if character < "\u0590" or "\u1e00" <= character < "\u2000" else MOST_MARKS
+            continue
+        marks, same = marks + 1, same + 1 if character == before else 1
+        if marks > most or same > 2:
             return True
     return HEAPED.search(apart) is not None

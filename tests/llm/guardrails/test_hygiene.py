@@ -38,6 +38,11 @@ from llm.guardrails.hygiene import rambling, unclean
         ("a!!", "repeated"),
         ("a ,, b", "repeated"),
         ("sooo", "repeated"),
+        ("ОООО", "repeated"),
+        ("ooo", "repeated"),
+        ("a\u200cb", "invisible"),
+        ("\u200cع", "invisible"),
+        ("aロ", "homoglyphs"),
         ("go go go", "repeated"),
         ("p a g e", "spaced_out"),
         ("p.a.g.e", "spaced_out"),
@@ -48,7 +53,20 @@ def test_what_is_unclean_is_named(text: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["It's “here” – go on…", "Zoë & Søren", "A (short) one; and/or 'this'.", "It's Ольга", "你好", "What? Yes!", "नमस्ते"]
+    "text",
+    [
+        "It's “here” – go on…",
+        "Zoë & Søren",
+        "A (short) one; and/or 'this'.",
+        "It's Ольга",
+        "你好",
+        "What? Yes!",
+        "नमस्ते",
+        "株式会社トヨタ",
+        "น้ำ",
+        "علی\u200cرضا",
+        "ООО",
+    ],
 )
 def test_plain_text_is_clean(text: str) -> None:
     assert unclean(text) == ""

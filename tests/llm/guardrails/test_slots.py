@@ -69,7 +69,13 @@ def test_a_text_of_a_model_takes_no_value_that_templates_refuse_and_some_fewer(v
     assert not slots.showable(value)
 
 
-@pytest.mark.parametrize("value", ["अनुष्का", "Nguyễn Thị Ánh", "山田 太郎", "O'Brien", "Kim & Co", "Acme Inc."])
+ELSEWHERE = (
+    "ကျော်", "བསྟན་འཛིན", "ג׳ורג׳", "डॉ॰ शर्मा", "علی\u200cرضا", "ශ්\u200dරී", "น้ำฝน", "ນ້ຳ", "株式会社トヨタ", "山田のりこ", "(주)카카오",
+    "Anne\u2011Marie", "A.P. Møller – Mærsk", "ООО «Ромашка»", "K.Raju",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["अनुष्का", "Nguyễn Thị Ánh", "山田 太郎", "O'Brien", "Kim & Co", "Acme Inc.", *ELSEWHERE])
 def test_names_of_all_scripts_are_shown_by_both(value: str) -> None:
     assert is_displayable(value)
     assert slots.showable(value)
