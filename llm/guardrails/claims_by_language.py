@@ -20,6 +20,20 @@ SECRETS, PAYMENT, THREATS, PRICES, PROMISES, MEASURES = (
 
 _NEAR: Final = r"[^.!?]{0,40}"
 
+_BEGINS: Final = r"(?:^|[.!?,:;-] |\b(?:und|oder|dann|also|bitte|y|o|e|ou|entao|luego) )"
+"""Before an imperative that may also be a noun."""
+
+_NO_DE: Final = r"(?!\b(?:nichts?|nie|niemals|kein\w*)\b)"
+_YOURS_DE: Final = rf"(?:{_NO_DE}[^.!?]){{0,30}}\b(?:dir|dich|dein|deine|deinen|ihr|ihre|ihren|ihnen|konto|zugang|account|alles)\b"
+_END_DE: Final = r"(?:losch|loesch|sperr|kundig|schliess|deaktivier|entfern|entzieh|blockier)en"
+_YOURS_FR: Final = r"[^.!?]{0,20}\b(?:ton|ta|tes|votre|vos|comptes?|acces|tout)\b"
+_YOURS_ES: Final = r"[^.!?]{0,20}\b(?:tus?|sus?|cuentas?|acceso|perfil|todo)\b"
+_YOURS_IT: Final = r"[^.!?]{0,20}\b(?:tuo|tua|tuoi|tue|suo|account|accesso|profilo|tutto)\b"
+_YOURS_PT: Final = r"[^.!?]{0,20}\b(?:suas?|seus?|tuas?|teus?|contas?|acesso|perfil|tudo)\b"
+_NO_NL: Final = r"(?!\b(?:niet|niets|nooit|geen)\b)"
+_YOURS_NL: Final = rf"(?:{_NO_NL}[^.!?]){{0,30}}\b(?:je|jouw|uw|accounts?|toegang|alles)\b"
+_END_NL: Final = r"(?:verwijderen|wissen|blokkeren|sluiten|afsluiten|beeindigen|deactiveren)"
+
 CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "de": {
         SECRETS: (
@@ -35,11 +49,16 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             ),
         ),
         PAYMENT: (
+            rf"{_BEGINS}zahle? (?:\w+ ){{0,2}}(?:mit|per) (?:\w+ )?(?:karte|rechnung|paypal|lastschrift)\b",
+            rf"{_BEGINS}zahle? (?:jetzt|sofort)(?:[.!]|$)",
+            rf"{_BEGINS}kauf (?:jetzt|heute|gleich|noch|mehr|dir|ein|eine|einen|das|den|die|unser\w*)\b|\babos?\b|\babonnement\w*",
             r"\b(?:kredit|bank|ec-?|zahlungs|giro)-?karten?\w*|\b(?:bankverbindung|bankdaten|kontonummer|zahlungsdaten|kontodaten)\w*",
             r"\b(?:bezahl|einzahl|uberweis|abonnier|kauf(?:e|en|st)\b|bestell(?:e|en|st)\b|zahlung)\w*",  # "zahlt" may be "zählt"
             r"\b(?:gutschein|rabatt|gewinnspiel|pramie|geschenk|freimonat)\w*",
         ),
         THREATS: (
+            rf"\b{_END_DE} wir\b{_YOURS_DE}|\bwir {_END_DE}\b{_YOURS_DE}|\bich (?:losche|loesche|sperre|kundige|schliesse)\b{_YOURS_DE}",
+            rf"\b(?:wir (?:werden|mussen)|(?:werden|mussen) wir)\b{_YOURS_DE}(?:{_NO_DE}[^.!?]){{0,40}}\b{_END_DE}\b",
             (
                 r"\b(?:wird|werden|ist|sind)\b(?:(?!\b(?:nichts?|nie|niemals|kein\w*)\b)[^.!?]){0,80}"
                 r"\b(?:gelosch|geloesch|entzogen|gekundig|verloren)\w*"
@@ -83,6 +102,7 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             ),
         ),
         PAYMENT: (
+            r"\bregl(?:e|ez|er) (?:ta|tes|votre|vos|la|les|une) (?:\w+ )?factures?\b",
             r"\bcartes? (?:bancaires?|bleues?|de credit|de debit|de paiement)\b|\b(?:coordonnees|donnees) (?:bancaires|de paiement)\b",
             r"\brib\b",
             r"\bcomptes? bancaires?\b|\b(?:paie|paies|paye|payes|payez|payer|paiements?|achete|achetez|acheter)\b|\babonnements?\b",
@@ -90,7 +110,12 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         ),
         THREATS: (
             (
-                r"(?<!ne )(?<!n')\b(?:sera|seront|est|sont|va etre|vont etre)\b(?! pas| jamais| plus)[^.!?]{0,20}"
+                r"\b(?:nous|on) (?:(?:supprim|ferm|bloqu|efface?|clotur|desactiv|resili|suspend)(?:er|ir|r)?(?:ons|a)"
+                r"|(?:allons|va|devons|devrons|doit|devra) (?:supprimer|fermer|bloquer|effacer|cloturer|desactiver|resilier|suspendre))\b"
+                rf"{_YOURS_FR}"
+            ),
+            (
+                r"(?<!\bne )(?<!n')\b(?:sera|seront|est|sont|va etre|vont etre)\b(?! pas| jamais| plus)[^.!?]{0,20}"
                 r"\b(?:supprim|resili|efface|perdu|cloture)\w*"
             ),
             (
@@ -131,6 +156,7 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             ),
         ),
         PAYMENT: (
+            rf"{_BEGINS}compra (?:ahora|ya|hoy|el|la|un|una|mas|nuestr\w+)\b",
             r"\btarjetas? (?:de (?:credito|debito|pago)|bancarias?)\b|\b(?:cuentas?|datos) (?:bancari[oa]s?|de pago)\b",
             r"\bnumero de (?:la |tu )?tarjeta\b",
             r"\b(?:paga|pagas|pague|pagar|pagos?|compra(?:r|lo|la)|compre|suscribete|suscribirte|suscripcion)\b",
@@ -138,7 +164,12 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         ),
         THREATS: (
             (
-                r"(?<!no )\b(?:se|sera|seran|quedara|quedaran|estara)\b[^.!?]{0,20}"
+                r"(?<!\bno )\b(?:(?:vamos a|tendremos que|tenemos que) (?:eliminar|borrar|cerrar|bloquear|cancelar|suspender|desactivar)"
+                r"|(?:elimin|borr|bloque|cerr|cancel|suspend|desactiv)(?:aremos|eremos|amos|emos))\b"
+                rf"{_YOURS_ES}"
+            ),
+            (
+                r"(?<!\bno )\b(?:se|sera|seran|quedara|quedaran|estara)\b[^.!?]{0,20}"
                 r"\b(?:(?:elimina|borra|cancela|perde)(?:ra|ran)\b|(?:eliminad|borrad|cancelad|perdid)[oa]s?\b)"
             ),
             (
@@ -146,7 +177,7 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
                 r"\b(?:(?:bloquea|suspende|desactiva|cerra)(?:ra|ran)\b|(?:bloquead|cerrad|suspendid|desactivad)[oa]s?\b)"
             ),
             (
-                r"(?<!no )\bse (?:bloquea|cierra|suspende|desactiva|(?:bloquea|suspende|desactiva|cerra)ra)n?\b[^.!?]{0,20}"
+                r"(?<!\bno )\bse (?:bloquea|cierra|suspende|desactiva|(?:bloquea|suspende|desactiva|cerra)ra)n?\b[^.!?]{0,20}"
                 r"\b(?:cuentas?|acceso|perfil)\b"
             ),
             r"\b(?:perderas|pierdes|perdera) (?:el acceso|acceso|tu|tus|todo|toda)",
@@ -190,7 +221,13 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         ),
         THREATS: (
             (
-                r"(?<!non )\b(?:verra|verranno|sara|saranno)\b(?! mai)[^.!?]{0,20}"
+                r"(?<!\bnon )\b(?:(?:dobbiamo|dovremo|stiamo per) (?:eliminare|cancellare|bloccare|chiudere|sospendere|disattivare"
+                r"|rimuovere)"
+                r"|(?:elimin|cancell|blocch?|chiud|sospend|disattiv|rimuov)(?:eremo|iamo))\b"
+                rf"{_YOURS_IT}"
+            ),
+            (
+                r"(?<!\bnon )\b(?:verra|verranno|sara|saranno)\b(?! mai)[^.!?]{0,20}"
                 r"\b(?:eliminat|cancellat|rimoss|pers[oaie]\b)\w*"
             ),
             (
@@ -198,7 +235,7 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
                 r"\b(?:bloccat|chius|sospes|disattivat)[oaie]\b"
             ),
             (
-                r"(?<!non )\b(?:verra|verranno|sara|saranno) (?:bloccat|chius|sospes|disattivat)[oaie]\b[^.!?]{0,20}"
+                r"(?<!\bnon )\b(?:verra|verranno|sara|saranno) (?:bloccat|chius|sospes|disattivat)[oaie]\b[^.!?]{0,20}"
                 r"\b(?:account|conto|accesso|profilo)\b"
             ),
             r"\b(?:perderai|perdi|perderete) (?:l'accesso|il |i |le |la |tutt)",
@@ -234,13 +271,20 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             ),
         ),
         PAYMENT: (
+            rf"{_BEGINS}(?:compra|assina) (?:ja|agora|hoje|o|a|um|uma|mais)\b",
             r"\bcart(?:ao|oes) (?:de (?:credito|debito)|bancari[oa]s?)\b|\b(?:contas?|dados) (?:bancari[oa]s?|de pagamento|do cartao)\b",
             r"\bnumero do cartao\b|\b(?:paga|pagar|pague|paguem|pagamentos?|comprar|compre|comprem|assine|assinar)\b",
             r"\bassinatura (?:mensal|anual|paga)\b|\b(?:descontos?|cupom|cupons|premios?|brindes?)\b",
         ),
         THREATS: (
             (
-                r"(?<!nao )\b(?:sera|serao|vai ser|vao ser|ficara)\b[^.!?]{0,20}"
+                r"(?<!\bnao )\b(?:(?:vamos|iremos|teremos (?:de|que)|temos (?:de|que)) (?:apagar|excluir|eliminar|bloquear|encerrar"
+                r"|cancelar"
+                r"|suspender|remover|desativar|fechar)|(?:apag|exclu|elimin|bloque|encerr|cancel|suspend|remov|desativ|fech)"
+                rf"(?:aremos|eremos|iremos|amos|emos|imos))\b{_YOURS_PT}"
+            ),
+            (
+                r"(?<!\bnao )\b(?:sera|serao|vai ser|vao ser|ficara)\b[^.!?]{0,20}"
                 r"\b(?:apagad|eliminad|excluid|cancelad|removid|perdid)\w*"
             ),
             (
@@ -248,7 +292,7 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
                 r"\b(?:bloquead|encerrad|suspens|desativad)[oa]s?\b"
             ),
             (
-                r"(?<!nao )\b(?:sera|serao) (?:bloquead|encerrad|suspens|desativad)[oa]s?\b[^.!?]{0,20}"
+                r"(?<!\bnao )\b(?:sera|serao) (?:bloquead|encerrad|suspens|desativad)[oa]s?\b[^.!?]{0,20}"
                 r"\b(?:contas?|acesso|perfil)\b"
             ),
             r"\b(?:perde|perdes|perdera|perderas) (?:o acesso|acesso|seu|sua|teu|tua|tudo|todo|os dados)",
@@ -283,11 +327,14 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             rf"\b(?:wachtwoord\w*|pincode\w*|inloggegevens)\b{_NEAR}\b(?:sturen|mailen|delen|geven|doorgeven|invoeren|invullen|vertellen)\b",
         ),
         PAYMENT: (
+            r"\breken(?:t)? (?:\w+ ){0,2}af\b|\bafrekenen\b",
             r"\b(?:creditcard|bankpas|betaalkaart|betaalpas|bankrekening|rekeningnummer|kaartnummer)\w*|\b(?:bank|betaal|kaart)gegevens\b",
             r"\b(?:betaal|betalen|betaling|abonneer|abonnement)\w*|\b(?:koop|kopen|bestel|bestellen)\b",
             r"\b(?:korting|kortingscode|cadeau|tegoedbon|prijsvraag)\w*",
         ),
         THREATS: (
+            rf"\b{_END_NL} (?:we|wij)\b{_YOURS_NL}|\b(?:we|wij) {_END_NL}\b{_YOURS_NL}",
+            rf"\b(?:(?:we|wij) (?:zullen|gaan|moeten)|(?:zullen|gaan|moeten) (?:we|wij))\b{_YOURS_NL}[^.!?]{{0,30}}\b{_END_NL}\b",
             (
                 r"\b(?:wordt|worden|is|zijn|raakt)\b(?:(?!\b(?:niet|niets|nooit|geen)\b)[^.!?]){0,80}"
                 r"\b(?:verwijderd|gewist|ingetrokken|kwijt|verloren)\b"

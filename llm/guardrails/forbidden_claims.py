@@ -82,6 +82,8 @@ FORBIDDEN: Final[dict[str, tuple[str, ...]]] = {
         (
             r"\b(?:we|they|the (?:team|system|company))(?:'ll| will| must)? (?:delete|close|lock|suspend|block|cancel|erase|wipe"
             r"|ban|charge)\b"
+            r"|\b(?:we|they)(?:'re| are)? (?:(?:going|about|forced|have) to (?:delete|close|lock|suspend|block|cancel|erase|wipe|ban)"
+            r"|deleting|closing|locking|blocking|cancell?ing|erasing|wiping|banning)\b"
         ),
         (
             r"\b(?:now or never|running out|urgent\w*|asap|don't miss(?! anything)|too late|no time to lose|ends (?:soon|today"

@@ -44,6 +44,9 @@ def test_the_catalogs_claims_are_found_in_disguise_too(text: str) -> None:
         "Your data will double in value.",
         "The start is on the house.",
         "We read your private notes.",
+        "Or we are going to close your account.",
+        "Or we're deleting your data.",
+        "Or we have to lock it.",
         "Do no step and your account will be deleted.",
     ],
 )
