@@ -1,4 +1,4 @@
-"""``onramp review``: lists, approves and rejects texts of a model that wait for a review."""
+"""``onramp review``: lists, approves and rejects texts of a model that wait for a review, and takes approvals back."""
 
 from __future__ import annotations
 
@@ -13,22 +13,26 @@ from state.quantity import count
 
 if TYPE_CHECKING:
     from flows.settings import Settings
-    from llm.review_queue import Decision, ReviewEntry, ReviewQueue
+    from llm.review_queue import Approved, Decision, ReviewEntry, ReviewQueue
 
 T = TypeVar("T")
 
 _TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant whose texts wait.")]
 _IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the text, from `onramp review list`.")]
+_ApprovedOption = Annotated[bool, typer.Option("--approved", help="List the texts that were approved and are shown, instead.")]
 _LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Texts shown at most, the oldest first.")]
 
 
 def list_waiting(
     tenant: _TenantOption = "default",
     limit: _LimitOption = 20,
+    approved: _ApprovedOption = False,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
     """List the texts whose confidence was too low, the oldest first. The oldest are dropped when the queue is full.
+
+    With --approved it lists the texts that were approved and are still shown; reject one to take the approval back.
 
     \b
     Example:  onramp review list
@@ -38,6 +42,9 @@ def list_waiting(
     from reports.render import lines, out, print_json, record
     from state.plain_text import plain
 
+    if approved:
+        _list_approved(tenant, limit, _with_queue(_settings(data_dir), lambda queue: queue.approved(tenant)), as_json=as_json)
+        return
     found = _with_queue(_settings(data_dir), lambda queue: queue.waiting(tenant, limit))
     if as_json:
         entries = [_as_json(entry) for entry in found.entries]
@@ -57,6 +64,29 @@ def list_waiting(
     if found.entries:
         console.print()
         console.print(Text("decide with `onramp review approve ID` or `onramp review reject ID`", style="dim"))
+
+
+def _list_approved(tenant: str, limit: int, found: tuple[Approved, ...], *, as_json: bool) -> None:
+    from rich.text import Text
+
+    from reports.render import lines, out, print_json, record
+    from state.plain_text import plain
+
+    if as_json:
+        entries = [{**_as_json(each.entry), "approvedBy": each.by, "approvedMs": each.at_ms} for each in found[:limit]]
+        print_json({"tenantId": tenant, "approved": len(found), "entries": entries})
+        return
+    console = out()
+    console.print(Text(f"{count(len(found), 'approved text is', 'approved texts are')} shown."))
+    for each in found[:limit]:
+        console.print()
+        console.print(Text(plain(each.entry.id), style="bold"))
+        lines(console, Text(plain(each.entry.text)))
+        place = f"{each.entry.step} upon {each.entry.trigger} by {each.entry.arm}"
+        console.print(record([("where", place), ("approved", f"by {plain(each.by)}, {_moment(each.at_ms)}")]))
+    if found:
+        console.print()
+        console.print(Text("take an approval back with `onramp review reject ID`", style="dim"))
 
 
 def approve(
@@ -83,7 +113,7 @@ def reject(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Reject a text: it is never queued or shown again.
+    """Reject a text: it is never queued or shown again. An approved text can be rejected too, which takes the approval back.
 
     \b
     Example:  onramp review reject 3f9c0a71d2e4

@@ -7,6 +7,7 @@ onramp:llm:<t>:review:order      sorted set: id by time
 onramp:llm:<t>:review:own        the same two for texts that were written for one person. They end by themselves within a day, so that
 onramp:llm:<t>:review:own:order  nothing of a deleted person stays where ``forget`` fails
 onramp:llm:<t>:review:dropped    counter: entries that were dropped as too many or too old
+onramp:llm:<t>:review:approved   hash: id → Approved, JSON; for as long as the text is in the cache, so that it can be rejected later
 onramp:llm:<t>:rejected          hash: digest of a text → who rejected it and when; kept for ever
 
 ReviewError                      one sentence for the person who decides
@@ -74,6 +75,14 @@ class ReviewEntry(msgspec.Struct, frozen=True, gc=False):
         return hashlib.blake2b(f"{self.key}\0{self.text}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
+class Approved(msgspec.Struct, frozen=True, gc=False):
+    """A text that is shown to everybody in its place: who approved it, and when (Unix time)."""
+
+    entry: ReviewEntry
+    by: str
+    at_ms: int
+
+
 class Decision(msgspec.Struct, frozen=True, gc=False):
     """The result of a review: ``promoted`` where the text now serves everybody, and a sentence about it."""
 
@@ -125,20 +134,28 @@ the time to live."""
 
 _TAKE: Final = """
 local taken = 0
-for i = 4, #ARGV do
+for i = 5, #ARGV do
+  if ARGV[3] ~= '' then taken = taken + redis.call('HDEL', KEYS[7], ARGV[i]) end
   for at = 3, 5, 2 do
     redis.call('ZREM', KEYS[at + 1], ARGV[i])
     taken = taken + redis.call('HDEL', KEYS[at], ARGV[i])
   end
 end
-if taken > 0 and ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
-if taken > 0 and ARGV[3] ~= '' then redis.call('HSET', KEYS[2], ARGV[3], ARGV[2]) end
+if taken > 0 and ARGV[1] ~= '' then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  redis.call('HSET', KEYS[7], ARGV[5], ARGV[4])
+end
+if taken > 0 and ARGV[3] ~= '' then
+  redis.call('HSET', KEYS[2], ARGV[3], ARGV[2])
+  local held = redis.call('GET', KEYS[1])
+  if held and string.find(held, ARGV[3], 1, true) then redis.call('UNLINK', KEYS[1]) end
+end
 return taken
 """
-"""Take entries off the queue. Only the caller that took an entry may promote or reject it.
+"""Take entries off the queue, and rejected ones off the approved texts too. Only the caller that took an entry may promote or reject it.
 
-KEYS: the text in the cache, rejected, review, order, both again for texts of one person. ARGV: what to put into the cache or nothing, its
-time to live or who rejected, the digest to reject or nothing, ids.
+KEYS: the text in the cache, rejected, review, order, both again for texts of one person, approved. ARGV: what to put into the cache or
+nothing, its time to live or who rejected, the digest to reject or nothing, the ``Approved`` or nothing, ids.
 """
 
 
@@ -210,6 +227,25 @@ class ReviewQueue:
         dropped = await self._ask(client.get(_dropped(tenant)))
         return Waiting(tuple(found[:limit]), len(found), int(dropped or 0))
 
+    async def approved(self, tenant: str) -> tuple[Approved, ...]:
+        """Return the approved texts that are in the cache, the oldest approval first. Those that left it are forgotten."""
+        client, name = self._known(), _approved(tenant)
+        stored = await self._ask(cast("Awaitable[dict[bytes, bytes]]", client.hgetall(name)))
+        found, gone = list[Approved](), list[str]()
+        for entry_id, data in stored.items():
+            each = _decoded(data, Approved)
+            if each is None:
+                continue
+            held = cast("bytes | None", await self._ask(client.get(entry_name(tenant, each.entry.key))))
+            cached = _decoded(held, CachedText)
+            if cached is not None and cached.unfilled_hash == text_hash(each.entry.text):
+                found.append(each)
+            else:
+                gone.append(entry_id.decode())
+        if gone:
+            await self._ask(client.hdel(name, *gone))
+        return tuple(sorted(found, key=lambda each: each.at_ms))
+
     async def approve(self, tenant: str, entry_id: str, by: str) -> Decision:
         """Put a shared text into the cache, so that it serves everybody in its place for as long as it is used, until the catalog or the
         prompt has a new version. Messages that were sent already do not change.
@@ -228,7 +264,8 @@ class ReviewQueue:
             approved_by=by,
         )
         lifetime = str(milliseconds(CachePolicy.approved_ttl_seconds))
-        if not await self._take(tenant, [entry], msgspec.json.encode(cached) if promoted else b"", lifetime):
+        record = msgspec.json.encode(Approved(entry, by, self._now_ms()))
+        if not await self._take(tenant, [entry], msgspec.json.encode(cached) if promoted else b"", lifetime, record=record):
             raise _no_such(tenant, entry_id)
         _LOG.info("%s approved the text %s of tenant %s", by, entry.id, tenant)
         if not promoted:
@@ -238,14 +275,22 @@ class ReviewQueue:
         return Decision(entry, promoted, f"Approved: it is shown from now on at {where}, {until}; messages already sent stay as they are.")
 
     async def reject(self, tenant: str, entry_id: str, by: str) -> Decision:
-        """Remove a text from the queue and the cache of this tenant for good. It is never queued or served again."""
-        entry = await self._entry(tenant, entry_id)
-        same = [each for each in await self._entries(tenant) if each.text == entry.text]
+        """Remove a text from the queue and the cache of this tenant for good, also an approved one. It is never queued again.
+
+        It is served no more, by each process within ``CachePolicy.local_seconds``.
+        """
+        waiting = await self._entries(tenant)  # first: a text that is approved meanwhile is among the approved ones then
+        approved = [each.entry for each in await self.approved(tenant)]
+        entry = next((each for each in (*waiting, *approved) if each.id == entry_id), None)
+        if entry is None:
+            raise _no_such(tenant, entry_id)
+        same = [each for each in (*waiting, *approved) if each.text == entry.text and each.id != entry.id]
         note = msgspec.json.encode({"by": by, "atMs": self._now_ms()}).decode()
         if not await self._take(tenant, [entry, *same], b"", note, text_hash(entry.text)):
             raise _no_such(tenant, entry_id)
         _LOG.info("%s rejected the text %s of tenant %s", by, entry.id, tenant)
-        return Decision(entry, False, "Rejected: this text is never queued or shown again.")
+        until = " Jobs that hold it show it for up to a minute more." if any(each.text == entry.text for each in approved) else ""
+        return Decision(entry, False, f"Rejected: this text is never queued or shown again.{until}")
 
     # --------------------------------------------------------------------------------------------------------------------------- Redis
 
@@ -264,13 +309,21 @@ class ReviewQueue:
                 return entry
         raise _no_such(tenant, entry_id)
 
-    async def _take(self, tenant: str, entries: Iterable[ReviewEntry], cached: bytes = b"", lifetime: str = "", rejected: str = "") -> int:
+    async def _take(
+        self,
+        tenant: str,
+        entries: Iterable[ReviewEntry],
+        cached: bytes = b"",
+        lifetime: str = "",
+        rejected: str = "",
+        record: bytes = b"",
+    ) -> int:
         client, taken = self._known(), list(entries)
         if not taken:
             return 0
-        keys = (entry_name(tenant, taken[0].key), rejected_name(tenant), *_shared(tenant), *_personal(tenant))
+        keys = (entry_name(tenant, taken[0].key), rejected_name(tenant), *_shared(tenant), *_personal(tenant), _approved(tenant))
         ids = (entry.id for entry in taken)
-        return int(cast("int", await self._ask(client.eval(_TAKE, len(keys), *keys, cached, lifetime, rejected, *ids))))
+        return int(cast("int", await self._ask(client.eval(_TAKE, len(keys), *keys, cached, lifetime, rejected, record, *ids))))
 
     def _known(self) -> Redis | RedisCluster:
         if self._client is None:
@@ -289,12 +342,15 @@ class ReviewQueue:
 
 def _readable(found: Iterable[bytes | None]) -> Iterable[ReviewEntry]:
     for data in found:
-        if data is None:
-            continue
-        try:
-            yield msgspec.json.decode(data, type=ReviewEntry)
-        except ValueError:
-            continue  # written by another version; it is dropped when it is the oldest
+        if (entry := _decoded(data, ReviewEntry)) is not None:
+            yield entry  # one that another version wrote is dropped when it is the oldest
+
+
+def _decoded(data: bytes | None, kind: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(data, type=kind) if data is not None else None
+    except ValueError:
+        return None
 
 
 def _no_such(tenant: str, entry_id: str) -> NoSuchEntryError:
@@ -311,6 +367,10 @@ def _shared(tenant: str) -> tuple[str, str]:
 
 def _personal(tenant: str) -> tuple[str, str]:
     return entry_name(tenant, "review:own"), entry_name(tenant, "review:own:order")
+
+
+def _approved(tenant: str) -> str:
+    return entry_name(tenant, "review:approved")
 
 
 def _dropped(tenant: str) -> str:

@@ -87,6 +87,16 @@ def test_a_person_reads_and_decides(server: Valkey, on_server: Inside, tmp_path:
     assert found is not None
     assert (found.text, found.approved_by, found.unfilled_hash) == (SHARED.text, "bob", text_hash(SHARED.text))
 
+    approved = on_server("review", "list", "--approved", "--tenant", "acme", cwd=tmp_path)
+    for words in ("1 approved text is shown.", SHARED.id, SHARED.text, "by bob", f"upon {SHARED.trigger}", "review reject ID"):
+        assert words in approved.out
+    listed = on_server("review", "list", "--approved", "--tenant", "acme", "--json", cwd=tmp_path).json
+    assert (listed["tenantId"], listed["approved"], listed["entries"][0]["approvedBy"]) == ("acme", 1, "bob")
+    back = on_server("review", "reject", SHARED.id, "--tenant", "acme", cwd=tmp_path)
+    assert back.out.startswith("Rejected: ")
+    assert look_up(server.url, "acme", SHARED.key) is None
+    assert on_server("review", "list", "--approved", "--tenant", "acme", cwd=tmp_path).out == "0 approved texts are shown.\n"
+
     own = on_server("review", "approve", PERSONAL.id, "--tenant", "acme", "--json", cwd=tmp_path).json
     assert (own["promoted"], own["entry"]["id"]) == (False, PERSONAL.id)
     assert "Removed, not approved" in own["inWords"]

@@ -143,16 +143,56 @@ def test_a_rejected_text_never_comes_back_under_any_key(valkey: Valkey, redis: R
     assert msgspec.json.decode(note) == {"by": "ann", "atMs": 2_000_000}
 
 
+def test_an_approval_can_be_taken_back(valkey: Valkey, redis: Redis, tenant: str) -> None:
+    async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
+        twin, newer = entry(key="1" * 32), entry("Newer text")
+        for each in (entry(), twin):
+            await queue.put(tenant, each)
+            await queue.approve(tenant, each.id, "ann")
+        assert [(each.entry, each.by, each.at_ms) for each in await queue.approved(tenant)] == [
+            (each, "ann", 2_000_000) for each in (entry(), twin)
+        ]
+        await queue.put(tenant, entry(key="2" * 32))
+        decision = await queue.reject(tenant, entry().id, "bob")
+        assert (decision.entry, decision.promoted) == (entry(), False)
+        assert "for up to a minute more" in decision.sentence
+        assert not redis.exists(entry_name(tenant, entry().key))
+        assert await cache.get(tenant, entry().key) is None
+        assert await cache.get(tenant, twin.key) is None, "the same text in another place"
+        assert await queue.put(tenant, entry()) == "rejected"
+        assert ((await queue.waiting(tenant)).total, await queue.approved(tenant)) == (0, ())
+        with pytest.raises(NoSuchEntryError):
+            await queue.reject(tenant, entry().id, "bob")
+
+        older = entry("Older text")
+        for each in (older, newer):
+            await queue.put(tenant, each)
+        await queue.approve(tenant, older.id, "ann")
+        await queue.approve(tenant, newer.id, "ann")
+        assert [each.entry for each in await queue.approved(tenant)] == [newer], "it took the place of the older one"
+        redis.delete(entry_name(tenant, newer.key))  # as after half a year without use
+        assert await queue.approved(tenant) == ()
+        assert not redis.exists(entry_name(tenant, "review:approved"))
+
+    run(valkey.url, test)
+
+
 def test_of_two_reviewers_at_once_one_is_too_late(valkey: Valkey, tenant: str) -> None:
     async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
         await queue.put(tenant, entry())
-        ends = await asyncio.gather(
-            queue.approve(tenant, entry().id, "ann"), queue.reject(tenant, entry().id, "bob"), return_exceptions=True
+        approved, again = await asyncio.gather(
+            queue.approve(tenant, entry().id, "ann"), queue.approve(tenant, entry().id, "bob"), return_exceptions=True
         )
-        assert sum(isinstance(end, NoSuchEntryError) for end in ends) == 1
-        rejected = await queue.was_rejected(tenant, text_hash(entry().text))
-        assert rejected == isinstance(ends[0], NoSuchEntryError)
-        assert (await cache.get(tenant, entry().key) is None) == rejected
+        assert sum(isinstance(end, NoSuchEntryError) for end in (approved, again)) == 1
+        other = entry("Other text", key="1" * 32)
+        await queue.put(tenant, other)
+        approved, rejected = await asyncio.gather(
+            queue.approve(tenant, other.id, "ann"), queue.reject(tenant, other.id, "bob"), return_exceptions=True
+        )
+        assert not isinstance(rejected, BaseException), "whichever comes first, the rejection holds"
+        assert await queue.was_rejected(tenant, text_hash(other.text))
+        assert await cache.get(tenant, other.key) is None
+        assert isinstance(approved, NoSuchEntryError) or approved.promoted  # type: ignore[union-attr]
 
     run(valkey.url, test)
 
@@ -219,7 +259,7 @@ def test_without_redis_the_job_goes_on_and_a_person_gets_a_sentence(tmp_path: Pa
             assert await queue.put("t", entry()) == "away"
             assert await queue.was_rejected("t", text_hash("anything"))  # rather the template than a text thrown out
             assert not await queue.forget("t", "ann")
-            for call in (queue.waiting("t"), queue.approve("t", "abc", "ann"), queue.reject("t", "abc", "ann")):
+            for call in (queue.waiting("t"), queue.approved("t"), queue.approve("t", "abc", "ann"), queue.reject("t", "abc", "ann")):
                 with pytest.raises(ReviewUnavailableError, match=r"Redis did not answer \(.*\); check that") as caught:
                     await call
                 assert "correct-horse" not in str(caught.value)
