@@ -44,17 +44,19 @@ _INVISIBLE: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\
 }
 _SENTENCE_SIGNS: Final = frozenset("❓❔❕❗❢❣")
 _ENDS: Final = "com|net|org|io|info|biz|xyz"
+_DOMAINS: Final = frozenset(
+    f"""{_ENDS.replace("|", " ")} app art blog cloud club dev fun icu link live news online page pro shop site space store tech top vip
+    web website world""".split()
+)
+_COUNTRIES: Final = "ai|at|ca|ch|cn|co|cz|de|dk|es|eu|fi|fr|gg|ie|it|jp|ly|me|nl|pl|pt|ru|se|tk|tv|uk"
 _ADDRESS: Final = re.compile(
     rf"\w\.\w\w|\.\s*(?:{_ENDS})\b|,(?:{_ENDS})\b"  # what a client would make a link, bare domains included
-    rf"|\b(?:dot|punkt|point|punto|ponto|punt)\W{{0,3}}(?:{_ENDS}|app|dev|ai|co|me|link|de|fr|es|it|pt|nl|eu|uk)\b",
+    rf"|\b(?:dot|punkt|point|punto|ponto|punt)\W{{0,3}}(?:{_ENDS}|app|dev|ai|co|me|link|de|fr|es|it|pt|nl|eu|uk)\b"
+    rf"|\b(?:dot|punkt|point|punto|ponto|punt)\W{{1,3}}(?:{'|'.join(sorted(_DOMAINS))}|{_COUNTRIES})\b"
+    r"|\w\W{1,3}(?-i:dot|punkt|point|punto|ponto|punt)\W{1,3}[^\W\d_]{2,8}\W*\Z",  # in lower case whatever domain there is
     re.IGNORECASE,
 )
 _TITLES: Final = frozenset("Dr Md Mr Mrs Ms Mst Prof Smt St".split())
-_DOMAINS: Final = frozenset(
-    f"{_ENDS}|app|art|blog|cloud|club|dev|fun|icu|link|live|news|online|page|pro|shop|site|space|store|tech|top|vip|web|website|world".split(
-        "|"
-    )
-)
 _DOT: Final = re.compile(r"(?<!\w)([^\W\d_]{1,4})\.(?=([^\W\d_]+)(?![.\w]))")
 
 _ALSO_NAMES: Final = re.compile(r"\b(?:forget|system|prompt|assistant|click|visit|select|script)\b", re.IGNORECASE)
@@ -62,11 +64,19 @@ _OBJECT: Final = re.compile(
     r"\b(?:a|all|an|any|below|here|his|her|it|its|link|me|my|now|our|ours|page|the|their|them|this|that|today|us|website)\b", re.IGNORECASE
 )
 _MOST_WORDS: Final = 3
+_CALL: Final = re.compile(
+    r"\b(?:call|ring|dial|phone|text|sms|ruf(?:e|en|t)?|anruf\w*|anzurufen|appele[rz]|appelles?|composez?|llam[ae]d?|llamar|chiam[ai]\w*"
+    r"|ligue (?:para|a|ao|pr[ao]|no)|disque|bellen|bel (?:ons|me|mij|nu|naar|\d+))\b",
+    re.IGNORECASE,
+)
+"""Orders to call, which need a number: *Call 1190*, *Text YES to 8005*."""
+
 _ORDER: Final = re.compile(
     r"\b(?:ignore|disregard|override|instruct\w*|https?|www|sudo|admin\w*"
     r"|drop table|jailbreak|yours?|expired|suspended|verify"
-    r"|passwor[dt]\w*|pass(?:code|phrase)s?|kennwort|mot de passe|contrase[nñ]a|senha|wachtwoord\w*"
-    r")\b|\b(?:call|ring|dial|phone|text|sms)\W+\d",
+    r"|passw[oö]r[dt]\w*|pass(?:code|phrase)s?|kennw[oö]rt\w*|mots? de passe|contrase[nñ]as?|senhas?|palavras?.passe|wachtwoord\w*"
+    r"|parol[ae] d'ordine"
+    r")\b",
     re.IGNORECASE,
 )
 """Orders to a person or a model, and news that make a person follow one."""
@@ -75,13 +85,15 @@ _ORDER: Final = re.compile(
 def is_displayable(text: str) -> bool:
     """Whether a value that a user may have typed can be shown in guidance. Blanks around it do not matter. CPU work of microseconds."""
     plain = text if text.isascii() else _HEBREW_QUOTE.sub("״", JOINED.sub("", unicodedata.normalize("NFKC", text)))
+    digits = sum(character.isnumeric() for character in plain)
     return (
         0 < len(text.strip()) <= LONGEST >= len(plain.strip())
         and not names_nobody(text)
         and all(_fits(character) for character in plain)
-        and sum(character.isnumeric() for character in plain) <= MOST_DIGITS
+        and digits <= MOST_DIGITS
         and _ADDRESS.search(_DOT.sub(_after_initial, plain)) is None
         and _ORDER.search(plain) is None
+        and not (digits and _CALL.search(plain) is not None)
         and not (_ALSO_NAMES.search(plain) is not None and _is_order(plain))
         and _UNDERSCORE.search(plain) is None
         and _BEGINS.match(plain) is not None
