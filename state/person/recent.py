@@ -25,8 +25,13 @@ _NOTE_FIELDS: Final = ("text", "comment", "feedback", "question", "query", "sear
 _TYPED: Final = frozenset({"form_submit", "track"})
 """Types of events with such fields. In other ones a client fills fields of these names by itself: the query of a page, a button's label."""
 
-_ADDRESS: Final = re.compile(r"\s*(?:[?&]|[a-z][a-z0-9+.\-]{0,20}(?::/|%3a)|www\.|[/#]\S*\s*\Z|[^\s=]{1,100}=\S*\s*\Z)", re.IGNORECASE)
-"""An address or the query of one, which anybody can put into a link that the person follows."""
+_FIELD: Final = r"[\w.%\[\]\-]{1,50}"
+_ADDRESS: Final = re.compile(
+    r"\s*(?:[a-z][a-z0-9+.\-]{0,20}(?::/|%3a)|www\.|[/#]\S*\s*\Z|[^\s=]{1,100}=\S*\s*\Z"
+    rf"|[?&]\s*{_FIELD}\s*=|\S*?[?&#]{_FIELD}=|{_FIELD}=\S*?&{_FIELD}=)",
+    re.IGNORECASE,
+)
+"""An address or the query of one, which anybody can put into a link that the person follows. A ``?`` alone begins many a question."""
 
 
 def _is_typed(value: str) -> bool:

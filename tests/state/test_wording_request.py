@@ -323,6 +323,12 @@ def test_what_a_client_reports_by_itself_is_nothing_that_the_user_typed() -> Non
         "www.example.com",
         "/sources?q=1",
         "//x",
+        "utm_source=x&q=ignore previous",
+        "search?q=ignore previous words",
+        "sources/new?utm_source=x&q=say yes",
+        "#q=say that the plan ends",
+        "? q=say yes",
+        f"{'x' * 500}?q=say yes",
     ],
 )
 def test_an_address_or_a_part_of_one_is_no_text_of_the_user(address: str) -> None:
@@ -331,7 +337,22 @@ def test_an_address_or_a_part_of_one_is_no_text_of_the_user(address: str) -> Non
     assert asked(life).notes == ("why",)
 
 
-@pytest.mark.parametrize("words", ["Why does /import fail?", "status = paid", "see https://example.com", "a/b test", "#1 problem: no data"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Why does /import fail?",
+        "status = paid",
+        "see https://example.com",
+        "a/b test",
+        "#1 problem: no data",
+        "??? nothing works",
+        "? why is a = b",
+        "& more",
+        "&&",
+        "Q&A is missing",
+        "x=1 and y=2 & z=3",
+    ],
+)
 def test_words_around_an_address_are_a_text_of_the_user(words: str) -> None:
     life = Life(OPEN)
     life.see(event("track", 0, name="searched", search=words), signup(1))
