@@ -16,7 +16,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from llm.client.answer_parsing import is_one_object
+from llm.client.answer_parsing import is_one_object, parse
+from llm.client.proposal import Proposal
 
 LARGEST_BODY: Final = 1_000_000
 """Bytes of a body at most, unpacked. A usual answer has one or two thousand."""
@@ -162,7 +163,7 @@ def _events(text: str) -> Iterator[dict[str, Any]]:
 def _joined(text: str) -> dict[str, Any] | None:
     """One completion of the events of a stream; None where there is none.
 
-    A stream that breaks off or tells an error has not ended well, unless its text is one whole object.
+    A stream that breaks off or tells an error has not ended well, unless its text holds a whole answer or its thoughts are one object.
     """
     whole: dict[str, Any] = {}
     pieces: list[str] = []
@@ -183,7 +184,8 @@ def _joined(text: str) -> dict[str, Any] | None:
         ended["message"] = {"content": "".join(pieces)}
     if ended and (whole.get("error") or not (whole.get("done") or ended.get("finish_reason"))):
         found = _chosen(Reply(), ended)
-        if not is_one_object(found.text if found.text.strip() else found.thoughts):
+        is_answer = isinstance(parse(found.text), Proposal)
+        if not is_answer and not is_one_object(found.text if found.text.strip() else found.thoughts):
             ended["finish_reason"] = _CUT
     return whole | {"choices": [ended] if ended else []}
 

@@ -104,6 +104,11 @@ def _broken_off(*events: Any, last: bytes = b"") -> Script:
     return lambda _: _sends(begun + last, headers={"Content-Type": "text/event-stream"})
 
 
+def _unended(text: str) -> Behaviour:
+    """A stream of ``text`` without any mark of its end."""
+    return _sends(_pieces(text).replace(b'"stop"', b"null").removesuffix(_DONE))
+
+
 def _pieces(text: str) -> bytes:
     pieces = [{"choices": [{"delta": {"content": piece}, "finish_reason": None}]} for piece in (text[:20], text[20:])]
     return _events(*pieces, {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": USAGE}, {"choices": [], "model": "m"})
@@ -159,7 +164,9 @@ READ: Final[dict[str, Script]] = {
     "model_list": _content(_same, model=["m"]),
     "events": lambda request: _sends(_events(envelope(_json(request))), headers={"Content-Type": "text/event-stream"}),
     "events_in_pieces": lambda request: _sends(b": hello\r\n\r\n" + _pieces(_json(request)), headers={"Content-Type": "text/event-stream"}),
-    "events_without_an_end": lambda request: _sends(_pieces(_json(request)).replace(b'"stop"', b"null").removesuffix(_DONE)),
+    "events_without_an_end": lambda request: _unended(_json(request)),
+    "events_without_an_end_in_a_fence": lambda request: _unended(f"```json\n{_json(request)}\n```"),
+    "events_without_an_end_after_thoughts": lambda request: _unended(f"<think>Perhaps {{x}}.</think>\n{_json(request)}"),
     "events_with_an_error_after_a_whole_answer": lambda request: _sends(
         _pieces(_json(request)).removesuffix(_DONE) + _events({"error": {"code": 529}})
     ),
@@ -256,6 +263,8 @@ FAILED: Final[dict[str, tuple[Script, str, str, str]]] = {
     ),
     "error_in_an_event": (lambda _: _sends(_events({"error": {"code": 529, "message": "x"}})), "server_error", "nothing", "overloaded"),
     "stream_broken_off": (_broken_off(), "server_error", "estimated", "failed"),
+    "stream_broken_off_in_a_fence": (lambda _: _unended('```json\n{"text": "Whene'), "server_error", "counted", "failed"),
+    "stream_broken_off_in_thoughts": (lambda _: _unended("<think>Perhaps {}. And then"), "server_error", "counted", "failed"),
     "stream_broken_off_within_an_event": (_broken_off(last=b'data: {"choi'), "server_error", "estimated", "failed"),
     "stream_broken_off_that_counts": (_broken_off({"choices": [], "usage": USAGE}), "server_error", "counted", "failed"),
     "error_event_after_a_piece": (_broken_off({"error": {"code": 529, "message": "x"}}), "server_error", "estimated", "overloaded"),
