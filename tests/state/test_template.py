@@ -162,6 +162,7 @@ HOSTILE = [
     "\ud800",
     "A\u2028B",
     "x" * 41,
+    "\ufdfa" * 3,  # ligatures of 18 characters each
     "",
     "   ",
     "\u00a0",

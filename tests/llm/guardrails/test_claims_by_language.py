@@ -56,6 +56,13 @@ FORBIDDEN = {
         "Kauf jetzt ein.",
         "Buche das Abo.",
         "Dann zahle per Rechnung.",
+        "Zahl jetzt.",
+        "Hol dir den Gutschein.",
+        "Das ist dringend.",
+        "Deine Frist läuft morgen ab.",
+        "Sei nicht so faul.",
+        "Du bekommst dein Geld zurück.",
+        "Das ist völlig sicher.",
     ],
     "fr": [
         "Envoie-nous ton mot de passe.",
@@ -84,6 +91,11 @@ FORBIDDEN = {
         "On supprimera tes données.",
         "Règle ta facture.",
         "Une personne est supprimée.",
+        "Envoie ton RIB.",
+        "Abonne-toi et profite du cadeau.",
+        "Ton accès expire demain.",
+        "C'est moins cher.",
+        "C'est totalement sûr.",
     ],
     "es": [
         "Envíanos tu contraseña.",
@@ -110,6 +122,15 @@ FORBIDDEN = {
         "Si no, bloqueamos tu acceso.",
         "Tendremos que borrar tus datos.",
         "Compra ahora y sigue después.",
+        "Escribe el número de la tarjeta.",
+        "Aprovecha el descuento.",
+        "Es solo hoy.",
+        "Tu prueba caduca mañana.",
+        "Son pocos dólares.",
+        "Es totalmente seguro.",
+        "Es mejor que todos los demás.",
+        "Se hace en la mitad de tiempo.",
+        "Es cuestión de media hora.",
     ],
     "it": [
         "Inviaci la tua password.",
@@ -134,6 +155,14 @@ FORBIDDEN = {
         "Altrimenti chiudiamo il tuo account.",
         "Dobbiamo bloccare il tuo accesso.",
         "Cancelleremo i tuoi dati.",
+        "Inserisci i dati di pagamento.",
+        "Approfitta dello sconto.",
+        "Il tuo accesso è bloccato.",
+        "Solo per oggi.",
+        "Scade domani.",
+        "È totalmente sicuro.",
+        "È meglio di tutti gli altri.",
+        "Raddoppia le vendite.",
     ],
     "pt": [
         "Envie a sua senha para nós.",
@@ -160,6 +189,12 @@ FORBIDDEN = {
         "Apagaremos os seus dados.",
         "Compra já o plano.",
         "Senão será apagada.",
+        "Digite o cartão de crédito.",
+        "Aproveite o desconto.",
+        "Só hoje.",
+        "Vence amanhã.",
+        "É totalmente seguro.",
+        "Fica pronto na metade do tempo, pela metade.",
     ],
     "nl": [
         "Stuur ons je wachtwoord.",
@@ -185,6 +220,13 @@ FORBIDDEN = {
         "Anders gaan we je account sluiten.",
         "Wij zullen je gegevens wissen.",
         "Reken nu af.",
+        "Je krijgt korting.",
+        "Je toegang verloopt morgen.",
+        "Het kost je niets.",
+        "Het zijn maar een paar euro.",
+        "Anders krijg je je geld terug.",
+        "Het is volledig veilig.",
+        "Verdubbel je omzet.",
     ],
 }
 
@@ -488,6 +530,13 @@ ORDINARY = {
 def test_forbidden_claims_are_found(language: str) -> None:
     own = ForbiddenClaims(SEVERAL.catalog.wording.model_copy(update={"forbidden": [], "languages": [language]}))  # type: ignore[union-attr]
     assert [text for text in FORBIDDEN[language] if not own.found(text, language)] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_expression_finds_one_of_these_sentences(language: str) -> None:
+    texts = [normal(text) for text in FORBIDDEN[language]]
+    idle = [each for kinds in CLAIMS[language].values() for each in kinds if not any(re.search(each, text) for text in texts)]
+    assert idle == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
