@@ -111,6 +111,8 @@ class Cluster:
     def ask_topic_id(self, consumer: Consumer, admin: AdminClient) -> str:
         """Ask once for what ``topic_id`` returns. Blocks for some seconds at most. Raises ``KafkaException``."""
         timeout = min(_REQUEST_S, self.timeout_s)
+        # The question goes to the controller that the client last heard of, and that broker may be down by now.
+        admin.list_topics(self.topic, timeout=timeout)
         (future,) = admin.describe_topics(TopicCollection([self.topic]), request_timeout=timeout).values()
         topic = ""
         try:

@@ -36,7 +36,6 @@ T = TypeVar("T")
 ACCEPT_GAP_SETTING = "ONRAMP_KAFKA_ACCEPT_GAP"
 _REQUEST_S = 5.0
 _STALL_S = 2.0  # a longer pause between two fetches may hide that the topic was created again; usual pauses are far shorter
-_UNASKED_S = 20.0  # the same, where nobody has answered since: twice the usual
 _SHRUNK_REPORTS = 5  # consecutive statistics: right after a change of leader the end may be lower for a moment
 
 
@@ -111,7 +110,8 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._fetched_at = now
             self._records, self._next = self._consumer.consume(self._source.policy.batch_size, 0), 0  # 0: must not block
             self._headers = headers_of(self._records, self._complain)
-        if self._records and (watch := self._source.watch) is not None and watch.confirmed_at < max(self._confirmed_from, now - _UNASKED_S):
+        if self._records and (watch := self._source.watch) is not None and watch.confirmed_at < self._confirmed_from:
+            watch.raise_if_refused()  # while nothing is fetched, this consumer does not hear of it
             return []
         if self._source.topic_id != self._topic_id and self._source.is_in_another_topic(self._topic_id):
             self._begin_in_another_topic(self._earliest())

@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from sources.errors import SourceError
 from sources.kafka.client import Cluster, ErrorHandler
+from sources.kafka.error_codes import Reaction, rule_for
 
 _LOG = logging.getLogger(__name__)
 
@@ -86,8 +87,7 @@ class PartitionWatch:
 
     def _run(self) -> None:
         try:
-            # The partitions' own consumers report errors of the connection.
-            consumer, admin = self._cluster.connect(self._errors, error_cb=lambda _error: None), self._cluster.admin()
+            consumer, admin = self._cluster.connect(self._errors, error_cb=self._note), self._cluster.admin()
         except SourceError:
             return  # nor could they connect, and the job ends for it
         try:
@@ -107,15 +107,27 @@ class PartitionWatch:
         finally:
             consumer.close()
 
+    def raise_if_refused(self) -> None:
+        """Raise the ``BrokerError`` of a broker that refuses this job. Does not block. From any thread."""
+        self._errors.raise_if_refused()
+
+    def _note(self, error: KafkaError) -> None:
+        """Keep an error of the connection. The partitions' own consumers report those that librdkafka retries."""
+        if rule_for(error).reaction is Reaction.STOP:
+            self._errors.handle(error)
+        elif error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._errors.last = error
+
     def _confirm(self, consumer: Consumer, admin: AdminClient) -> None:
         began = time.monotonic()
         try:
             self._saw(self._cluster.ask_topic_id(consumer, admin))
         except KafkaException as problem:
-            text = "%s does not tell whether it is still the same topic (%s); what comes from it now waits until it does"
-            self._errors.log(text, self._cluster.topic, problem.args[0].str())
+            consumer.poll(0)  # calls error_cb: only there a refused login is visible
+            text = "%s does not tell whether it is still the same topic (%s)"
+            self._errors.log(text, self._cluster.topic, (self._errors.last or problem.args[0]).str())
         else:
-            self.confirmed_at = began
+            self.confirmed_at, self._errors.last = began, None
 
     def _look(self, consumer: Consumer) -> None:
         topic = self._cluster.topic

@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, KafkaException
 
 from sources.batching import BatchPolicy
-from sources.errors import OffsetGapError, SourceError, UnreachableError
+from sources.errors import BrokerError, OffsetGapError, SourceError, UnreachableError
 from sources.kafka.partition_watch import LEAST_SPARE, with_spares
 from sources.kafka.source import KafkaSource
 from sources.kafka.spare_partition import SparePartition
@@ -311,6 +311,32 @@ def test_messages_wait_while_nobody_tells_which_topic_it_is(caplog: pytest.LogCa
         assert running.read == []
         cluster.id_errors.clear()
         wait_until(lambda: running.poll() == [(0, 0)], "the message")
+
+
+def test_a_job_without_a_doubt_goes_on_while_nobody_tells_which_topic_it_is() -> None:
+    """A broker that is down, of which nothing but this question is asked, stops nobody who reads from another one."""
+    cluster = ScriptedCluster(records=[ScriptedRecord(0)], end=1, id="topic:old")
+    with run(cluster) as running:
+        cluster.id_errors.append(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+        running.source.watch.confirmed_at -= 3_600  # type: ignore[union-attr]
+        part: Any = running.parts["events:0"]
+        part._confirmed_from = 0.0
+        wait_until(lambda: running.poll() == [(0, 0)], "the message")
+
+
+def test_a_job_that_is_refused_meanwhile_says_so() -> None:
+    """While messages wait the partition fetches none, and does not hear of it."""
+    cluster = ScriptedCluster(records=[ScriptedRecord(0)], end=1, id="topic:old")
+    with run(cluster) as running:
+        part = stalled(running)
+        cluster.id_errors.append(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+        part.next_batch()
+        running.source.watch._note(KafkaError(KafkaError._AUTHENTICATION))  # type: ignore[union-attr]
+        with pytest.raises(BrokerError, match="refuses this job"):
+            wait_until(running.poll, "no message")
+        assert running.read == []
+        running.source.watch._errors._refusal = None  # type: ignore[union-attr]
+        cluster.id_errors.clear()
 
 
 def test_a_job_that_needs_long_for_each_batch_goes_on() -> None:
