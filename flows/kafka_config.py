@@ -27,10 +27,12 @@ _SET_BY_JOB: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "request.required.acks": (("all", "-1"), _DURABLE),
     "enable.idempotence": (("true",), _DURABLE),
     "transactional.id": ((), "nothing that is written belongs to a transaction"),
-    "delivery.report.only.error": (("false",), "what was written would never count as written"),
+    "delivery.report.only.error": ((), "what was written would never count as written"),
     "partitioner": (_KEYED, "the key decides the partition, so that the events of a user stay in order"),
 }
 """The options on which guarantees rest: the values that keep them, the job's own first, and why. Another value is refused."""
+_PYTHON: Final = frozenset({"logger", "on_commit", "on_delivery", "default.topic.config"})
+"""Options of the Python client that are no text. A name that ends in ``_cb`` is one, too."""
 
 
 def parse_kafka_config(text: Any) -> Any:
@@ -42,6 +44,8 @@ def parse_kafka_config(text: Any) -> Any:
         return text
     stripped = text.strip()
     options = _from_json(stripped) if stripped.startswith("{") else _from_pairs(stripped)
+    if code := sorted(name for name in options if name.endswith("_cb") or name in _PYTHON):
+        raise ValueError(f"the option {code[0]} is not one of librdkafka but a Python object; remove it")
     for name, (values, why) in _SET_BY_JOB.items():
         if name in options and options[name].lower() not in values:
             raise ValueError(f"the option {name} is set by the job itself; remove it: {why}")

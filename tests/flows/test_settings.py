@@ -120,6 +120,7 @@ def test_kafka_options_can_be_written_in_two_ways(monkeypatch: pytest.MonkeyPatc
         ("enable.idempotence=false", "once and in order"),
         ("transactional.id=mine", "belongs to a transaction"),
         ("delivery.report.only.error=true", "would never count as written"),
+        ("delivery.report.only.error=false", "would never count as written"),
         ("partitioner=random", "so that the events of a user stay in order"),
         ("group.id=mine", "ONRAMP_KAFKA_GROUP"),
         ("bootstrap.servers=b:9092", "ONRAMP_KAFKA_BROKERS"),
@@ -131,6 +132,13 @@ def test_an_option_that_would_break_a_guarantee_is_refused_with_its_name(monkeyp
     with pytest.raises(
         SettingsError, match=rf"the option {re.escape(pair.partition('=')[0])} is set by the job itself; remove it: .*{why}"
     ):
+        load_settings()
+
+
+@pytest.mark.parametrize("name", ["error_cb", "logger", "on_delivery"])
+def test_an_option_that_is_a_python_object_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("ONRAMP_KAFKA_CONFIG", f"{name}=print")
+    with pytest.raises(SettingsError, match=f"the option {name} is not one of librdkafka but a Python object; remove it"):
         load_settings()
 
 
