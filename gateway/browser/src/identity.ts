@@ -57,9 +57,10 @@ export class Identity {
     return known.filter((each): each is string => !!each && !merged.includes(each));
   }
 
-  /** Remember that this visitor has become a user: the id is never used again here. */
+  /** Remember that this visitor has become a user: the id is never used again here. A full localStorage can remove, but not remember. */
   merged(id: string): void {
     this.#merged.push(id);
+    if (this.#store.get("anonymous") === id) this.#store.remove("anonymous");
     this.#store.set("merged", [...new Set(this.#listed())].slice(-MOST_MERGED).join("\n"));
   }
 
