@@ -18,8 +18,8 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 const HIDDEN = 5_000;
 /** Milliseconds after a change of the path: only then has a single-page app set the title of the new page. */
 const TITLE = 100;
-/** Milliseconds for which a user's events wait for the merge of the visitor who signed in as them. */
-const MERGE = 5_000;
+/** Milliseconds after which it looks again whether events still wait for a merge. */
+const LOOK = 400;
 /** Milliseconds for which events wait until Segment's library says who the visitor is. */
 const SEGMENT = 2_000;
 
@@ -72,12 +72,13 @@ export class HeadlessClient implements Client {
   #fates: Fates = {};
   #subscription: Subscription | null = null;
   #followed: string | null = null;
-  /** Runs as long as events wait for a merge. */
+  /** Runs while events wait for a merge. */
   #mergeTimer: ReturnType<typeof setTimeout> | undefined;
   /** Events that wait until Segment's library is there. */
   #held: string[] | null = null;
   #ended = false;
-  #leaving = false;
+  /** Why what waits is sent now: the page ends, or it may end, or its user leaves. */
+  #leaving: "page" | "maybe" | null = null;
   #expiry: ReturnType<typeof setTimeout> | undefined;
   /** Path of the last automatic page view; that of the one that waits; and what sends it. */
   #lastPath: string | null = null;
@@ -117,7 +118,6 @@ export class HeadlessClient implements Client {
       const method = this[name as keyof typeof ANSWERS].bind(this) as (...given: unknown[]) => unknown;
       Object.defineProperty(this, name, { value: safe<unknown[], unknown>(report, method, otherwise) });
     }
-    this.#await(); // what an earlier page left may have a merge in it
     if (typeof window !== "undefined") this.#listen();
     this.#follow();
   }
@@ -193,7 +193,6 @@ export class HeadlessClient implements Client {
   destroy(): void {
     this.#leave();
     this.#ended = true;
-    clearTimeout(this.#mergeTimer);
     for (const each of this.#cleanups.splice(0)) each();
     clearTimeout(this.#expiry);
     this.#subscription?.end();
@@ -245,29 +244,27 @@ export class HeadlessClient implements Client {
     return new Date(now).toISOString().replace("Z", `${String(Math.min(this.#inMoment, 999)).padStart(3, "0")}Z`);
   }
 
-  /** Wait for merges anew, but not for ever. */
-  #await(): void {
-    clearTimeout(this.#mergeTimer);
-    this.#mergeTimer = setTimeout(() => {
+  /**
+   * A user's events wait until the visitor was merged into the user, who then keeps the visitor's experiment group. They do not wait longer
+   * than their page, since the next one may be elsewhere; where it only may end, those go that the next page would not find.
+   */
+  #may({ userId, eventId }: Sent): boolean {
+    if (!this.#ofUser.holds(userId)) return true;
+    this.#mergeTimer ??= setTimeout(() => {
       this.#mergeTimer = undefined;
       this.#open.hurry();
-    }, MERGE);
+    }, LOOK);
+    return this.#leaving === "page" || (!!this.#leaving && !this.#store.get(`q:${eventId}`));
   }
 
-  /** A user's events wait until the visitor was merged into the user, who then keeps the visitor's experiment group. */
-  #may({ userId, eventId }: Sent): boolean {
-    const wait = this.#mergeTimer && this.#ofUser.merges(userId);
-    return !wait || (this.#leaving && !this.#store.get(`q:${String(eventId)}`)); // the next page does not find it
-  }
-
-  /** The page may end now, or its user leave: send what waits. */
-  #leave(): void {
+  /** Send what waits: a merge first. Only the user's token can send that, now or when the user is back. */
+  #leave(why: "page" | "maybe" = "maybe"): void {
     this.#viewed();
     this.#release();
-    this.#leaving = true;
+    this.#ofUser.leave();
+    this.#leaving = why;
     this.#open.leave();
-    this.#leaving = false;
-    this.#ofUser.leave(); // only that user's token can send it: now, or when the user is back
+    this.#leaving = null;
   }
 
   #forgetUser(): void {
@@ -309,10 +306,7 @@ export class HeadlessClient implements Client {
     for (const visitor of user ? this.#identity.unmerged() : []) {
       // The id is made from the visitor's: a merge that is sent again counts once, also where nothing remembers the first.
       const sent = visitor !== user && this.#enqueue("identity_merged", { previousId: visitor }, undefined, `merged:${visitor}`);
-      if (sent) {
-        this.#identity.merged(visitor);
-        this.#await();
-      }
+      if (sent) this.#identity.merged(visitor);
     }
     const base = this.#tokens.available && this.#base;
     this.#subscription?.end();
@@ -380,7 +374,7 @@ export class HeadlessClient implements Client {
       }
     });
     add(window, "pagehide", () => {
-      this.#leave();
+      this.#leave("page");
       this.#subscription?.pause(true);
     });
     add(window, "pageshow", () => this.#subscription?.pause(false));

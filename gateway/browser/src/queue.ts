@@ -14,6 +14,8 @@ const BATCH_BYTES = 30_000;
 const EVENT_BYTES = 34_000;
 /** Milliseconds for which a merge is tried again, page by page, after the gateway refused it: a user may bind few visitors at a time. */
 const DAY = 86_400_000;
+/** Milliseconds since a sign-in for which a user's events wait for the merge of the visitor who signed in. */
+const MERGE = 5_000;
 /** Milliseconds: events of one moment travel together. */
 const GATHER = 30;
 /** Milliseconds without an answer after which a request is repeated. */
@@ -21,7 +23,9 @@ const PATIENCE = 20_000;
 
 /** An event as it is sent. */
 export interface Sent extends Record<string, unknown> {
+  eventId: string;
   eventType: string;
+  timestamp: string;
 }
 
 interface Item {
@@ -89,19 +93,19 @@ export class Queue {
         store.remove(each); // somebody else wrote it
       }
     }
-    this.#items.sort((one, other) => (String(one.event.timestamp) < String(other.event.timestamp) ? -1 : 1));
+    this.#items.sort((one, other) => (one.event.timestamp < other.event.timestamp ? -1 : 1));
     if (this.#items.length) this.#schedule(GATHER);
   }
 
   /** Accept one event. Its values are read now: what the page changes later changes nothing. Returns whether it waits here now. */
-  add(event: Record<string, unknown>): boolean {
+  add(event: Sent): boolean {
     if (!this.#url) return false; // the page was told at the start
     const text = JSON.stringify(event);
     if (size(text) > EVENT_BYTES) {
       this.#report("An event over 34 kB was not sent");
       return false;
     }
-    const item = this.#push(String(event.eventId), text);
+    const item = this.#push(event.eventId, text);
     this.#store.set(this.#name + item.id, item.text);
     this.#told({ event: item.event, state: "waiting" });
     this.hurry();
@@ -113,22 +117,18 @@ export class Queue {
     if (this.#timer === undefined) this.#schedule(GATHER);
   }
 
-  /** Whether a merge into `user` waits here. */
-  merges(user: unknown): boolean {
-    return this.#items.some(({ event }) => event.eventType === "identity_merged" && event.userId === user);
+  /** Whether a merge into `user` waits here for which the user's events should wait too. */
+  holds(user: unknown): boolean {
+    return this.#items.some(({ event }) => event.eventType === "identity_merged" && event.userId === user && age(event) < MERGE);
   }
 
   /** Send now, also while waiting after a failure. */
-  async flush(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    await (this.#sending ?? this.#send());
+  flush(): Promise<void> {
+    return this.#send();
   }
 
   /** The page may end now: send what no request has yet. */
   leave(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
     if (!this.#sending) return void this.#send();
     const batch = this.#batch(this.#underWay);
     const seen = (response: Response | null): unknown => response?.ok && this.#remove(batch, "stored");
@@ -167,8 +167,7 @@ export class Queue {
     this.#items = this.#items.filter((each) => !gone.includes(each));
     for (const each of gone) {
       this.#bytes -= each.text.length;
-      const age = Math.abs(Date.now() - Date.parse(String(each.event.timestamp)));
-      const again = state === "refused" && each.event.eventType === "identity_merged" && age < DAY;
+      const again = state === "refused" && each.event.eventType === "identity_merged" && age(each.event) < DAY;
       if (!again) this.#store.remove(this.#name + each.id); // else the next page finds it
       this.#told({ event: each.event, state });
     }
@@ -177,13 +176,12 @@ export class Queue {
   #schedule(after: number): void {
     if (this.#ended || this.#sending || !this.#url) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      void this.#send();
-    }, after);
+    this.#timer = setTimeout(() => void this.#send(), after);
   }
 
   #send(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#sending ??= this.#drain()
       .catch((error: unknown) => {
         this.#report("Sending events failed", error);
@@ -280,6 +278,11 @@ export class Queue {
     }
     return this.#post(batch, false);
   }
+}
+
+/** Milliseconds since the event, or until it where the clock was set back. */
+function age(event: Sent): number {
+  return Math.abs(Date.now() - Date.parse(event.timestamp));
 }
 
 function size(text: string): number {

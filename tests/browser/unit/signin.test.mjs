@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
 import { createClient } from "../../../gateway/browser/onramp.mjs";
-import { advance, fakeGateway, options } from "./harness.mjs";
+import { advance, fakeGateway, json, options } from "./harness.mjs";
 
 const GLOBALS = ["window", "document", "location", "localStorage"];
 
@@ -37,7 +37,10 @@ function open(more) {
   return client;
 }
 
+const leave = () => window.dispatchEvent(new Event("pagehide"));
 const types = () => gateway.stored.map((each) => each.eventType);
+const waiting = () => Object.keys(localStorage).filter((each) => /:[qu]:/.test(each)).length;
+const never = () => new Promise(() => undefined);
 
 beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: Date.parse("2026-03-02T09:00:00Z") });
@@ -64,4 +67,123 @@ test("the id of a visitor who signed in is not used again, also when localStorag
   assert.ok(first.anonymousId);
   assert.ok(next.anonymousId);
   assert.notEqual(next.anonymousId, first.anonymousId);
+});
+
+test("what a user did leaves with the page, also when the token is late and the next page is elsewhere", async () => {
+  const client = open({ token: () => new Promise((done) => setTimeout(() => done("token-1"), 200)) });
+  await advance(1_000);
+  client.identify("u-1", { persona: "analyst" });
+  client.send("signup");
+  leave();
+  await advance(50);
+  assert.deepEqual(types(), ["page_view", "identify", "signup"]);
+});
+
+test("a merge whose token is there leaves before the user's events", async () => {
+  const client = open({ token: async () => "token-1" });
+  await advance(1_000);
+  const answer = gateway.events;
+  gateway.events = () => json(503, {}, { "retry-after": "60" });
+  client.identify("u-1");
+  client.send("signup");
+  await advance(1_000);
+  gateway.events = answer;
+  leave();
+  await advance(50);
+  assert.deepEqual(types(), ["page_view", "identity_merged", "signup"]);
+});
+
+test("once flush has resolved the page may be left: the merge is stored, and the user's events follow it", async () => {
+  const client = open({ token: () => new Promise((done) => setTimeout(() => done("token-1"), 200)) });
+  await advance(1_000);
+  client.identify("u-1");
+  client.send("signup");
+  let flushed = false;
+  void client.flush().then(() => {
+    flushed = true;
+    leave();
+  });
+  await advance(150);
+  assert.equal(flushed, false);
+  await advance(100);
+  assert.equal(flushed, true);
+  assert.deepEqual(types(), ["page_view", "identity_merged", "signup"]);
+});
+
+test("after a page that ended without pagehide the next one sends the merge first", async () => {
+  const client = open({ token: never });
+  await advance(1_000);
+  client.identify("u-1");
+  client.send("signup");
+  open({ user: "u-1", pageViews: false, token: async () => "token-1" });
+  await advance(1_000);
+  assert.deepEqual(types(), ["page_view", "identity_merged", "signup"]);
+  assert.equal(waiting(), 0);
+});
+
+test("a hidden page may be seen again: what localStorage keeps waits for the merge", async () => {
+  const client = open({ token: () => new Promise((done) => setTimeout(() => done("token-1"), 800)) });
+  await advance(1_000);
+  client.identify("u-1");
+  client.send("signup");
+  document.hidden = true;
+  document.dispatchEvent(new Event("visibilitychange"));
+  await advance(2_000);
+  assert.deepEqual(types(), ["page_view", "identity_merged", "signup"]);
+});
+
+test("the five seconds of a merge go on from page to page", async () => {
+  open();
+  await advance(1_000);
+  for (let n = 0; n < 5; n++) {
+    open({ user: "u-1", pageViews: false, token: async () => { throw new Error("500"); } }).track(`on page ${n}`); // prettier-ignore
+    await advance(4_000);
+    assert.equal(gateway.stored.length, [1, 3, 4, 5, 6][n], `page ${n}`);
+  }
+});
+
+test("the next page holds a user's events for what is left of the five seconds", async () => {
+  const client = open({ token: never });
+  await advance(1_000);
+  client.identify("u-1");
+  client.send("signup");
+  await advance(3_000);
+  open({ user: "u-1", pageViews: false, token: never });
+  await advance(1_500);
+  assert.deepEqual(types(), ["page_view"]);
+  await advance(1_000);
+  assert.deepEqual(types(), ["page_view", "signup"]);
+  assert.equal(waiting(), 1, "the merge waits for a token");
+});
+
+test("a token that keeps being refused holds a user's events for five seconds", async () => {
+  const client = open({ token: async () => "token-1" });
+  await advance(1_000);
+  const answer = gateway.events;
+  gateway.events = (batch, authorization) => (authorization === "Bearer token-1" ? json(401, {}) : answer(batch));
+  client.identify("u-1");
+  client.send("signup");
+  await advance(4_500);
+  assert.deepEqual(types(), ["page_view"]);
+  await advance(1_500);
+  assert.deepEqual(types(), ["page_view", "signup"]);
+});
+
+test("a user who signed out during an outage holds nothing once the next one is there", async () => {
+  let user = "u-1";
+  const client = open({ token: async () => `of-${user}` });
+  await advance(1_000);
+  const answer = gateway.events;
+  gateway.events = () => json(503, {});
+  client.identify("u-1");
+  client.send("signup");
+  await advance(2_000);
+  client.reset();
+  user = "u-2";
+  client.identify("u-2");
+  client.send("preferences_changed", { guidance: true });
+  await advance(2_000);
+  gateway.events = answer;
+  await advance(10_000);
+  assert.deepEqual(gateway.stored.filter((each) => each.userId === "u-1").map((each) => each.eventType), ["signup"]);
 });
