@@ -40,7 +40,7 @@ const common = {
   legalComments: "none",
   // Members that only our own modules call; they get short names, as private ones do by themselves.
   mangleProps:
-    /^(anonymous|arrow|available|base|card|connected|emit|forget|holds|hurry|known|leave|may|merged|names|next|pause|received|refuse|relay|report|seen|timer|tokens|unmerged)$/,
+    /^(anonymous|arrow|available|base|card|connected|emit|forget|holds|hurry|known|leave|may|merged|names|next|pause|received|refuse|relay|report|secret|seen|timer|tokens|unmerged)$/,
   logLevel: "error",
   write: false,
 };

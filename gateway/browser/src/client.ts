@@ -77,8 +77,8 @@ export class HeadlessClient implements Client {
   /** Events that wait until Segment's library is there. */
   #held: string[] | null = null;
   #ended = false;
-  /** Why what waits is sent now: the page ends, or it may end, or its user leaves. */
-  #leaving: "page" | "maybe" | null = null;
+  /** While it sends what waits: whether the page is gone for sure, or only may be, or its user. */
+  #gone: boolean | null = null;
   #expiry: ReturnType<typeof setTimeout> | undefined;
   /** Path of the last automatic page view; that of the one that waits; and what sends it. */
   #lastPath: string | null = null;
@@ -110,7 +110,7 @@ export class HeadlessClient implements Client {
       this.#events.emit("delivery", delivery);
       if (delivery.event.eventType === "identity_merged" && delivery.state !== "waiting") this.#open.hurry();
     };
-    const withKey = { get: () => Promise.resolve(key), refuse: () => false, may: (event: Sent) => this.#may(event) };
+    const withKey = { get: async () => key, refuse: () => false, may: (event: Sent) => this.#may(event) };
     this.#open = new Queue("q:", url, withKey, this.#store, report, told);
     this.#ofUser = new Queue("u:", url && this.#tokens.available ? url : null, this.#tokens, this.#store, report, told);
 
@@ -249,22 +249,22 @@ export class HeadlessClient implements Client {
    * than their page, since the next one may be elsewhere; where it only may end, those go that the next page would not find.
    */
   #may({ userId, eventId }: Sent): boolean {
-    if (!this.#ofUser.holds(userId)) return true;
+    if (!this.#ofUser.holds(userId, this.#tokens.secret && userId === this.user)) return true;
     this.#mergeTimer ??= setTimeout(() => {
       this.#mergeTimer = undefined;
       this.#open.hurry();
     }, LOOK);
-    return this.#leaving === "page" || (!!this.#leaving && !this.#store.get(`q:${eventId}`));
+    return this.#gone || (this.#gone === false && !this.#store.get(`q:${eventId}`));
   }
 
   /** Send what waits: a merge first. Only the user's token can send that, now or when the user is back. */
-  #leave(why: "page" | "maybe" = "maybe"): void {
+  #leave(gone = false): void {
     this.#viewed();
     this.#release();
     this.#ofUser.leave();
-    this.#leaving = why;
+    this.#gone = gone;
     this.#open.leave();
-    this.#leaving = null;
+    this.#gone = null;
   }
 
   #forgetUser(): void {
@@ -374,7 +374,7 @@ export class HeadlessClient implements Client {
       }
     });
     add(window, "pagehide", () => {
-      this.#leave("page");
+      this.#leave(true);
       this.#subscription?.pause(true);
     });
     add(window, "pageshow", () => this.#subscription?.pause(false));

@@ -14,7 +14,7 @@ const BATCH_BYTES = 30_000;
 const EVENT_BYTES = 34_000;
 /** Milliseconds for which a merge is tried again, page by page, after the gateway refused it: a user may bind few visitors at a time. */
 const DAY = 86_400_000;
-/** Milliseconds since a sign-in for which a user's events wait for the merge of the visitor who signed in. */
+/** Milliseconds since a sign-in for which a user's events wait for the merge of the visitor who signed in, if that has no token. */
 const MERGE = 5_000;
 /** Milliseconds: events of one moment travel together. */
 const GATHER = 30;
@@ -117,9 +117,9 @@ export class Queue {
     if (this.#timer === undefined) this.#schedule(GATHER);
   }
 
-  /** Whether a merge into `user` waits here for which the user's events should wait too. */
-  holds(user: unknown): boolean {
-    return this.#items.some(({ event }) => event.eventType === "identity_merged" && event.userId === user && age(event) < MERGE);
+  /** Whether a merge into `user` waits here for which the user's events should wait too. With a token they wait as long as it does. */
+  holds(user: unknown, token: unknown): boolean {
+    return this.#items.some(({ event }) => event.eventType === "identity_merged" && event.userId === user && (token || age(event) < MERGE));
   }
 
   /** Send now, also while waiting after a failure. */
@@ -216,7 +216,7 @@ export class Queue {
       }
       const answer = await response.text().catch(() => "");
       const ofAnother = status === 403 && answer.includes('"userId"'); // the fault is the token's, and no event's
-      if (ofAnother) this.#credentials.refuse(this.#secret);
+      if (ofAnother || status === 401) this.#credentials.refuse(this.#secret);
       if (status === 400 || status === 413 || (status === 403 && answer.includes('"rejected"') && !ofAnother)) {
         this.#settle(batch, answer);
       } else {

@@ -9,8 +9,9 @@ const LEAST_PAUSE = 1_000;
 
 /** Holds the token of the user of now, and asks the page for a new one when it is needed. One request at a time. */
 export class Tokens {
+  /** The last token; an empty text where there is none, or it was refused. */
+  secret = "";
   #user: unknown;
-  #token = "";
   #ends = 0;
   #asked = 0;
   #running: Promise<string> | null = null;
@@ -45,13 +46,13 @@ export class Tokens {
     if (!user || user !== this.#ofUser()) return "";
     if (user !== this.#user) this.forget();
     this.#user = user;
-    if (this.#token && Date.now() < this.#ends) return this.#token;
+    if (this.secret && Date.now() < this.#ends) return this.secret;
     const running = (this.#running ??= this.#ask(user));
     const token = await running;
     if (running === this.#running) {
       // Nobody has forgotten the user meanwhile.
       this.#running = null;
-      this.#token = token;
+      this.secret = token;
       this.#ends = Date.now() + Math.max(lifetime(token) - EARLY, LEAST_PAUSE);
     }
     return token;
@@ -59,13 +60,13 @@ export class Tokens {
 
   /** Forget a token that was refused, unless a newer one is here already. */
   refuse(token: string): boolean {
-    if (this.#token === token) this.#token = "";
+    if (this.secret === token) this.secret = "";
     return true;
   }
 
   /** The user leaves: a token that comes later is given to those who wait for it, and not kept. */
   forget(): void {
-    this.#token = "";
+    this.secret = "";
     this.#running = null;
   }
 

@@ -156,6 +156,38 @@ test("the next page holds a user's events for what is left of the five seconds",
   assert.equal(waiting(), 1, "the merge waits for a token");
 });
 
+const OUTAGES = { 503: () => json(503, {}), 429: () => json(429, {}), "a broken network": () => Promise.reject(new TypeError("Failed to fetch")) };
+for (const [name, outage] of Object.entries(OUTAGES)) {
+  test(`the merge comes first, also after ${name} for longer than five seconds`, async () => {
+    const client = open({ token: async () => "token-1" });
+    await advance(1_000);
+    const answer = gateway.events;
+    gateway.events = outage;
+    client.identify("u-1");
+    client.send("signup");
+    await advance(20_000);
+    const asked = gateway.posts.slice(1).flatMap(({ batch }) => batch.map((each) => each.eventType));
+    assert.deepEqual([...new Set(asked)], ["identity_merged"]);
+    gateway.events = answer;
+    await advance(65_000, 500);
+    assert.deepEqual(types(), ["page_view", "identity_merged", "signup"]);
+  });
+}
+
+test("the merge comes first, also when its answer takes longer than five seconds", async () => {
+  const client = open({ token: async () => "token-1" });
+  await advance(1_000);
+  const answer = gateway.events;
+  gateway.events = (batch) => {
+    if (batch[0].eventType !== "identity_merged") return answer(batch);
+    return new Promise((done) => setTimeout(() => done(answer(batch)), 8_000));
+  };
+  client.identify("u-1");
+  client.send("signup");
+  await advance(20_000);
+  assert.deepEqual(types(), ["page_view", "identity_merged", "signup"]);
+});
+
 test("a token that keeps being refused holds a user's events for five seconds", async () => {
   const client = open({ token: async () => "token-1" });
   await advance(1_000);
