@@ -347,7 +347,7 @@ def test_a_setting_the_job_cannot_use_is_one_sentence(tmp_path: Path) -> None:
         [str(ROOT / "docker" / "run-job.sh")], env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("ONRAMP_REDIS_URL cannot be used")
+    assert done.stderr.startswith("onramp: ONRAMP_REDIS_URL cannot be used")
     assert len(done.stderr.splitlines()) == 1
 
 
