@@ -124,7 +124,7 @@ _LONGEST_LOCAL: Final = 140
 def _after_at(end_of_label: str) -> re.Pattern[str]:
     """A host that is spelt out. A label ends where ``end_of_label`` begins: so a text has one reading, and a failure costs linear time.
 
-    A group in a lookahead and a reference to it are not tried again, as a possessive quantifier is not; Python 3.11.2 matches those wrongly.
+    A group in a lookahead and a reference to it are not tried again, like a possessive quantifier, which Python 3.11.2 matches wrongly.
     """
     label = rf"(?:(?!{end_of_label})[\w\-])"
     first, others = rf"(?=({label}{{1,60}}))\1", rf"(?:{_DOT}(?=({label}{{1,40}}))\2){{0,3}}"
