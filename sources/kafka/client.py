@@ -157,6 +157,10 @@ class ErrorHandler:
         if self._refusal is not None:
             raise self._refusal
 
+    def forget_refusal(self) -> None:
+        """What was refused is expected for a moment, and asked for again."""
+        self._refusal = None
+
     def log(self, message: str, *args: object) -> None:
         """Log a warning, at most once in ``_LOG_EVERY_S``."""
         now = time.monotonic()

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Record
 from typing_extensions import override
 
-from sources.errors import OffsetGapError
+from sources.errors import OffsetGapError, UnknownTopicError
 from sources.headers import Header, traceparent_of
 from sources.idle_polling import IdlePolling
 from sources.kafka.client import ErrorHandler, request
@@ -36,6 +36,7 @@ T = TypeVar("T")
 ACCEPT_GAP_SETTING = "ONRAMP_KAFKA_ACCEPT_GAP"
 _REQUEST_S = 5.0
 _STALL_S = 2.0  # a longer pause between two fetches may hide that the topic was created again; usual pauses are far shorter
+_UNKNOWN_S = 10.0
 _SHRUNK_REPORTS = 5  # consecutive statistics: right after a change of leader the end may be lower for a moment
 
 
@@ -70,6 +71,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._next = 0
         self._fetched_at, self._confirmed_from = time.monotonic(), 0.0
         self._metadata_age = 0
+        self._unknown_since = 0.0
         try:
             self._start(offset, known)
         except BaseException:
@@ -114,8 +116,9 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             watch.raise_if_refused()  # while nothing is fetched, this consumer does not hear of it
             return []
         if self._source.topic_id != self._topic_id and self._source.is_in_another_topic(self._topic_id):
-            self._begin_in_another_topic(self._earliest())
-            self._assign()
+            if (low := self._earliest_of_new()) is not None:
+                self._begin_in_another_topic(low)
+                self._assign()
             return []
         batch = self._take() if self._records else []
         if batch:
@@ -262,7 +265,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         """Go on at ``low``, the earliest message of a topic with another id, which was accepted."""
         another = "%s[%d] is of another topic than before (%s, now %s). Continuing at %d."
         _LOG.warning(another, self._topic, self._index, self._topic_id, self._source.topic_id, low)
-        self._topic_id = self._source.topic_id
+        self._topic_id, self._unknown_since = self._source.topic_id, 0.0
         self._offset = low
 
     def _tell_of_another_life(self, low: int) -> None:
@@ -309,6 +312,21 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             return found
 
         return self._request(bounds)[0]
+
+    def _earliest_of_new(self) -> int | None:
+        """The earliest offset of a topic that was just created again; None while this client does not know it, for some seconds at most.
+
+        Its id was told, so it is there; but brokers and this client may go by what they knew of the old one for a moment.
+        """
+        try:
+            return self._earliest()
+        except UnknownTopicError:
+            now = time.monotonic()
+            self._unknown_since = self._unknown_since or now
+            if now - self._unknown_since > _UNKNOWN_S:
+                raise
+            self._errors.forget_refusal()
+            return None
 
     def _request(self, call: Callable[[float], T]) -> T:
         """Make a request, whose argument is the time limit of one attempt."""

@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, KafkaException
 
 from sources.batching import BatchPolicy
-from sources.errors import BrokerError, OffsetGapError, SourceError, UnreachableError
+from sources.errors import BrokerError, OffsetGapError, SourceError, UnknownTopicError, UnreachableError
 from sources.kafka.partition_watch import LEAST_SPARE, with_spares
 from sources.kafka.source import KafkaSource
 from sources.kafka.spare_partition import SparePartition
@@ -299,6 +299,28 @@ def test_a_topic_that_was_created_again_is_read_from_its_beginning_where_that_is
         assert running.read == [(0, 0), (0, 0), (0, 1), (0, 2)]
         assert running.states()["events:0"][1::4] == (3, "topic:new")
     assert "is of another topic than before (topic:old, now topic:new). Continuing at 0." in caplog.text
+
+
+def test_a_client_that_does_not_know_the_new_topic_yet_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> KafkaException:
+        return KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
+
+    cluster = ScriptedCluster(records=[ScriptedRecord(0)], end=1, id="topic:old")
+    with run(cluster, accept_gap=True) as running:
+        wait_until(lambda: running.poll() == [(0, 0)], "what is there at the start")
+        part = stalled(running)
+        cluster.created_again.append("topic:new")
+        part._consumer.position = 1
+        cluster.bound_errors.extend([unknown(), unknown()])
+        wait_until(lambda: len(running.poll()) == 2, "the message of the new topic")
+        assert (running.read, cluster.bound_errors) == ([(0, 0), (0, 0)], [])
+        monkeypatch.setattr("sources.kafka.partition._UNKNOWN_S", -1.0)
+        cluster.created_again.append("topic:newer")
+        cluster.bound_errors.append(unknown())
+        stalled(running)
+        with pytest.raises(UnknownTopicError):
+            wait_until(lambda: len(running.poll()) > 2, "no message")
+        running.parts["events:0"]._errors.forget_refusal()  # type: ignore[union-attr]
 
 
 def test_messages_wait_while_nobody_tells_which_topic_it_is(caplog: pytest.LogCaptureFixture) -> None:

@@ -84,6 +84,8 @@ class ScriptedConsumer:
         if place.partition in self.cluster.silent:
             assert timeout <= self.cluster.timeout_s
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        if self.cluster.bound_errors:
+            raise self.cluster.bound_errors.pop()
         return self.cluster.low, self.end
 
     def committed(self, places: list[TopicPartition], _timeout: float) -> list[TopicPartition]:
@@ -113,7 +115,7 @@ class ScriptedCluster(Cluster):
     Failure knobs. ``unknown``: so many opens find no topic. ``leaderless``: partitions that have no leader in the metadata. ``silent``:
     partitions whose leader does not answer. ``list_errors``: what the next requests for the metadata raise. ``low``: the earliest offset.
     ``id``: that of the topic, empty for a cluster that does not tell it. ``created_again``: the ids that it got while the test ran.
-    ``id_errors``: the last of them is raised where the id is asked for.
+    ``id_errors``: the last of them is raised where the id is asked for. ``bound_errors``: what the next requests for offsets raise.
     """
 
     brokers: str = "scripted:9092"
@@ -131,6 +133,7 @@ class ScriptedCluster(Cluster):
     id: str = ""
     created_again: list[str] = field(default_factory=list)
     id_errors: list[Exception] = field(default_factory=list)
+    bound_errors: list[Exception] = field(default_factory=list)
 
     @override
     def topic_id(self, stopping: Callable[[], bool]) -> str:
