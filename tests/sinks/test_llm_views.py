@@ -12,7 +12,7 @@ from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.read_only_query import query
 from state.records.facts import DecisionFact, LlmCallFact, OutcomeFact, PersonFact, RecommendationFact
 from state.records.recommendation import Erase
-from tests.sinks.test_clickhouse_views import HOUR, MONDAY, STORES, insert, rows
+from tests.sinks.view_rows import HOUR, MONDAY, STORES, insert, rows
 from tests.support.facts import make
 
 pytestmark = pytest.mark.parametrize("store_of_module", STORES, indirect=True)

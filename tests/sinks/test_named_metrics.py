@@ -13,7 +13,7 @@ from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.read_only_query import query
 from state.records.facts import CatalogFact, DecisionFact, EventFact, LlmCallFact, OutcomeFact, PersonFact
 from tests.observability.test_rules import RECORDED
-from tests.sinks.test_clickhouse_views import STORES, insert, people, rows
+from tests.sinks.view_rows import STORES, insert, people, rows
 from tests.support.facts import make
 
 pytestmark = pytest.mark.parametrize("store_of_module", STORES, indirect=True)

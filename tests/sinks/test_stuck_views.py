@@ -17,7 +17,7 @@ from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.read_only_query import query
 from state.records.facts import EventFact, Fact, PersonFact, ProgressFact, SignalFact, StepStatisticFact, StuckScoreFact
-from tests.sinks.test_clickhouse_views import HOUR, MONDAY, STORES, insert, progress, rows
+from tests.sinks.view_rows import HOUR, MONDAY, STORES, insert, progress, rows
 from tests.support.facts import make
 
 pytestmark = pytest.mark.parametrize("store_of_module", STORES, indirect=True)
