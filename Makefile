@@ -3,8 +3,9 @@
 BIN := .venv/bin
 ARGS ?=
 TIMES ?= 30
-# Test processes. A test file, or all of tests/cli with its shared demo, runs in one of them (tests/support/process_groups.py). WORKERS=auto uses every core.
-WORKERS ?= 2
+# Test processes: one more than the cores of a small machine, because half of the time a test waits.
+# A test file, or all of tests/cli with its shared demo, runs in one of them (tests/support/process_groups.py). WORKERS=auto uses every core.
+WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 # The tests start hundreds of processes. Without bytecode each compiles what it imports: that is 3 of the 5 CPU seconds of a small run.
@@ -30,7 +31,7 @@ up: ## Run everything live on this machine, with a demo page; ARGS="--port 9000"
 local-model: ## Install a small model that runs on this machine, for `onramp demo --llm local`
 	@scripts/local_model.sh
 
-test: ## Run the tests in two processes; ARGS="-k words" selects tests, WORKERS=auto uses every core
+test: ## Run the tests in three processes; ARGS="-k words" selects tests, WORKERS=auto uses every core
 	@scripts/setup.sh dev
 	@$(PYTEST) $(ARGS)
 
