@@ -23,16 +23,92 @@ _NEAR: Final = r"[^.!?]{0,40}"
 _BEGINS: Final = r"(?:^|[.!?,:;-] |\b(?:und|oder|dann|also|bitte|y|o|e|ou|entao|luego) )"
 """Before an imperative that may also be a noun."""
 
-_NO_DE: Final = r"(?!\b(?:nichts?|nie|niemals|kein\w*)\b)"
-_YOURS_DE: Final = rf"(?:{_NO_DE}[^.!?]){{0,30}}\b(?:dir|dich|dein|deine|deinen|ihr|ihre|ihren|ihnen|konto|zugang|account|alles)\b"
+
+def _yours(nouns: str, possessives: str, no_filler: str, article: str = "", unless: str = "") -> str:
+    """After a verb: something of the reader's. One of ``nouns`` near it, or a possessive right after it, up to three other words and
+    ``article``, but not behind ``no_filler`` (*the duplicates of your list*) or where ``unless`` matches.
+    """
+    possessed = rf"(?: (?!(?:{no_filler})\b)\w+){{0,3}}{article} (?:{possessives})\b"
+    return rf"(?:{unless}{possessed}|[^.!?]{{0,30}}\b(?:{nouns})\b)"
+
+
+def _begin(conjunctions: str) -> str:
+    """The begin of a clause: of the text, after a mark, or after one of ``conjunctions``."""
+    return "(?:(?<![^.!?,:;-] )" + "".join(rf"|(?<=\b{each} )" for each in conjunctions.split()) + r")\b"
+
+
+def _subject(words: str, ends: str, conjunctions: str, others: str) -> str:
+    """*Nothing … is deleted*: a negation that begins a clause, up to one of ``ends``, unless one of ``others`` (a subject of its own, a
+    possessive, a conjunction) stands between.
+    """
+    return rf"{_begin(conjunctions)}(?:{words})\b(?:(?!\b(?:{others})\b)[^.!?,;:-]){{0,30}}?\b(?:{ends})"
+
+
+_CLAUSE_END: Final = r"(?= ?(?:[.!?,;:-]|$)| (?:{})\b)"
+
 _END_DE: Final = r"(?:losch|loesch|sperr|kundig|schliess|deaktivier|entfern|entzieh|blockier)en"
-_YOURS_FR: Final = r"[^.!?]{0,20}\b(?:ton|ta|tes|votre|vos|comptes?|acces|tout)\b"
-_YOURS_ES: Final = r"[^.!?]{0,20}\b(?:tus?|sus?|cuentas?|acceso|perfil|todo)\b"
-_YOURS_IT: Final = r"[^.!?]{0,20}\b(?:tuo|tua|tuoi|tue|suo|account|accesso|profilo|tutto)\b"
-_YOURS_PT: Final = r"[^.!?]{0,20}\b(?:suas?|seus?|tuas?|teus?|contas?|acesso|perfil|tudo)\b"
-_NO_NL: Final = r"(?!\b(?:niet|niets|nooit|geen)\b)"
-_YOURS_NL: Final = rf"(?:{_NO_NL}[^.!?]){{0,30}}\b(?:je|jouw|uw|accounts?|toegang|alles)\b"
-_END_NL: Final = r"(?:verwijderen|wissen|blokkeren|sluiten|afsluiten|beeindigen|deactiveren)"
+_WE_DE: Final = rf"\b(?:{_END_DE} wir|wir {_END_DE}|ich (?:losche|loesche|sperre|kundige|schliesse))\b"
+_YOURS_DE: Final = _yours(
+    r"\w*konto|zugang|account|profil|alles",
+    "dein|deine|deinen|dir|dich|ihr|ihre|ihren|ihnen",
+    "d(?:er|ie|as|en|em|ass)|eine?|in(?! kurze)|aus|von|wenn|falls|sobald|damit|was|und",
+    unless=r"(?![^.!?,;:]{0,50} ab ?(?:[.!?,;:]|$))",
+)
+_GONE_DE: Final = r"(?:gelosch|geloesch|gesperr|deaktivier|abgeschalt|entfernt|entzogen|gekundig|verloren)\w*"
+
+_WE_FR: Final = (
+    r"\b(?:nous|on) (?:(?:supprim|ferm|bloqu|efface?|clotur|desactiv|resili|suspend)(?:er|ir|r)?(?:ons|a)"
+    r"|(?:allons|va|devons|devrons|doit|devra) (?:supprimer|fermer|bloquer|effacer|cloturer|desactiver|resilier|suspendre))\b"
+)
+_YOURS_FR: Final = _yours(
+    "comptes?|acces|profil|tout",
+    "ton|ta|tes|votre|vos",
+    "les?|la|des?|du|une?|dans|sur|pour|que|quand|si|et",
+    r"(?: l'\w+ de| la totalite de)?",
+)
+
+_WE_ES: Final = (
+    r"(?<!\bno )\b(?:(?:vamos a|tendremos que|tenemos que) (?:eliminar|borrar|cerrar|bloquear|cancelar|suspender|desactivar)"
+    r"|(?:elimin|borr|bloque|cerr|cancel|suspend|desactiv)(?:aremos|eremos|amos|emos))\b"
+)
+_YOURS_ES: Final = _yours("cuentas?|acceso|perfil|todo", "tus?|sus?", "el|l[ao]s?|del?|en(?! breve)|un[ao]?s?|que|para|si|y|con|por")
+_GONE_ES: Final = (
+    r"(?:(?:elimina|borra|cancela|perde|bloquea|suspende|desactiva|cerra)(?:ra|ran)"
+    r"|(?:eliminad|borrad|cancelad|perdid|bloquead|cerrad|suspendid|desactivad)[oa]s?)\b"
+)
+
+_WE_IT: Final = (
+    r"(?<!\bnon )\b(?:(?:dobbiamo|dovremo|stiamo per) (?:eliminare|cancellare|bloccare|chiudere|sospendere|disattivare|rimuovere)"
+    r"|(?:elimin|cancell|blocch?|chiud|sospend|disattiv|rimuov)(?:eremo|iamo)|termineremo)\b"
+)
+_YOURS_IT: Final = _yours(
+    "account|accesso|profilo|tutto",
+    "tu[oae]|tuoi|suo",
+    r"il?|l[oae]|gli|una?|d[aei]l?\w{0,3}|ne[il]\w{0,2}|per|se|e|che|con",
+    "(?: il| la| i| le)?",
+)
+_GONE_IT: Final = r"(?:eliminat|cancellat|rimoss|pers|bloccat|chius|sospes|disattivat)[oaie]\b"
+
+_WE_PT: Final = (
+    r"(?<!\bnao )\b(?:(?:vamos|iremos|teremos (?:de|que)|temos (?:de|que)) (?:apagar|excluir|eliminar|bloquear|encerrar|cancelar"
+    r"|suspender|remover|desativar|fechar)|(?:apag|exclu|elimin|bloque|encerr|cancel|suspend|remov|desativ|fech)"
+    r"(?:aremos|eremos|iremos|amos|emos|imos))\b"
+)
+_YOURS_PT: Final = _yours(
+    "contas?|acesso|perfil|tudo", "seus?|suas?|teus?|tuas?", "[oa]s?|uma?|d[eoa]s?|n[oa]s?|em(?! breve)|que|para|se|e|com", "(?: os?| as?)?"
+)
+_GONE_PT: Final = r"(?:apagad|eliminad|excluid|cancelad|removid|perdid|bloquead|encerrad|suspens|desativad)[oa]s?\b"
+
+_END_NL: Final = r"(?:verwijderen|wissen|blokkeren|sluiten|beeindigen|deactiveren)"
+_WE_NL: Final = rf"\b(?:{_END_NL} (?:we|wij)|(?:we|wij) {_END_NL})\b"
+_WE_WILL_NL: Final = r"\b(?:(?:we|wij) (?:zullen|gaan|moeten)|(?:zullen|gaan|moeten) (?:we|wij))\b"
+_YOURS_NL: Final = _yours(
+    "accounts?|toegang|profiel|alles",
+    "je|jouw|uw",
+    "de|het|een|uit|in|van|met|als|zodat|dat|wat|die|en|of|zodra|wanneer",
+    unless=r"(?![^.!?,;:]{0,50} af ?(?:[.!?,;:]|$))",
+)
+_GONE_NL: Final = r"(?:verwijderd|gewist|ingetrokken|kwijt|verloren|geblokkeerd|afgesloten|opgeschort|beeindigd|gedeactiveerd)\b"
 
 CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "de": {
@@ -57,15 +133,13 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             r"\b(?:gutschein|rabatt|gewinnspiel|pramie|geschenk|freimonat)\w*",
         ),
         THREATS: (
-            rf"\b{_END_DE} wir\b{_YOURS_DE}|\bwir {_END_DE}\b{_YOURS_DE}|\bich (?:losche|loesche|sperre|kundige|schliesse)\b{_YOURS_DE}",
-            rf"\b(?:wir (?:werden|mussen)|(?:werden|mussen) wir)\b{_YOURS_DE}(?:{_NO_DE}[^.!?]){{0,40}}\b{_END_DE}\b",
-            (
-                r"\b(?:wird|werden|ist|sind)\b(?:(?!\b(?:nichts?|nie|niemals|kein\w*)\b)[^.!?]){0,80}"
-                r"\b(?:gelosch|geloesch|entzogen|gekundig|verloren)\w*"
-            ),
+            _WE_DE + _YOURS_DE,
+            rf"\b(?:wir (?:werden|mussen)|(?:werden|mussen) wir)\b{_YOURS_DE}[^.!?]{{0,40}}\b{_END_DE}\b",
+            r"\b(?:wird|werden|ist|sind)\b[^.!?]{0,80}\b(?:gelosch|geloesch|entzogen|gekundig|verloren)\w*",
+            rf"\b(?:alles|(?:dein|ihr)\w* \w+)\b[^.!?]{{0,30}} {_GONE_DE} (?:wird|werden|ist|sind|geht|gehen)\b",
             (
                 r"\b(?:\w*konto|accounts?|zugang|zugange|zugriff|profile?|logins?|du (?:wirst|bist)|wirst du|sonst|andernfalls)\b"
-                r"(?:(?!\b(?:nichts?|nie|niemals|kein\w*)\b)[^.!?]){0,60}\b(?:gesperr|deaktivier|abgeschalt)t\w*"
+                r"[^.!?]{0,60}\b(?:gesperr|deaktivier|abgeschalt)t\w*"
             ),
             r"\b(?:du verlierst|verlierst du|sie verlieren) (?:den |deinen |alle|deine |dein |ihre|ihr )",
             r"\b(?:gehen|geht) (?:sonst )?verloren\b|\bgeh(?:t|en) (?:dein|ihr)\w* (?:(?!\bnicht\b)[^.!?]){0,30}\bverloren\b",
@@ -109,17 +183,10 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             r"\babonne(?:z|-toi|r)\b|\b(?:remise|rabais|cadeau|recompense)s?\b|\bbons? (?:d'achat|de reduction)\b",
         ),
         THREATS: (
+            _WE_FR + _YOURS_FR,
+            r"\b(?:sera|seront|est|sont|va etre|vont etre)\b[^.!?]{0,20}\b(?:supprim|resili|efface|perdu|cloture)\w*",
             (
-                r"\b(?:nous|on) (?:(?:supprim|ferm|bloqu|efface?|clotur|desactiv|resili|suspend)(?:er|ir|r)?(?:ons|a)"
-                r"|(?:allons|va|devons|devrons|doit|devra) (?:supprimer|fermer|bloquer|effacer|cloturer|desactiver|resilier|suspendre))\b"
-                rf"{_YOURS_FR}"
-            ),
-            (
-                r"(?<!\bne )(?<!n')\b(?:sera|seront|est|sont|va etre|vont etre)\b(?! pas| jamais| plus)[^.!?]{0,20}"
-                r"\b(?:supprim|resili|efface|perdu|cloture)\w*"
-            ),
-            (
-                r"\b(?:comptes?|acces|profils?|tu (?:es|seras)|vous (?:etes|serez)|sinon)\b(?:(?!\bn(?:e |'))[^.!?]){0,60}"
+                r"\b(?:comptes?|acces|profils?|tu (?:es|seras)|vous (?:etes|serez)|sinon)\b[^.!?]{0,60}"
                 r"\b(?:bloque|suspendu|desactive)\w*"
             ),
             r"\b(?:tu perds|tu perdras|vous perdez|vous perdrez|perdre) (?:l'acces|ton|ta|tes|votre|vos|tou)",
@@ -163,18 +230,14 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             r"\b(?:descuentos?|cupon|cupones|premios?|regalos?)\b",
         ),
         THREATS: (
+            _WE_ES + _YOURS_ES,
             (
-                r"(?<!\bno )\b(?:(?:vamos a|tendremos que|tenemos que) (?:eliminar|borrar|cerrar|bloquear|cancelar|suspender|desactivar)"
-                r"|(?:elimin|borr|bloque|cerr|cancel|suspend|desactiv)(?:aremos|eremos|amos|emos))\b"
-                rf"{_YOURS_ES}"
-            ),
-            (
-                r"(?<!\bno )\b(?:se|sera|seran|quedara|quedaran|estara)\b[^.!?]{0,20}"
+                r"\b(?:se|sera|seran|quedara|quedaran|estara)\b[^.!?]{0,20}"
                 r"\b(?:(?:elimina|borra|cancela|perde)(?:ra|ran)\b|(?:eliminad|borrad|cancelad|perdid)[oa]s?\b)"
             ),
             (
-                r"\b(?:cuentas?|acceso|perfil|seras|estaras|de lo contrario|si no)\b(?:(?!\bno\b)[^.!?]){0,60}"
-                r"\b(?:(?:bloquea|suspende|desactiva|cerra)(?:ra|ran)\b|(?:bloquead|cerrad|suspendid|desactivad)[oa]s?\b)"
+                r"\b(?:cuentas?|acceso|perfil|seras|estaras|de lo contrario|si no)\b[^.!?]{0,60}"
+                r"\b(?:(?:bloquea|suspende|desactiva|cerra)(?:ra|ran)\b|(?:bloquead|cerrad|suspendid|desactivad|seran? terminad)[oa]s?\b)"
             ),
             (
                 r"(?<!\bno )\bse (?:bloquea|cierra|suspende|desactiva|(?:bloquea|suspende|desactiva|cerra)ra)n?\b[^.!?]{0,20}"
@@ -220,22 +283,14 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             r"\babbona(?:ti|rti|rsi|ment[oi])\b|\b(?:sconto|sconti|omaggio|regalo|buono sconto|in premio)\b",
         ),
         THREATS: (
+            _WE_IT + _YOURS_IT,
+            r"\b(?:verra|verranno|sara|saranno)\b[^.!?]{0,20}\b(?:eliminat|cancellat|rimoss|pers[oaie]\b)\w*",
             (
-                r"(?<!\bnon )\b(?:(?:dobbiamo|dovremo|stiamo per) (?:eliminare|cancellare|bloccare|chiudere|sospendere|disattivare"
-                r"|rimuovere)"
-                r"|(?:elimin|cancell|blocch?|chiud|sospend|disattiv|rimuov)(?:eremo|iamo))\b"
-                rf"{_YOURS_IT}"
+                r"\b(?:account|conto|accesso|profilo|sarai|sei stat[oa]|altrimenti|senno)\b[^.!?]{0,60}"
+                r"\b(?:bloccat|chius|sospes|disattivat|(?:sar|verr)(?:a|ai|anno) terminat)[oaie]\b"
             ),
             (
-                r"(?<!\bnon )\b(?:verra|verranno|sara|saranno)\b(?! mai)[^.!?]{0,20}"
-                r"\b(?:eliminat|cancellat|rimoss|pers[oaie]\b)\w*"
-            ),
-            (
-                r"\b(?:account|conto|accesso|profilo|sarai|sei stat[oa]|altrimenti|senno)\b(?:(?!\bnon\b)[^.!?]){0,60}"
-                r"\b(?:bloccat|chius|sospes|disattivat)[oaie]\b"
-            ),
-            (
-                r"(?<!\bnon )\b(?:verra|verranno|sara|saranno) (?:bloccat|chius|sospes|disattivat)[oaie]\b[^.!?]{0,20}"
+                r"\b(?:verra|verranno|sara|saranno) (?:bloccat|chius|sospes|disattivat|terminat)[oaie]\b[^.!?]{0,20}"
                 r"\b(?:account|conto|accesso|profilo)\b"
             ),
             r"\b(?:perderai|perdi|perderete) (?:l'accesso|il |i |le |la |tutt)",
@@ -277,22 +332,14 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             r"\bassinatura (?:mensal|anual|paga)\b|\b(?:descontos?|cupom|cupons|premios?|brindes?)\b",
         ),
         THREATS: (
+            _WE_PT + _YOURS_PT,
+            r"\b(?:sera|serao|vai ser|vao ser|ficara)\b[^.!?]{0,20}\b(?:apagad|eliminad|excluid|cancelad|removid|perdid)\w*",
             (
-                r"(?<!\bnao )\b(?:(?:vamos|iremos|teremos (?:de|que)|temos (?:de|que)) (?:apagar|excluir|eliminar|bloquear|encerrar"
-                r"|cancelar"
-                r"|suspender|remover|desativar|fechar)|(?:apag|exclu|elimin|bloque|encerr|cancel|suspend|remov|desativ|fech)"
-                rf"(?:aremos|eremos|iremos|amos|emos|imos))\b{_YOURS_PT}"
+                r"\b(?:contas?|acesso|perfil|voce sera|seras|senao|caso contrario)\b[^.!?]{0,60}"
+                r"\b(?:bloquead|encerrad|suspens|desativad|ser(?:a|ao) terminad)[oa]s?\b"
             ),
             (
-                r"(?<!\bnao )\b(?:sera|serao|vai ser|vao ser|ficara)\b[^.!?]{0,20}"
-                r"\b(?:apagad|eliminad|excluid|cancelad|removid|perdid)\w*"
-            ),
-            (
-                r"\b(?:contas?|acesso|perfil|voce sera|seras|senao|caso contrario)\b(?:(?!\bnao\b)[^.!?]){0,60}"
-                r"\b(?:bloquead|encerrad|suspens|desativad)[oa]s?\b"
-            ),
-            (
-                r"(?<!\bnao )\b(?:sera|serao) (?:bloquead|encerrad|suspens|desativad)[oa]s?\b[^.!?]{0,20}"
+                r"\b(?:sera|serao) (?:bloquead|encerrad|suspens|desativad)[oa]s?\b[^.!?]{0,20}"
                 r"\b(?:contas?|acesso|perfil)\b"
             ),
             r"\b(?:perde|perdes|perdera|perderas) (?:o acesso|acesso|seu|sua|teu|tua|tudo|todo|os dados)",
@@ -333,14 +380,13 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             r"\b(?:korting|kortingscode|cadeau|tegoedbon|prijsvraag)\w*",
         ),
         THREATS: (
-            rf"\b{_END_NL} (?:we|wij)\b{_YOURS_NL}|\b(?:we|wij) {_END_NL}\b{_YOURS_NL}",
-            rf"\b(?:(?:we|wij) (?:zullen|gaan|moeten)|(?:zullen|gaan|moeten) (?:we|wij))\b{_YOURS_NL}[^.!?]{{0,30}}\b{_END_NL}\b",
+            _WE_NL + _YOURS_NL,
+            rf"{_WE_WILL_NL}{_YOURS_NL}[^.!?]{{0,30}}\b{_END_NL}\b",
+            rf"{_WE_WILL_NL}[^.!?]{{0,30}}\b(?:accounts?|toegang)\b[^.!?]{{0,30}}\bafsluiten\b",
+            r"\b(?:wordt|worden|is|zijn|raakt)\b[^.!?]{0,80}\b(?:verwijderd|gewist|ingetrokken|kwijt|verloren)\b",
+            rf"\b(?:alles|(?:je|jouw|uw) \w+)\b[^.!?]{{0,30}} {_GONE_NL} (?:wordt|worden|is|zijn|raakt|gaat)\b",
             (
-                r"\b(?:wordt|worden|is|zijn|raakt)\b(?:(?!\b(?:niet|niets|nooit|geen)\b)[^.!?]){0,80}"
-                r"\b(?:verwijderd|gewist|ingetrokken|kwijt|verloren)\b"
-            ),
-            (
-                r"\b(?:accounts?|toegang|profiel|je (?:wordt|bent)|wordt je|anders)\b(?:(?!\b(?:niet|niets|nooit|geen)\b)[^.!?]){0,60}"
+                r"\b(?:accounts?|toegang|profiel|je (?:wordt|bent)|wordt je|anders)\b[^.!?]{0,60}"
                 r"\b(?:geblokkeerd|afgesloten|opgeschort|beeindigd|gedeactiveerd)\b"
             ),
             r"\b(?:je verliest|u verliest|verlies je|verliest u) (?:de|je|uw|alle|alles|toegang|het)\b",
@@ -371,39 +417,89 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 """Language → kind of claim → its expressions."""
 
 NEGATED: Final[dict[str, str]] = {
-    "de": (
-        r"\b(?:nichts?|nie|niemals|kein\w*)\b(?: dein\w*\b)?(?:(?!\b(?:dein|deine|deinen|ihr|ihre|ihren)\b)[^.!?,;:]){0,30}?"
-        r"\b(?:gelosch\w*|geloesch\w*|verloren)"
+    "de": "|".join(
+        (
+            _subject(
+                r"(?:nichts|kein\w*)(?: (?:dein\w*|ihr\w*|der))?",
+                _GONE_DE,
+                "und aber dass damit denn",
+                r"dein\w*|ihr\w*|alles|d(?:er|ie|as|em)|und|oder|ausser|du|bedeutet|heisst",
+            ),
+            (
+                r"\b(?:nichts?|nie|niemals) (?:(?:mehr|davon|dabei|automatisch|einfach|versehentlich|von dein\w* \w+) )?"
+                rf"(?:{_GONE_DE}|{_END_DE}\b)"
+            ),
+            rf"(?<!\bbei )(?<!\bnach )\bkein\w* (?:(?:deiner|ihrer) )?\w+ (?:{_GONE_DE}|{_END_DE}\b)",
+            (
+                rf"{_WE_DE} (?:(?:dein|ihr)\w* (?:(?!(?:wenn|falls|sobald|bis|und|oder|du)\b)\w+ ){{1,2}})?"
+                rf"(?:nichts|nie|niemals|kein\w*|nicht{_CLAUSE_END.format('wenn|falls|solange|und')})"
+            ),
+        )
     ),
     "fr": (
-        r"\b(?:aucune?|rien)\b(?: de (?:tes|vos)\b)?(?:(?!\b(?:ton|ta|tes|votre|vos|le compte|l'acces)\b)[^.!?,;:]){0,30}?"
-        r"\b(?:supprim|efface|perdu)\w*"
+        r"\bn(?:e |')(?:est|es|etes|sont|sera|seras|serez|seront|va|vont) (?:pas |plus |jamais )?(?:etre )?"
+        r"(?:supprim|resili|efface|perdu|cloture|bloque|suspendu|desactive)\w*"
     ),
-    "es": (
-        r"\b(?:ningun[oa]?|nada|nunca)\b(?: de (?:tus|sus)\b)?(?:(?!\b(?:tus?|sus?|la cuenta|el acceso)\b)[^.!?,;:]){0,30}?"
-        r"\b(?:elimina|borra|perde|perdi)\w+"
+    "es": "|".join(
+        (
+            _subject(
+                r"(?:ningun[oa]?|nada|nunca)(?: de (?:[ts]us|l[ao]s))?",
+                _GONE_ES,
+                "y pero que porque asi aqui",
+                "tus?|sus?|tod[oa]s?|el|l[ao]s?(?! que)|y|o",
+            ),
+            rf"\bno (?:se|seran?|seras|estaran?|quedaran?|estan?|han? sido) (?:nunca |mas )?{_GONE_ES}",
+        )
     ),
-    "it": (
-        r"\b(?:nessun[oa]?|nulla|niente)\b(?: dei tuoi\b| delle tue\b)?"
-        r"(?:(?!\b(?:tu[oae]|tuoi|l'account|il conto|l'accesso)\b)[^.!?,;:]){0,30}?"
-        r"\b(?:eliminat|cancellat|rimoss|pers)[oaie]\b"
+    "it": "|".join(
+        (
+            _subject(
+                r"(?:nessun[oa]?|nulla|niente)(?: dei tuoi| delle tue)?",
+                _GONE_IT,
+                "e ma che perche cosi",
+                "tu[oae]|tuoi|tutt[oaie]|il?|l[oae]|gli|e|o",
+            ),
+            rf"\bnon (?:verra|verranno|sara|saranno|sarai|e|sono|viene|vengono) (?:mai |piu )?{_GONE_IT}",
+        )
     ),
-    "pt": (
-        r"\b(?:nenhuma?|nada|nunca)\b(?: d[oa]s (?:seus|suas|teus|tuas)\b)?"
-        r"(?:(?!\b(?:seus?|suas?|teus?|tuas?|a conta|o acesso)\b)[^.!?,;:]){0,30}?\b(?:apagad|eliminad|excluid|removid|perdid)\w*"
+    "pt": "|".join(
+        (
+            _subject(
+                r"(?:nenhuma?|nada|nunca)(?: d[oa]s (?:[st]eus|[st]uas))?",
+                _GONE_PT,
+                "e mas que porque assim aqui",
+                "seus?|suas?|teus?|tuas?|tud[oa]|tod[oa]s?|[oa]s?|e|ou",
+            ),
+            rf"\bnao (?:sera|seras|serao|vai ser|vao ser|ficara|e|sao|esta|estao) (?:nunca |mais )?{_GONE_PT}",
+        )
     ),
-    "nl": (
-        r"\b(?:geen|niets|nooit)\b(?: van (?:je|jouw|uw)\b)?(?:(?!\b(?:je|jouw|uw|het account|de toegang)\b)[^.!?,;:]){0,30}?"
-        r"\b(?:verwijderd|gewist|kwijt|verloren)\b"
+    "nl": "|".join(
+        (
+            _subject(
+                r"(?:niets|geen)(?: van (?:je|jouw|uw|de|het))?",
+                _GONE_NL,
+                "en maar dat zodat want",
+                "je|jouw|uw|alles|de|het|en|of|dan|behalve|betekent",
+            ),
+            rf"\b(?:niets?|nooit) (?:(?:meer|zomaar|automatisch|van (?:je|jouw|uw) \w+) )?(?:{_GONE_NL}|{_END_NL}\b)",
+            rf"(?<!\bbij )(?<!\bna )\bgeen (?:enkele )?\w+ (?:{_GONE_NL}|{_END_NL}\b)",
+            (
+                rf"{_WE_NL} (?:(?:je|jouw|uw) (?:(?!(?:als|tenzij|zodra|tot|en|of)\b)\w+ ){{1,2}})?"
+                rf"(?:niets|nooit|geen|niet{_CLAUSE_END.format('als|zolang|en')})"
+            ),
+        )
     ),
 }
-"""Language → that nothing is deleted or lost. It is cut out before claims are searched, unless the reader's own things are named in it."""
+"""Language → that nothing is deleted, locked or lost. It is cut out before claims are searched.
+
+It must be one clause: where the negation has a verb of its own (*if you do nothing*), or another subject follows, the threat stays.
+"""
 
 HARMLESS: Final[dict[str, str]] = {
     "de": r"\b(?:hell\w*|fee|nudel\w*|gunsten)\b",
     "fr": r"\b(?:courts?|pays|hate|politiques? d(?:e |')\w+|(?:double|triple)[ -]cli\w+|en double|en ignorant"
     r"|consequences? (?:pour|sur) (?!toi\b|vous\b|(?:ton|votre) (?:compte|acces)))\b",
-    "es": r"\b(?:sext[oa]s?|investig\w*|todo|medicion(?:es)?|politicas? de \w+|ignoran(?:do)?|iban)\b",
+    "es": r"\b(?:sext[oa]s?|investig\w*|todo|medicion(?:es)?|politicas? de \w+|ignoran(?:do)?|(?:que|se|a?donde|cuando|como) iban)\b",
     "it": r"\b(?:nazion\w*|terminat[oaie]|sue|politic(?:a|he) d(?:i |')\w+|ignoran(?:o|do))\b",
     "pt": r"\b(?:sext[oa]s?|investig\w*|todo|medic(?:ao|oes)|politicas? de \w+|ignorando|(?:e|muito|mais|bem) legal)\b",
     "nl": r"\b(?:gunn?en|gunstig\w*)\b",

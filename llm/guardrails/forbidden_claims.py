@@ -180,8 +180,9 @@ PROMPT_TALK: Final = (
 _HARMLESS: Final = re.compile(
     r"\b(?:(?:feel|be|you(?:'re| are)|are) (?:quite |very |always )?free to|hands?.free|free (?:up|text|form|hand)"
     r"|free of (?!charge|cost)|no (?:hurry|deadline)"
-    r"|pays? off|trial and error|not your fault|nothing (?:is|will be) (?:lost|deleted)"
-    r"|no (?:(?!your\b)[^.!?,;: ]{1,20} ){1,3}(?:is|are|will be) (?:lost|deleted|removed)"
+    r"|pays? off|trial and error|not your fault|(?<!do )nothing (?:is|will be) (?:lost|deleted)"
+    r"|(?<!say )no (?:(?:saved|stored|existing|other|single) )?(?!(?:your|everything|all|it|this|that)\b)\w{1,20} (?:is|are|will be)"
+    r" (?:lost|deleted|removed)"
     r"|(?:won't|will not|not|don't) lose (?:your|the|any) (?:work|place|changes|progress)"
     r"|give (?:your|the|this|each|every|it) (?:\w+ )?(?:key )?an? (?:\w+ )?name)\b"
 )

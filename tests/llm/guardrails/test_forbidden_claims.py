@@ -48,6 +48,13 @@ def test_the_catalogs_claims_are_found_in_disguise_too(text: str) -> None:
         "Or we're deleting your data.",
         "Or we have to lock it.",
         "Do no step and your account will be deleted.",
+        "Connect your data source now, or say no and everything is deleted.",
+        "No answer means it is deleted.",
+        "With no backup everything is lost.",
+        "No reply and the account is deleted.",
+        "No source means data is lost.",
+        "If no step is done everything will be lost.",
+        "Nothing but your name will be deleted, or everything is deleted.",
     ],
 )
 def test_some_claims_are_forbidden_whatever_the_catalog_says(text: str) -> None:
@@ -73,6 +80,8 @@ def test_some_claims_are_forbidden_whatever_the_catalog_says(text: str) -> None:
         "Pick a time slot.",
         "No row is deleted.",
         "No saved data will be lost.",
+        "No line is deleted.",
+        "Nothing is lost.",
     ],
 )
 def test_idioms_and_the_products_own_words_are_not(text: str) -> None:
