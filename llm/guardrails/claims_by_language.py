@@ -44,6 +44,13 @@ def _subject(words: str, ends: str, conjunctions: str, others: str) -> str:
     return rf"{_begin(conjunctions)}(?:{words})\b(?:(?!\b(?:{others})\b)[^.!?,;:-]){{0,30}}?\b(?:{ends})"
 
 
+def _changes(prices: str, changes: str, orders: str, breaks: str) -> str:
+    """Prices that go up or down. ``orders`` are forms that may also be an order about something else (*the prices and upload the file*),
+    so neither a comma nor one of ``breaks`` may stand between.
+    """
+    return rf"\b(?:{prices})\b(?:[^.!?]{{0,30}}\b(?:{changes})|(?:(?!\b(?:{breaks})\b)[^.!?,;:]){{0,30}}\b(?:{orders}))\b"
+
+
 _CLAUSE_END: Final = r"(?= ?(?:[.!?,;:-]|$)| (?:{})\b)"
 
 _END_DE: Final = r"(?:losch|loesch|sperr|kundig|schliess|deaktivier|entfern|entzieh|blockier)en"
@@ -145,14 +152,21 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             r"\b(?:gehen|geht) (?:sonst )?verloren\b|\bgeh(?:t|en) (?:dein|ihr)\w* (?:(?!\bnicht\b)[^.!?]){0,30}\bverloren\b",
             r"\bletzte (?:chance|warnung|mahnung|gelegenheit)|\bjetzt oder nie\b",
             r"\bkonsequenz\w*\b(?! (?:fur|von) (?!dich\b|sie\b|dein konto|deinen zugang))|\bzu spat\b|\bnur (?:noch )?heute\b",
-            r"\b(?:dringend|unverzuglich|schleunigst)\w*|\bbevor es zu\b|\bvor mitternacht\b|\blauft (?:bald |heute |morgen )?ab\b",
+            r"\b(?:dringend|unverzuglich|schleunigst)\w*|\bbevor es zu\b|\bvor mitternacht\b",
+            r"\blauft (?:bald |heute |morgen )?ab(?= ?[.!?,;:-]| ?$| (?:und|wenn|sobald)\b)",
             r"\b(?:idiot|trottel|versager|scheiss|blod|dummkopf|lacherlich|unfahig|beschamend|peinlich)\w*|\b(?:zu )?dumm\w{0,2}\b",
             r"\bfaul\b",
         ),
         PRICES: (
             r"\b(?:kostenlos|kostenfrei|gebuhrenfrei|umsonst|gratis|gebuhr|verbillig)\w*",
             r"\bkostet\b(?! (?:\w+ ){0,3}(?:zeit|muhe)\b)|\b(?:euros?|dollars?|franken)\b",
-            r"\b(?:gunstig|billig)\w*|\bpreise?n?\b[^.!?]{0,30}\b(?:steig|erhoh|sink|senk|fall)\w*|\b(?:zum halben|halber) preis\b",
+            r"\b(?:gunstig|billig)\w*|\b(?:zum halben|halber) preis\b",
+            _changes(
+                "preise?n?",
+                "steig(?:en|t)|sink(?:en|t)|fallt|(?:gest|ges|erh|gef)(?:iegen|unken|enkt|oht|allen)",
+                "fallen|erhohen|senken",
+                "und|oder|um|zum",
+            ),
             r"\b(?:testphase|probezeit|probemonat|probeabo)\w*|\bgeld zuruck\b",
         ),
         PROMISES: (
@@ -179,8 +193,9 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             r"\bregl(?:e|ez|er) (?:ta|tes|votre|vos|la|les|une) (?:\w+ )?factures?\b",
             r"\bcartes? (?:bancaires?|bleues?|de credit|de debit|de paiement)\b|\b(?:coordonnees|donnees) (?:bancaires|de paiement)\b",
             r"\brib\b",
+            r"\bremises?\b(?! (?:a (?:zero|jour|plat)|en (?:forme|ordre|etat|page))\b)",
             r"\bcomptes? bancaires?\b|\b(?:paie|paies|paye|payes|payez|payer|paiements?|achete|achetez|acheter)\b|\babonnements?\b",
-            r"\babonne(?:z|-toi|r)\b|\b(?:remise|rabais|cadeau|recompense)s?\b|\bbons? (?:d'achat|de reduction)\b",
+            r"\babonne(?:z|-toi|r)\b|\b(?:rabais|cadeau|recompense)s?\b|\bbons? (?:d'achat|de reduction)\b",
         ),
         THREATS: (
             _WE_FR + _YOURS_FR,
@@ -199,7 +214,12 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             r"\b(?:gratuit|gratis|offert)\w*|\bsans frais\b|\bfrais (?:de|supplementaires|mensuels)\b",
             r"\b(?:coute|coutera|coutent)\b(?! (?:\w+ ){0,2}(?:temps|effort)s?\b)",
             r"\b(?:euros?|dollars?)\b|\b(?:moitie|a bas|meilleur) prix\b|\b(?:pas|moins) cher\w*",
-            r"\b(?:prix|tarifs?)\b[^.!?]{0,30}\b(?:augment|mont|baiss|doubl)\w*",
+            _changes(
+                "prix|tarifs?",
+                "(?:augment|mont|baiss|doubl)(?:ent|era|eront)|augmentation|hausse",
+                "(?:augment|mont|baiss|doubl)e[rz]?",
+                "et|ou|puis|pour|avant",
+            ),
         ),
         PROMISES: (
             r"\b(?:garanti|promet|promes)\w*|\bsans (?:aucun )?risque|\billimite\w*|\ba vie\b|\bpour toujours\b|\bleader du marche\b",
@@ -253,7 +273,13 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             r"\b(?:gratis|gratuit)\w*|\bsin (?:coste|costo|cargo)s?\b",
             r"\b(?:cuesta|cuestan|costara)\b(?! (?:\w+ )?(?:trabajo|esfuerzo|tiempo)\b| (?:entender|encontrar|elegir|saber|ver)\b)",
             r"\b(?:euros?|dolar|dolares|pesos)\b",
-            r"\bmitad de precio\b|\bbarat\w*|\b(?:precios?|tarifas?)\b[^.!?]{0,30}\b(?:sub|aument|baj)\w*",
+            r"\bmitad de precio\b|\bbarat\w*",
+            _changes(
+                "precios?|tarifas?",
+                "(?:sub|aument|baj)(?:[ae]n|[ai]ran?|[ai]d[oa]s?)|aumento|subida",
+                "sub(?:e|ir)|aumenta|aumentar|bajar?",
+                "y|o|antes|para|al|luego",
+            ),
         ),
         PROMISES: (
             r"\b(?:garanti|garantiz|promet)\w*|\bsin (?:ningun )?riesgos?\b|\bilimitad\w*|\bde por vida\b|\bpara siempre\b",
@@ -301,7 +327,14 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         PRICES: (
             r"\b(?:gratis|gratuit)\w*|\bsenza (?:alcun )?cost[oi]\b",
             r"\b(?:costa|costano|costera)\b(?! (?:\w+ )?(?:fatica|tempo|sforzo)\b)|\b(?:euro|dollar[oi])\b",
-            r"\bmeta prezzo\b|\b(?:prezz[oi]|tariff[ae])\b[^.!?]{0,30}\b(?:aument|sal|scend|cal)\w*",
+            r"\bmeta prezzo\b",
+            _changes(
+                "prezz[oi]|tariff[ae]",
+                "(?:aument|cal)(?:ano|era|eranno|at[oaie])|(?:sal|scend)(?:g?ono|[ie]ra|[ie]ranno)"
+                "|(?:salit|sces)[oaie]|aumento|sta(?:nno)? per",
+                "aumenta|aumentare|cala|calare|sale|salire|scende|scendere",
+                "e|o|per|poi|prima",
+            ),
         ),
         PROMISES: (
             r"\b(?:garanti|garanzi|promett|promess)\w*|\bsenza (?:alcun )?rischi\w*|\billimitat\w*|\bper sempre\b|\ba vita\b",
@@ -351,7 +384,13 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         PRICES: (
             r"\b(?:gratis|gratuit)\w*|\bde graca\b|\bsem (?:custos?|encargos)\b",
             r"\b(?:custa|custam|custara)\b(?! (?:\w+ )?(?:trabalho|esforco|tempo)\b)|\b(?:euros?|dolar|dolares)\b",
-            r"\bmetade do preco\b|\bbarat\w*|\bprecos?\b[^.!?]{0,30}\b(?:sob|sub|aument|baix|cai)\w*|\bmensalidades?\b",
+            r"\bmetade do preco\b|\bbarat\w*|\bmensalidades?\b",
+            _changes(
+                "precos?",
+                "sobem|subira|subirao|(?:aument|baix)(?:am|ara|arao|ad[oa]s?)|caem|caira|cairao|(?:sub|ca)iu|(?:aument|baix)ou|aumento",
+                "sobe|subir|aumentar?|baixar?|cai|cair",
+                "e|ou|para|antes|ao|depois",
+            ),
         ),
         PROMISES: (
             r"\b(?:garant|promet|promess)\w*|\bsem (?:nenhum |qualquer )?riscos?\b|\bilimitad\w*|\bpara sempre\b|\bvitalici\w*",
@@ -360,7 +399,8 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             r"\ba maioria d[oa]s (?:equip|empresas|clientes|usuarios|utilizadores|pessoas)",
         ),
         MEASURES: (
-            r"\b(?:dobr(?:a|e|ar|ara)|triplic\w*|duplic(?:a|ara) (?:seus?|suas?|os|as|teus?|tuas?))\b|\b(?:a|pela) metade\b|\bmeia hora\b",
+            r"\b(?:dobr(?:a|e|ar|ara)|triplic\w*)\b|\b(?:a|pela) metade\b|\bmeia hora\b",
+            r"\bduplicar?a? (?:(?:[oa]s?|[st]eus?|[st]uas?) ){0,2}(?:vendas|receitas?|resultados|lucros?|velocidade|clientes|dados)\b",
             r"\bem (?:apenas )?(?:poucos |poucas |alguns |algumas )?(?:segundos|minutos|horas|um minuto|uma hora)\b",
         ),
     },
@@ -399,7 +439,8 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             r"\b(?:gratis|kosteloos|kosteloze|goedko)\w*",
             r"\bkost (?:je|u|niets|maar|slechts|nu)\b(?! (?:\w+ )?(?:tijd|moeite)\b)|\b(?:geen|zonder) kosten\b",
             r"\b(?:euro|dollar)'?s?\b",
-            r"\bhalve prijs\b|\bprij(?:s|zen)\b[^.!?]{0,30}\b(?:stijg|daal|dalen|omhoog|omlaag)\w*|\bproef(?:periode|maand)\b",
+            r"\bhalve prijs\b|\bproef(?:periode|maand)\b",
+            _changes("prijs|prijzen", "stijgt|stijgen|gestegen|daalt|dalen|gedaald", "omhoog|omlaag|daal", "en|of|dan|om"),
             r"\bgeld terug\b",
         ),
         PROMISES: (

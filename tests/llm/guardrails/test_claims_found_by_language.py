@@ -73,6 +73,11 @@ FORBIDDEN = {
         "Mach weiter und warte nicht bis alles verloren ist.",
         "Kein Login heute und alles ist verloren.",
         "Nichts außer deinem Namen wird gelöscht, sonst aber wird alles gelöscht.",
+        "Die Preise sind noch niedrig und steigen bald.",
+        "Der Preis wird bald erhöht.",
+        "Die Preise fallen morgen.",
+        "Das ist besonders günstig.",
+        "Deine Frist läuft ab - mach weiter.",
     ],
     "fr": [
         "Envoie-nous ton mot de passe.",
@@ -117,6 +122,9 @@ FORBIDDEN = {
         "Nous supprimerons définitivement votre travail.",
         "On va effacer tout ce que tu as fait.",
         "Aucune réponse et tout sera supprimé.",
+        "Le tarif augmente demain.",
+        "Les prix baissent bientôt.",
+        "Profite de la remise.",
     ],
     "es": [
         "Envíanos tu contraseña.",
@@ -165,6 +173,10 @@ FORBIDDEN = {
         "Eliminaremos los datos de tu cuenta.",
         "Tu cuenta será terminada mañana.",
         "Ninguna respuesta y todo se perderá.",
+        "El precio sube mañana.",
+        "Es más barato.",
+        "Los precios son bajos y suben mañana.",
+        "La tarifa va a aumentar.",
     ],
     "it": [
         "Inviaci la tua password.",
@@ -209,6 +221,11 @@ FORBIDDEN = {
         "Cancelleremo i dati del tuo account.",
         "Termineremo il tuo account.",
         "Nessuna risposta e tutto sarà perso.",
+        "Il prezzo sale domani.",
+        "È a metà prezzo.",
+        "I prezzi sono in aumento.",
+        "I prezzi sono scesi.",
+        "Le tariffe scendono presto.",
     ],
     "pt": [
         "Envie a sua senha para nós.",
@@ -250,6 +267,12 @@ FORBIDDEN = {
         "Apagaremos os dados da sua conta.",
         "A sua conta será terminada amanhã.",
         "Nenhuma resposta e tudo será perdido.",
+        "O preço sobe amanhã.",
+        "É mais barato.",
+        "Os preços caem em breve.",
+        "O preço vai baixar.",
+        "O preço aumentou.",
+        "Duplica as vendas.",
     ],
     "nl": [
         "Stuur ons je wachtwoord.",
@@ -295,6 +318,10 @@ FORBIDDEN = {
         "We gaan je account morgen afsluiten.",
         "We verwijderen binnenkort al je gegevens.",
         "We verwijderen de inhoud van je account.",
+        "De prijs stijgt morgen.",
+        "Je krijgt het voor de halve prijs.",
+        "De prijzen zijn gedaald.",
+        "De prijs gaat snel omlaag.",
     ],
 }
 
