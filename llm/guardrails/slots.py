@@ -15,9 +15,12 @@ TOKEN: Final = re.compile(r"\{(\w{1,64})\}")
 _STRAY: Final = re.compile(r"[{}｛｝﹛﹜]")
 _GLUED: Final = re.compile(r"(?!_)\w\{|\}(?!['’]s\b)(?:\w|['’]\w|-\w|\{)")
 _CLOSES: Final = frozenset(".,;:!?…")
-_NAME: Final = re.compile(r"[^\W\d_]+(?:['’\-‐‑][^\W\d_]+)*")
-_PARTICLES: Final = frozenset("al bin da de del den der di do dos du el la le van von y zu".split())
-"""Words inside names: *Maria da Costa*."""
+_PART: Final = re.compile(r"[^\W\d_]+")
+_JOINTS: Final = re.compile(r"[\W_]+")
+_PARTICLES: Final = frozenset("al bin d da de del den der di do dos du el l la le o s van von y zu".split())
+"""Words and letters inside names: *Maria da Costa*, *O'Brien*, *Sue's*."""
+
+_IN_NO_NAME: Final = frozenset("it me my now off the this us you your yourself".split())
 
 
 def unknown(text: str, catalog: Catalog) -> bool:
@@ -70,14 +73,18 @@ def showable(value: str) -> bool:
 def _claims(value: str, refuse: Callable[[str], bool]) -> bool:
     """Whether ``refuse`` refuses ``value`` for more than one word of a name: *Sue*, *Costa* and *Gunnar* sound like claims.
 
-    A name has one word, or two that begin with capitals. Particles do not count, and a hyphen joins.
+    A name is one word, or it has up to two words of up to two parts, each with a capital: *Jean-Luc Costa*. Particles do not count. A
+    longer chain of parts is the sentence that it says.
     """
-    if not refuse(value):
+    if not (refuse(value) or refuse(_JOINTS.sub(" ", value))):
         return False
-    words = [word for word in _NAME.findall(value) if word.casefold() not in _PARTICLES]
-    if len(words) == 1:
+    words = [[part for part in _PART.findall(word) if part.casefold() not in _PARTICLES] for word in value.split()]
+    parts = [part for word in words for part in word]
+    if len(parts) == 1:
         return False
-    return len(words) != 2 or any(word[0].islower() for word in words) or refuse(words[0]) == refuse(words[1])
+    if len([word for word in words if word]) > 2 or any(len(word) > 2 for word in words):
+        return True
+    return any(part[0].islower() or part.casefold() in _IN_NO_NAME for part in parts) or sum(map(refuse, parts)) != 1
 
 
 def _fixed(name: str, catalog: Catalog, title: str) -> str | None:

@@ -64,6 +64,7 @@ def test_a_slot_takes_no_claim_in_the_language_of_the_text() -> None:
 NAMES = (
     "Günther", "Gunnar", "Güneş", "Nazım", "Nazire", "Sue", "Costa", "Franken", "Faul", "Koop", "Dom", "Lui", "sue", "Sue Miller",
     "Maria Costa", "Maria da Costa", "Jean-Luc Costa", "Franken Bräu", "Lui van den Berg", "Nazım Hikmet",
+    "Jean-Luc Costa-Gomes", "Costa-Gomes", "O'Sue", "Sue's Shop", "D’Costa", "Dom Al-Sayed",
 )  # fmt: skip
 
 
@@ -74,7 +75,15 @@ def test_a_name_with_a_word_that_sounds_like_a_claim_is_shown(language: str) -> 
         assert filled.text.startswith(name), name
 
 
-@pytest.mark.parametrize("value", ["Call Us", "Buy Bitcoin", "buy now", "Buy It Now", "It Is Free", "alles kostenlos"])
+CHAINS = (
+    "Dein-Konto-wird-gelöscht", "Pay-now-or-lose-everything", "Buy-crypto-at-bitcoin", "alles-kostenlos-bei-paypal", "Fuck-you-idiot",
+    "Dein‐Konto‐wird‐gelöscht", "Buy'Crypto'At", "Pay-Now", "pay-costa", "Fuck You", "Kill Yourself", "Stupid-You", "Konto.wird.gelöscht",
+    "Wir-löschen-dein-Konto", "Wir·löschen·dein·Konto",
+)  # fmt: skip
+"""A claim as one word is still a claim."""
+
+
+@pytest.mark.parametrize("value", ["Call Us", "Buy Bitcoin", "buy now", "Buy It Now", "It Is Free", "alles kostenlos", *CHAINS])
 def test_two_words_of_a_claim_and_whole_sentences_are_not(value: str) -> None:
     filled = RAILS.fill("{firstName}, {step}: {product}.", request_for(locale="de", traits={"firstName": value}))
     assert filled.text.startswith("there")
