@@ -18,6 +18,9 @@ LONGEST: Final = 40
 MOST_DIGITS: Final = 4
 """A year or the number of a house; telephone numbers and accounts have more digits."""
 
+_SHORTEST_NUMBER: Final = 3
+"""Digits of the shortest numbers to call."""
+
 MOST_MARKS: Final = 5
 """Marks on one letter, as Burmese and Tibetan have them. No letter has the same mark three times."""
 
@@ -49,13 +52,23 @@ _DOMAINS: Final = frozenset(
     web website world""".split()
 )
 _COUNTRIES: Final = "ai|at|ca|ch|cn|co|cz|de|dk|es|eu|fi|fr|gg|ie|it|jp|ly|me|nl|pl|pt|ru|se|tk|tv|uk"
+_CLEAR_DOMAINS: Final = f"{_ENDS}|app|dev|co|me|link|{_COUNTRIES}"
+"""Domains that are no word of a firm's name."""
+
+_DOTS: Final = "dot|punkt|point|punto|ponto|punt"
 _ADDRESS: Final = re.compile(
     rf"\w\.\w\w|\.\s*(?:{_ENDS})\b|,(?:{_ENDS})\b"  # what a client would make a link, bare domains included
-    rf"|\b(?:dot|punkt|point|punto|ponto|punt)\W{{0,3}}(?:{_ENDS}|app|dev|ai|co|me|link|de|fr|es|it|pt|nl|eu|uk)\b"
-    rf"|\b(?:dot|punkt|point|punto|ponto|punt)\W{{1,3}}(?:{'|'.join(sorted(_DOMAINS))}|{_COUNTRIES})\b"
-    r"|\w\W{1,3}(?-i:dot|punkt|point|punto|ponto|punt)\W{1,3}[^\W\d_]{2,8}\W*\Z",  # in lower case whatever domain there is
+    rf"|\b(?:{_DOTS})\W{{0,3}}(?:{_ENDS}|app|dev|ai|co|me|link|de|fr|es|it|pt|nl|eu|uk)\b"
+    rf"|\b(?:{_DOTS})\W{{1,3}}(?:{'|'.join(sorted(_DOMAINS))}|{_COUNTRIES})\b"
+    rf"|\w\W{{1,3}}(?:{_DOTS})\W{{1,3}}[^\W\d_]{{2,8}}\W*\Z",  # at the end whatever domain there is
     re.IGNORECASE,
 )
+_NAMED_DOT: Final = re.compile(
+    r"(\A|\A[Ll][ea] |\b[^\W\d_a-zß-ÿ]\w* )"
+    rf"(?:(?:Point|Dot|Punto|Punkt|Ponto|Punt) (?!(?i:{_CLEAR_DOMAINS})\b)(?=[^\W\d_a-zß-ÿ])|(?:Point|Punto|Ponto) (?=d[eo] [^\W\d_]{{3}}))"
+)
+"""*Point*, *Dot* and the like inside a firm's name, between words with capitals or before *de*: *West Point Store*, *Point de Vue*."""
+
 _TITLES: Final = frozenset("Dr Md Mr Mrs Ms Mst Prof Smt St".split())
 _DOT: Final = re.compile(r"(?<!\w)([^\W\d_]{1,4})\.(?=([^\W\d_]+)(?![.\w]))")
 
@@ -70,6 +83,14 @@ _CALL: Final = re.compile(
     re.IGNORECASE,
 )
 """Orders to call, which need a number: *Call 1190*, *Text YES to 8005*."""
+
+_SHORT_NUMBER: Final = re.compile(
+    r"\b(?:hotline|whats ?app|send|reply|number|nummer|n[uú]mero|kontakt|sende?|schick\w*|antwort\w*|w(?:ä|ae?)hle?[nt]?|telefonier\w*"
+    r"|telefon|marc(?:a|ar|ad|ue|quez)|marque[rz]?|t[ée]l[ée]phone[rz]?|tel[eé]fon[oe]\w?|disca|liga|envoie|envoye[rz]|env[ií][ae]\w*|invia\w*"
+    r"|stuur|antwoord\w*)\b|\btel\b(?=\W*\d)|\b(?:(?-i:an?|al|au|ao)|to|aan|naar)\W+(?!(?:19|20)\d\d\b)\d[\d\W]*\Z",
+    re.IGNORECASE,
+)
+"""Words beside which three or four digits are a number to call or to write to. After *to* and the like a year is none."""
 
 _ORDER: Final = re.compile(
     r"\b(?:ignore|disregard|override|instruct\w*|https?|www|sudo|admin\w*"
@@ -91,14 +112,19 @@ def is_displayable(text: str) -> bool:
         and not names_nobody(text)
         and all(_fits(character) for character in plain)
         and digits <= MOST_DIGITS
-        and _ADDRESS.search(_DOT.sub(_after_initial, plain)) is None
+        and not _is_address(_DOT.sub(_after_initial, plain))
         and _ORDER.search(plain) is None
         and not (digits and _CALL.search(plain) is not None)
+        and not (digits >= _SHORTEST_NUMBER and _SHORT_NUMBER.search(plain) is not None)
         and not (_ALSO_NAMES.search(plain) is not None and _is_order(plain))
         and _UNDERSCORE.search(plain) is None
         and _BEGINS.match(plain) is not None
         and not _is_heaped(text)
     )
+
+
+def _is_address(plain: str) -> bool:
+    return _ADDRESS.search(plain) is not None and _ADDRESS.search(_NAMED_DOT.sub(r"\1", plain, count=1)) is not None
 
 
 def _fits(character: str) -> bool:
