@@ -188,7 +188,9 @@ _HARMLESS: Final = re.compile(
 )
 """Idioms that only sound like a claim."""
 
-_DOUBLE: Final = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "‐": "-", "‑": "-", "–": "-", "—": "-", "\u00ad": "", "…": "..."})
+_DOUBLE: Final = str.maketrans(
+    {"’": "'", "‘": "'", "ʼ": "'", "ʻ": "'", "“": '"', "”": '"', "‐": "-", "‑": "-", "–": "-", "—": "-", "\u00ad": "", "…": "..."}
+)
 _LEET: Final = str.maketrans("013457@$", "oieastas")
 
 

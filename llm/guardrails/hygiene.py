@@ -35,8 +35,11 @@ _EXTRA_SPACE: Final = re.compile(r"  |^ | $|[^\S ]")
 _JOINERS: Final = "\u200d\ufe0f"
 _KEPT: Final = str.maketrans({"\u00a0": " ", "\u2011": "\u2010", "\u0e33": "\u0e4d\u0e32", "\u0eb3": "\u0ecd\u0eb2"})
 """Characters that have a plainer form and no look-alike: blanks and hyphens without a break, and a vowel of Thai and of Lao."""
-_JAPANESE: Final = frozenset({"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"})
-"""Scripts of one word: *株式会社トヨタ*."""
+_JAPANESE: Final = frozenset({"CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"})
+"""Scripts of one word: *株式会社トヨタ*, *佐々木*."""
+
+_APOSTROPHE: Final = re.compile(r"(?<=[^\W\d_])\u02bc(?=[^\W\d_])|\u02bb(?=[^\W\d_])")
+"""Letters that look like an apostrophe: *Марʼяна*, *Hawaiʻi*."""
 
 
 def unclean(text: str, emoji: Iterable[str] = ()) -> str:
@@ -48,7 +51,7 @@ def unclean(text: str, emoji: Iterable[str] = ()) -> str:
     text = JOINED.sub("", text)
     if HEAPED.search(unicodedata.normalize("NFD", text)):
         return "combining"
-    for character in text:
+    for character in _APOSTROPHE.sub("'", text):
         reason = _character(character)
         if reason:
             return reason
@@ -116,5 +119,5 @@ def _character(character: str) -> str:
 def _mixed(word: str) -> bool:
     if word.isascii():
         return False
-    scripts = {script(letter) for letter in word}
+    scripts = {script(letter) for letter in word} - {"MODIFIER"}  # of those only ``_APOSTROPHE`` comes so far
     return len(scripts) > 1 and not scripts <= _JAPANESE

@@ -86,6 +86,7 @@ FORBIDDEN = {
         "Payez maintenant pour continuer.",
         "Sinon ton compte sera supprimé demain.",
         "Tu perdras ton accès.",
+        "Tu perdras l\u02bcaccès.",
         "C'est ta dernière chance.",
         "Tu es un imbécile.",
         "C'est gratuit pour toi.",

@@ -64,7 +64,9 @@ def test_the_full_stop_of_a_name_gives_way_to_that_of_the_sentence() -> None:
     )
 
 
-@pytest.mark.parametrize("value", ["Ana 🎉", "100%", "Anna b at gmail punkt com", "Ana\u0430"])
+@pytest.mark.parametrize(
+    "value", ["Ana 🎉", "100%", "Anna b at gmail punkt com", "Ana\u0430", "Ma\u02b0ria", "Anaʼ\u0430", "P\u02bca\u0443pal"]
+)
 def test_a_text_of_a_model_takes_no_value_that_templates_refuse_and_some_fewer(value: str) -> None:
     assert not slots.showable(value)
 
@@ -72,6 +74,7 @@ def test_a_text_of_a_model_takes_no_value_that_templates_refuse_and_some_fewer(v
 ELSEWHERE = (
     "ကျော်", "བསྟན་འཛིན", "ג׳ורג׳", "डॉ॰ शर्मा", "علی\u200cرضا", "ශ්\u200dරී", "น้ำฝน", "ນ້ຳ", "株式会社トヨタ", "山田のりこ", "(주)카카오",
     "Anne\u2011Marie", "A.P. Møller – Mærsk", "ООО «Ромашка»", "K.Raju",
+    "佐々木", "佐々木 健", "奈々", "野々村", "Марʼяна", "Лукʼяненко", "Hawaiʻi", "Kaʻiulani", "ʻOkina",
 )  # fmt: skip
 
 
