@@ -230,7 +230,10 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         MEASURES: (
             r"\b(?:doubl|tripl)(?:e|es|ez|er|era|eras|erez) (?:ta|ton|tes|votre|vos|la|le|les)\b|\bla moitie\b|\bmoitie (?:moins|plus)\b",
             r"\b(?:en|seulement) (?:quelques |une? |moins d'une )?(?:secondes?|minutes?|heures?)\b",
-            r"\bneuf (?:second|minut|heur|jour|semain|mois|ans\b|annee|fois|euro|etapes|clics)\w*",
+            (
+                r"(?<!tout )\bneuf (?!(?:ailleurs|alors|apres|dans|depuis|jamais|mais|pas|plus|puis|sans|sous|toujours|tres|vers|[nv]ous"
+                r"|[cdlmst]es)\b)\w+[sx]\b"
+            ),
         ),
     },
     "es": {
@@ -346,7 +349,8 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         MEASURES: (
             r"\b(?:raddoppi|triplic|dimezz)\w*|\bla meta (?:del|dei|delle|degli)\b",
             r"\bin (?:pochi |poche |pochissimi |soli |sole )?(?:secondi|minuti|ore|un minuto|un'ora)\b|\bquarto d'ora\b",
-            r"\bsei (?:second|minut|or[ae]\b|giorn|settiman|mesi|ann|volt|euro|passi|passagg)\w*",
+            r"\bsei (?!(?:anzi|avanti|cosi|davanti|fuori|oggi|ormai|quasi|quindi|\w*gli)\b)\w{3,}i\b",
+            r"\bsei (?:clic|colleghe|colonne|euro|file|ore|pagine|persone|report|righe|schede|settimane|squadre|tabelle|team|volte)\b",
         ),
     },
     "pt": {

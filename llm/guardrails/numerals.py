@@ -33,7 +33,10 @@ _OTHER_WORDS: Final[dict[str, frozenset[str]]] = {
     "pl": frozenset({"ten"}),
     "cs": frozenset({"ten"}),
 }
-"""Language → words of ``_ANYWHERE`` that are more often something else there. *Neuf* and *sei* before a unit are claims."""
+"""Language → words of ``_ANYWHERE`` that are more often something else there.
+
+*Neuf* and *sei* before a plural are claims (``claims_by_language.py``).
+"""
 
 # Where a language writes a number as one word, the expression builds it from the parts below hundred and the large ones.
 _DE: Final = r"(?:zwei|zwo|drei|vier|f(?:ü|ue|u)nf|sechs|sieben|acht|neun)"

@@ -126,6 +126,10 @@ FORBIDDEN = {
         "Le tarif augmente demain.",
         "Les prix baissent bientôt.",
         "Profite de la remise.",
+        "Continue : ajoute neuf graphiques à la page.",
+        "Puis invite neuf collègues et montre la page.",
+        "Il reste neuf nouveaux clics à faire.",
+        "Neuf clients l'ont déjà fait.",
     ],
     "es": [
         "Envíanos tu contraseña.",
@@ -227,6 +231,11 @@ FORBIDDEN = {
         "I prezzi sono in aumento.",
         "I prezzi sono scesi.",
         "Le tariffe scendono presto.",
+        "Continua con il passo, sei clienti lo hanno già fatto.",
+        "Invita sei colleghi nel gruppo.",
+        "Aggiungi sei righe alla tabella.",
+        "Ci sono sei nuovi grafici.",
+        "Restano sei pagine.",
     ],
     "pt": [
         "Envie a sua senha para nós.",
