@@ -13,13 +13,13 @@ from state.quantity import count
 
 if TYPE_CHECKING:
     from flows.settings import Settings
-    from llm.review_queue import Approved, Decision, ReviewEntry, ReviewQueue
+    from llm.review_queue import Approved, Decision, InForce, ReviewEntry, ReviewQueue
 
 T = TypeVar("T")
 
 _TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant whose texts wait.")]
 _IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the text, from `onramp review list`.")]
-_ApprovedOption = Annotated[bool, typer.Option("--approved", help="List the texts that were approved and are shown, instead.")]
+_ApprovedOption = Annotated[bool, typer.Option("--approved", help="List the texts that were approved instead.")]
 _LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Texts shown at most, the oldest first.")]
 
 
@@ -32,7 +32,8 @@ def list_waiting(
 ) -> None:
     """List the texts whose confidence was too low, the oldest first. The oldest are dropped when the queue is full.
 
-    With --approved it lists the texts that were approved and are still shown; reject one to take the approval back.
+    With --approved it lists the texts that were approved; reject one to take the approval back. A text is no longer in use when the catalog
+    or the prompt has a new version; that is compared where the catalog is known, from ONRAMP_CATALOG or from the job of the data directory.
 
     \b
     Example:  onramp review list
@@ -42,12 +43,14 @@ def list_waiting(
     from reports.render import lines, out, print_json, record
     from state.plain_text import plain
 
+    settings = _settings(data_dir)
+    in_force = _in_force(settings, tenant)
     if approved:
-        _list_approved(tenant, limit, _with_queue(_settings(data_dir), lambda queue: queue.approved(tenant)), as_json=as_json)
+        _list_approved(tenant, limit, _with_queue(settings, lambda queue: queue.approved(tenant)), in_force, as_json=as_json)
         return
-    found = _with_queue(_settings(data_dir), lambda queue: queue.waiting(tenant, limit))
+    found = _with_queue(settings, lambda queue: queue.waiting(tenant, limit))
     if as_json:
-        entries = [_as_json(entry) for entry in found.entries]
+        entries = [_as_json(entry, in_force) for entry in found.entries]
         print_json({"tenantId": tenant, "waiting": found.total, "dropped": found.dropped, "entries": entries})
         return
     console = out()
@@ -60,30 +63,36 @@ def list_waiting(
         console.print(Text.assemble(*head))
         lines(console, Text(plain(entry.text)))
         place = f"{entry.step} upon {entry.trigger} by {entry.arm}"
-        console.print(record([("where", place), ("from", f"{entry.model}, {entry.prompt_version}, {_moment(entry.created_ms)}")]))
+        about = [("where", place), ("from", f"{entry.model}, {entry.prompt_version}, {_moment(entry.created_ms)}")]
+        console.print(record([*about, *_use(entry, in_force)]))
     if found.entries:
         console.print()
         console.print(Text("decide with `onramp review approve ID` or `onramp review reject ID`", style="dim"))
 
 
-def _list_approved(tenant: str, limit: int, found: tuple[Approved, ...], *, as_json: bool) -> None:
+def _list_approved(tenant: str, limit: int, found: tuple[Approved, ...], in_force: InForce | None, *, as_json: bool) -> None:
     from rich.text import Text
 
     from reports.render import lines, out, print_json, record
     from state.plain_text import plain
 
+    gone = sum(in_force is not None and not in_force.serves(each.entry) for each in found)
     if as_json:
-        entries = [{**_as_json(each.entry), "approvedBy": each.by, "approvedMs": each.at_ms} for each in found[:limit]]
-        print_json({"tenantId": tenant, "approved": len(found), "entries": entries})
+        entries = [{**_as_json(each.entry, in_force), "approvedBy": each.by, "approvedMs": each.at_ms} for each in found[:limit]]
+        print_json({"tenantId": tenant, "approved": len(found) - gone, "noLongerInUse": gone, "entries": entries})
         return
     console = out()
-    console.print(Text(f"{count(len(found), 'approved text is', 'approved texts are')} shown."))
+    rest = f"; {count(gone, 'is', 'are')} no longer in use" if gone else ""
+    console.print(Text(f"{count(len(found) - gone, 'approved text is', 'approved texts are')} shown{rest}."))
+    if found and in_force is None:
+        console.print(Text("Name the catalog with ONRAMP_CATALOG: texts for another version of it are no longer in use.", style="dim"))
     for each in found[:limit]:
         console.print()
         console.print(Text(plain(each.entry.id), style="bold"))
         lines(console, Text(plain(each.entry.text)))
         place = f"{each.entry.step} upon {each.entry.trigger} by {each.entry.arm}"
-        console.print(record([("where", place), ("approved", f"by {plain(each.by)}, {_moment(each.at_ms)}")]))
+        about = [("where", place), ("approved", f"by {plain(each.by)}, {_moment(each.at_ms)}")]
+        console.print(record([*about, *_use(each.entry, in_force)]))
     if found:
         console.print()
         console.print(Text("take an approval back with `onramp review reject ID`", style="dim"))
@@ -98,7 +107,8 @@ def approve(
 ) -> None:
     """Approve a text: it is shown to everybody in its place from now on, until the catalog or the prompt has a new version.
 
-    A text that was written for one user is only removed: nobody else may see it, and for that user it is too late.
+    A text that was written for one user is only removed: nobody else may see it, and for that user it is too late. So is one that was
+    written for an earlier catalog or prompt.
 
     \b
     Example:  onramp review approve 3f9c0a71d2e4
@@ -125,10 +135,10 @@ def _decide(action: str, tenant: str, entry: str, by: str | None, data_dir: Any,
     from cli.audited import audit_log, login_name
 
     settings, who = _settings(data_dir), login_name(by)
+    in_force = _in_force(settings, tenant)
 
     def act(queue: ReviewQueue) -> Awaitable[Decision]:
-        decide = queue.approve if action == "review.approve" else queue.reject
-        return decide(tenant, entry, who)
+        return queue.approve(tenant, entry, who, in_force) if action == "review.approve" else queue.reject(tenant, entry, who)
 
     with audit_log(settings).of(action, by=who, tenant=tenant, id=entry):
         decision = _with_queue(settings, act)
@@ -136,10 +146,31 @@ def _decide(action: str, tenant: str, entry: str, by: str | None, data_dir: Any,
 
 
 def _settings(data_dir: Any) -> Settings:
-    from cli.demo_dir import for_reading
+    from cli.demo_dir import demo_catalog, for_reading
+    from cli.live_job import with_catalog_of_job
     from cli.options import load
 
-    return for_reading(load(data_dir=data_dir))
+    settings = for_reading(load(data_dir=data_dir))
+    if (of_demo := demo_catalog(settings.data_dir)) is not None:
+        return settings.model_copy(update={"catalog": of_demo})
+    return with_catalog_of_job(settings)
+
+
+def _in_force(settings: Settings, tenant: str) -> InForce | None:
+    """The catalog of ``tenant``; None where it is not known here: nobody named one and no job noted one, or it cannot be read."""
+    from flows.catalogs import CatalogFileError, catalog_of
+    from llm.review_queue import InForce
+    from state.catalog.parse import CatalogError
+    from state.catalog.plan import Plan
+
+    if settings.origin("catalog") == "default":
+        return None
+    try:
+        plan = Plan(catalog_of(settings.catalog, tenant))
+    except (CatalogError, CatalogFileError):
+        return None
+    policy = plan.catalog.wording
+    return InForce(plan.version, () if policy is None else tuple(prompt.version for prompt in policy.prompts))
 
 
 def _with_queue(settings: Settings, act: Callable[[ReviewQueue], Awaitable[T]]) -> T:
@@ -173,13 +204,24 @@ def _print(decision: Decision, tenant: str, *, as_json: bool) -> None:
         out().print(plain(decision.sentence))
 
 
-def _as_json(entry: ReviewEntry) -> dict[str, Any]:
-    """An entry as JSON, without the person that it was written for."""
+def _use(entry: ReviewEntry, in_force: InForce | None) -> list[tuple[str, str]]:
+    """The row that says that a text is no longer in use, where it is not."""
+    from llm.review_queue import written_for
+    from state.plain_text import plain
+
+    if in_force is None or in_force.serves(entry):
+        return []
+    return [("use", plain(f"no longer in use: {written_for(entry)}"))]
+
+
+def _as_json(entry: ReviewEntry, in_force: InForce | None = None) -> dict[str, Any]:
+    """An entry as JSON, without the person that it was written for. ``inUse`` is null where the catalog in force is not known."""
     import msgspec
 
     from reports.values import camel
 
-    return {"id": entry.id, **{camel(name): value for name, value in msgspec.structs.asdict(entry).items() if name != "owner"}}
+    fields = {camel(name): value for name, value in msgspec.structs.asdict(entry).items() if name != "owner"}
+    return {"id": entry.id, **fields, "inUse": None if in_force is None else in_force.serves(entry)}
 
 
 def _moment(unix_ms: int) -> str:

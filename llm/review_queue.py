@@ -53,7 +53,8 @@ class ReviewUnavailableError(ReviewError):
 class ReviewEntry(msgspec.Struct, frozen=True, gc=False):
     """A text that waits, its slots unfilled. ``key`` is its cache key, ``reason`` why it waits, ``created_ms`` Unix time.
 
-    ``scope`` is ``personal`` where the text was written for one person; ``owner`` is then their ``user_digest``.
+    ``scope`` is ``personal`` where the text was written for one person; ``owner`` is then their ``user_digest``. ``catalog`` is the catalog
+    with its version, empty in entries of earlier versions of Onramp.
     """
 
     key: str
@@ -68,6 +69,7 @@ class ReviewEntry(msgspec.Struct, frozen=True, gc=False):
     created_ms: int
     reason: str
     owner: str = ""
+    catalog: str = ""
 
     @property
     def id(self) -> str:
@@ -75,8 +77,19 @@ class ReviewEntry(msgspec.Struct, frozen=True, gc=False):
         return hashlib.blake2b(f"{self.key}\0{self.text}".encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
+class InForce(msgspec.Struct, frozen=True, gc=False):
+    """The catalog of a tenant, with its version, and the versions of the prompt that it uses. A job serves only texts that fit them."""
+
+    catalog: str
+    prompts: tuple[str, ...]
+
+    def serves(self, entry: ReviewEntry) -> bool:
+        """Whether a job with this catalog looks for the text of ``entry``. The catalog of an early entry is not known, only its prompt."""
+        return entry.catalog in {"", self.catalog} and entry.prompt_version in self.prompts
+
+
 class Approved(msgspec.Struct, frozen=True, gc=False):
-    """A text that is shown to everybody in its place: who approved it, and when (Unix time)."""
+    """A text that is shown to everybody in its place while a catalog serves it: who approved it, and when (Unix time)."""
 
     entry: ReviewEntry
     by: str
@@ -228,7 +241,10 @@ class ReviewQueue:
         return Waiting(tuple(found[:limit]), len(found), int(dropped or 0))
 
     async def approved(self, tenant: str) -> tuple[Approved, ...]:
-        """Return the approved texts that are in the cache, the oldest approval first. Those that left it are forgotten."""
+        """Return the approved texts that are in the cache, the oldest approval first. Those that left it are forgotten.
+
+        They stay there for a while after the catalog or the prompt has a new version: ``InForce.serves`` says which are shown.
+        """
         client, name = self._known(), _approved(tenant)
         stored = await self._ask(cast("Awaitable[dict[bytes, bytes]]", client.hgetall(name)))
         found, gone = list[Approved](), list[str]()
@@ -246,14 +262,16 @@ class ReviewQueue:
             await self._ask(client.hdel(name, *gone))
         return tuple(sorted(found, key=lambda each: each.at_ms))
 
-    async def approve(self, tenant: str, entry_id: str, by: str) -> Decision:
+    async def approve(self, tenant: str, entry_id: str, by: str, in_force: InForce | None = None) -> Decision:
         """Put a shared text into the cache, so that it serves everybody in its place for as long as it is used, until the catalog or the
         prompt has a new version. Messages that were sent already do not change.
 
-        A personal text is only removed: it must not be shown to others, and it comes too late for its own person.
+        A personal text is only removed: it must not be shown to others, and it comes too late for its own person. So is a text that
+        ``in_force`` does not serve; None: what is in force is not known.
         """
         entry = await self._entry(tenant, entry_id)
-        promoted = entry.scope == "shared"
+        late = in_force is not None and not in_force.serves(entry)
+        promoted = entry.scope == "shared" and not late
         cached = CachedText(
             text=entry.text,
             confidence=entry.confidence,
@@ -268,6 +286,9 @@ class ReviewQueue:
         if not await self._take(tenant, [entry], msgspec.json.encode(cached) if promoted else b"", lifetime, record=record):
             raise _no_such(tenant, entry_id)
         _LOG.info("%s approved the text %s of tenant %s", by, entry.id, tenant)
+        if in_force is not None and late:
+            now = f"{in_force.catalog} is in force, with the prompt {' or '.join(in_force.prompts) or 'of no model'}"
+            return Decision(entry, promoted, f"Too late, removed: it was {written_for(entry)}. Now {now}.")
         if not promoted:
             return Decision(entry, promoted, "Removed, not approved: it was written for one user and is never shown to others.")
         where = f"{entry.step} upon {entry.trigger} by {entry.arm}"
@@ -338,6 +359,11 @@ class ReviewQueue:
             raise ReviewUnavailableError(
                 f"Redis did not answer ({message_of(error)}); check that the server runs and that ONRAMP_REDIS_URL names it."
             ) from error
+
+
+def written_for(entry: ReviewEntry) -> str:
+    """The catalog and the prompt of a text, in words."""
+    return f"written for {entry.catalog or 'an unknown version of the catalog'} and {entry.prompt_version}"
 
 
 def _readable(found: Iterable[bytes | None]) -> Iterable[ReviewEntry]:

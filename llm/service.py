@@ -287,6 +287,7 @@ class WordingService:
                 created_ms=now_ms,
                 reason=answer.reason,
                 owner=user_digest(tenant, owner) if owner else "",
+                catalog=request.catalog,
             )
             await self.review_queue.put(tenant, entry)
         return answer

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from cli.app import invoke
@@ -16,6 +17,7 @@ from local.data_dir import DataDir
 from local.redis_access import redis_for_reader
 from sinks.redis.async_client import connect_async
 from tests.cli.conftest import Inside
+from tests.llm.wording_requests import PLAN
 from tests.support.valkey import Valkey, run_valkey
 from tests.support.waiting import run_async
 
@@ -106,6 +108,45 @@ def test_a_person_reads_and_decides(server: Valkey, on_server: Inside, tmp_path:
     assert on_server("review", "reject", OTHER.id, "--tenant", "acme", cwd=tmp_path).out.startswith("Rejected: ")
     empty = on_server("review", "list", "--tenant", "acme", "--json", cwd=tmp_path).json
     assert empty == {"tenantId": "acme", "waiting": 0, "dropped": 0, "entries": []}
+
+
+def test_texts_for_an_earlier_catalog_are_no_longer_in_use(
+    server: Valkey, on_server: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, before = (
+        msgspec.structs.replace(entry(f"For {catalog}.", key * 32), catalog=catalog)
+        for catalog, key in ((PLAN.version, "d"), ("saas@0", "e"))
+    )
+    late = msgspec.structs.replace(entry("Too late.", "f" * 32), catalog="saas@0")
+    fill(server.url, "moved", now, before, late)
+    for each in (now, before):
+        assert on_server("review", "approve", each.id, "--tenant", "moved", cwd=tmp_path).code == 0
+    unknown = on_server("review", "list", "--approved", "--tenant", "moved", cwd=tmp_path)
+    assert "2 approved texts are shown. Name the catalog with ONRAMP_CATALOG" in " ".join(unknown.out.split())
+
+    monkeypatch.setenv("ONRAMP_CATALOG", "saas")
+    approved = on_server("review", "list", "--approved", "--tenant", "moved", cwd=tmp_path).out
+    assert approved.startswith("1 approved text is shown; 1 is no longer in use.\n")
+    assert approved.count("no longer in use: written for saas@0 and nudge-1") == 1
+    listed = on_server("review", "list", "--approved", "--tenant", "moved", "--json", cwd=tmp_path).json
+    assert (listed["approved"], {each["catalog"]: each["inUse"] for each in listed["entries"]}) == (
+        1,
+        {PLAN.version: True, "saas@0": False},
+    )
+    assert "no longer in use: written for saas@0" in on_server("review", "list", "--tenant", "moved", cwd=tmp_path).out
+    answer = on_server("review", "approve", late.id, "--tenant", "moved", cwd=tmp_path)
+    assert (answer.code, answer.out.startswith("Too late, removed")) == (0, True)
+    assert look_up(server.url, "moved", late.key) is None
+    assert on_server("review", "list", "--tenant", "moved", cwd=tmp_path).out == "0 texts wait for a review.\n"
+
+
+def test_a_tenant_without_a_catalog_can_be_reviewed(
+    server: Valkey, on_server: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONRAMP_CATALOG", str(tmp_path / "gone.yaml"))
+    fill(server.url, "nowhere", SHARED)
+    assert SHARED.text in on_server("review", "list", "--tenant", "nowhere", cwd=tmp_path).out
+    assert on_server("review", "approve", SHARED.id, "--tenant", "nowhere", cwd=tmp_path).code == 0
 
 
 def test_the_list_as_json_has_every_field_and_a_limit(server: Valkey, on_server: Inside, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from redis import Redis
 
 from llm.cache.answer_cache import AnswerCache, CachePolicy, entry_name, rejected_name, text_hash, user_digest
-from llm.review_queue import NoSuchEntryError, ReviewEntry, ReviewPolicy, ReviewQueue, ReviewUnavailableError
+from llm.review_queue import InForce, NoSuchEntryError, ReviewEntry, ReviewPolicy, ReviewQueue, ReviewUnavailableError
 from sinks.redis.async_client import connect_async
 from tests.support.valkey import Valkey, run_valkey
 from tests.support.valkey_fixtures import redis, valkey
@@ -173,6 +173,52 @@ def test_an_approval_can_be_taken_back(valkey: Valkey, redis: Redis, tenant: str
         redis.delete(entry_name(tenant, newer.key))  # as after half a year without use
         assert await queue.approved(tenant) == ()
         assert not redis.exists(entry_name(tenant, "review:approved"))
+
+    run(valkey.url, test)
+
+
+@pytest.mark.parametrize(
+    ("catalog", "prompt", "serves"),
+    [
+        ("saas@1", "nudge-1", False),
+        ("saas@2", "nudge-1", True),
+        ("saas@2", "nudge-0", False),
+        ("", "nudge-1", True),
+        ("", "nudge-0", False),
+    ],
+)
+def test_a_text_serves_the_catalog_and_the_prompts_that_it_was_written_for(catalog: str, prompt: str, serves: bool) -> None:
+    written = msgspec.structs.replace(entry(), catalog=catalog, prompt_version=prompt)
+    assert InForce("saas@2", ("nudge-1", "nudge-2")).serves(written) is serves
+
+
+def test_an_approval_after_a_new_catalog_is_too_late(valkey: Valkey, tenant: str) -> None:
+    async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
+        old, new = (msgspec.structs.replace(entry(text), catalog=f"saas@{text}") for text in "12")
+        for each in (old, new):
+            await queue.put(tenant, each)
+        late = await queue.approve(tenant, old.id, "ann", InForce("saas@2", ("nudge-1",)))
+        assert not late.promoted
+        assert "Too late" in late.sentence
+        assert "saas@1 and nudge-1" in late.sentence
+        assert await cache.get(tenant, old.key) is None
+        assert await queue.approved(tenant) == ()
+        assert (await queue.approve(tenant, new.id, "ann", InForce("saas@2", ("nudge-1",)))).promoted
+        assert [each.entry.catalog for each in await queue.approved(tenant)] == ["saas@2"]
+        assert (await queue.waiting(tenant)).total == 0
+
+    run(valkey.url, test)
+
+
+def test_an_entry_of_an_earlier_version_names_no_catalog(valkey: Valkey, redis: Redis, tenant: str) -> None:
+    stored = msgspec.json.decode(msgspec.json.encode(entry()))
+    del stored["catalog"]
+    redis.hset(entry_name(tenant, "review"), entry().id, msgspec.json.encode(stored))
+    redis.zadd(entry_name(tenant, "review:order"), {entry().id: 1})
+
+    async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
+        assert (await queue.waiting(tenant)).entries == (entry(),)
+        assert (await queue.approve(tenant, entry().id, "ann", InForce("saas@2", ("nudge-1",)))).promoted
 
     run(valkey.url, test)
 

@@ -76,6 +76,7 @@ def test_an_approved_text_is_served_and_a_rejected_one_never_again(valkey: Valke
                 assert (await made.answer(a_request(tenant, place=place))).reason == "low_confidence"
             waiting = await queue.waiting(tenant)
             assert {entry.text for entry in waiting.entries} == {unsure, thrown_out}
+            assert {entry.catalog for entry in waiting.entries} == {a_request(tenant).catalog}
             ids = {entry.text: entry.id for entry in waiting.entries}
             await queue.approve(tenant, ids[unsure], "eve")
             await queue.reject(tenant, ids[thrown_out], "eve")
