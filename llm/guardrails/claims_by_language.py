@@ -91,7 +91,7 @@ _WE_IT: Final = (
 _YOURS_IT: Final = _yours(
     "account|accesso|profilo|tutto",
     "tu[oae]|tuoi|suo",
-    r"il?|l[oae]|gli|una?|d[aei]l?\w{0,3}|ne[il]\w{0,2}|per|se|e|che|con",
+    r"il?|l[oae]|gli|una?|d[ei]l?\w{0,3}|da[il]\w*|ne[il]\w{0,2}|per|se|e|che|con",
     "(?: il| la| i| le)?",
 )
 _GONE_IT: Final = r"(?:eliminat|cancellat|rimoss|pers|bloccat|chius|sospes|disattivat)[oaie]\b"
@@ -163,7 +163,7 @@ CLAIMS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             r"\b(?:gunstig|billig)\w*|\b(?:zum halben|halber) preis\b",
             _changes(
                 "preise?n?",
-                "steig(?:en|t)|sink(?:en|t)|fallt|(?:gest|ges|erh|gef)(?:iegen|unken|enkt|oht|allen)",
+                r"steig(?:en|t)|sink(?:en|t)|fallt(?! (?:\w+ ){0,2}auf\b)|gestiegen|gesunken|gesenkt|erhoht|gefallen",
                 "fallen|erhohen|senken",
                 "und|oder|um|zum",
             ),
@@ -465,7 +465,7 @@ NEGATED: Final[dict[str, str]] = {
     "de": "|".join(
         (
             _subject(
-                r"(?:nichts|kein\w*)(?: (?:dein\w*|ihr\w*|der))?",
+                r"(?:nichts|kein\w*)(?: (?:(?:von )?dein\w*|ihr\w*|der))?",
                 _GONE_DE,
                 "und aber dass damit denn",
                 r"dein\w*|ihr\w*|alles|d(?:er|ie|as|em)|und|oder|ausser|du|bedeutet|heisst",
@@ -488,7 +488,7 @@ NEGATED: Final[dict[str, str]] = {
     "es": "|".join(
         (
             _subject(
-                r"(?:ningun[oa]?|nada|nunca)(?: de (?:[ts]us|l[ao]s))?",
+                r"(?:ningun[oa]?|nada|nunca)(?: de (?:[ts]us?|l[ao]s))?",
                 _GONE_ES,
                 "y pero que porque asi aqui",
                 "tus?|sus?|tod[oa]s?|el|l[ao]s?(?! que)|y|o",
@@ -499,7 +499,7 @@ NEGATED: Final[dict[str, str]] = {
     "it": "|".join(
         (
             _subject(
-                r"(?:nessun[oa]?|nulla|niente)(?: dei tuoi| delle tue)?",
+                r"(?:nessun[oa]?|nulla|niente)(?: d(?:el tuo|ella tua|ei tuoi|elle tue))?",
                 _GONE_IT,
                 "e ma che perche cosi",
                 "tu[oae]|tuoi|tutt[oaie]|il?|l[oae]|gli|e|o",
@@ -510,7 +510,7 @@ NEGATED: Final[dict[str, str]] = {
     "pt": "|".join(
         (
             _subject(
-                r"(?:nenhuma?|nada|nunca)(?: d[oa]s (?:[st]eus|[st]uas))?",
+                r"(?:nenhuma?|nada|nunca)(?: d[oa]s? (?:[st]eus?|[st]uas?))?",
                 _GONE_PT,
                 "e mas que porque assim aqui",
                 "seus?|suas?|teus?|tuas?|tud[oa]|tod[oa]s?|[oa]s?|e|ou",

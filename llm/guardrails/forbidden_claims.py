@@ -180,7 +180,8 @@ PROMPT_TALK: Final = (
 _HARMLESS: Final = re.compile(
     r"\b(?:(?:feel|be|you(?:'re| are)|are) (?:quite |very |always )?free to|hands?.free|free (?:up|text|form|hand)"
     r"|free of (?!charge|cost)|no (?:hurry|deadline)"
-    r"|pays? off|trial and error|not your fault|(?<!do )nothing (?:is|will be) (?:lost|deleted)"
+    r"|pays? off|trial and error|not your fault"
+    r"|(?:(?<!do )nothing (?:you (?:did|typed|saved|made) )?|none of your \w+ )(?:is|are|will be) (?:lost|deleted)"
     r"|(?<!say )no (?:(?:saved|stored|existing|other|single) )?(?!(?:your|everything|all|it|this|that)\b)\w{1,20} (?:is|are|will be)"
     r" (?:lost|deleted|removed)"
     r"|(?:won't|will not|not|don't) lose (?:your|the|any) (?:work|place|changes|progress)"

@@ -78,6 +78,9 @@ FORBIDDEN = {
         "Die Preise fallen morgen.",
         "Das ist besonders günstig.",
         "Deine Frist läuft ab - mach weiter.",
+        "Nichts ist sicher und alles wird gelöscht.",
+        "Sonst wird dein Konto nicht mehr zu retten sein und gelöscht.",
+        "Nicht gelöscht wird nur, was du sicherst, alles andere wird gelöscht.",
     ],
     "fr": [
         "Envoie-nous ton mot de passe.",
@@ -130,6 +133,7 @@ FORBIDDEN = {
         "Puis invite neuf collègues et montre la page.",
         "Il reste neuf nouveaux clics à faire.",
         "Neuf clients l'ont déjà fait.",
+        "Ton compte n'est plus sûr et sera supprimé.",
     ],
     "es": [
         "Envíanos tu contraseña.",
@@ -182,6 +186,8 @@ FORBIDDEN = {
         "Es más barato.",
         "Los precios son bajos y suben mañana.",
         "La tarifa va a aumentar.",
+        "Nada queda y todo será borrado.",
+        "Si nada cambia todo será eliminado.",
     ],
     "it": [
         "Inviaci la tua password.",
@@ -236,6 +242,8 @@ FORBIDDEN = {
         "Aggiungi sei righe alla tabella.",
         "Ci sono sei nuovi grafici.",
         "Restano sei pagine.",
+        "Nulla resta e tutto sarà cancellato.",
+        "Elimineremo da domani i tuoi report.",
     ],
     "pt": [
         "Envie a sua senha para nós.",
@@ -283,6 +291,8 @@ FORBIDDEN = {
         "O preço vai baixar.",
         "O preço aumentou.",
         "Duplica as vendas.",
+        "Nada fica e tudo será apagado.",
+        "Se nada mudar tudo será apagado.",
     ],
     "nl": [
         "Stuur ons je wachtwoord.",
@@ -332,6 +342,9 @@ FORBIDDEN = {
         "Je krijgt het voor de halve prijs.",
         "De prijzen zijn gedaald.",
         "De prijs gaat snel omlaag.",
+        "Niets blijft en alles wordt verwijderd.",
+        "Als er niets verandert wordt alles verwijderd.",
+        "We sluiten je account niet zomaar, maar morgen.",
     ],
 }
 

@@ -81,6 +81,8 @@ def test_some_claims_are_forbidden_whatever_the_catalog_says(text: str) -> None:
         "No row is deleted.",
         "No saved data will be lost.",
         "No line is deleted.",
+        "None of your changes will be lost.",
+        "Nothing you typed is lost.",
         "Nothing is lost.",
     ],
 )

@@ -82,6 +82,9 @@ ORDINARY = {
         "Der Import läuft ab jetzt jede Nacht.",
         "Trag die Preise ein, falls du welche hast.",
         "Sortiere die Preise aufsteigend.",
+        "Wir entfernen leere Zeilen, damit dein Bericht lesbar bleibt.",
+        "Der Preis fällt dir sofort auf.",
+        "Nichts von deiner Arbeit wird gelöscht.",
     ],
     "fr": [
         "Regarde ce qui manque encore ici, puis essaie à nouveau.",
@@ -148,6 +151,7 @@ ORDINARY = {
         "Un bureau neuf dans tes rapports.",
         "Remets le filtre à neuf puis continue.",
         "Le rapport est neuf alors partage-le.",
+        "Nous fermons la boucle dans ton tableau.",
     ],
     "es": [
         "Mira con calma lo que falta aquí e inténtalo otra vez.",
@@ -210,6 +214,8 @@ ORDINARY = {
         "Los precios y los subtotales están en la tabla.",
         "Revisa los precios y baja hasta el final de la página.",
         "Escribe el precio antes de subir el archivo.",
+        "Bloqueamos la primera fila para que la veas.",
+        "Nada de tu trabajo se perderá.",
     ],
     "it": [
         "Guarda con calma che cosa manca qui e prova di nuovo.",
@@ -279,6 +285,8 @@ ORDINARY = {
         "Ora sei qui, nella pagina dei grafici.",
         "Sei sempre in tempo.",
         "Sei tu che scegli i colori.",
+        "Blocchiamo la prima riga così la vedi sempre.",
+        "Nulla del tuo lavoro verrà cancellato.",
     ],
     "pt": [
         "Veja com calma o que ainda falta aqui e tente de novo.",
@@ -339,6 +347,8 @@ ORDINARY = {
         "Duplica os gráficos que mais usas.",
         "Adicione o preço sob o título.",
         "Veja o preço e sobe o ficheiro.",
+        "Bloqueamos a primeira linha para que a veja.",
+        "Nada do seu trabalho será perdido.",
     ],
     "nl": [
         "Kijk rustig wat hier nog ontbreekt en probeer het opnieuw.",
@@ -395,6 +405,8 @@ ORDINARY = {
         "We sluiten je account niet als je pauze neemt.",
         "Zet de prijzen in de tabel en ga omhoog in de lijst.",
         "Kies de munt voor je prijs en daal af in de lijst.",
+        "We blokkeren de eerste rij zodat je die blijft zien.",
+        "We sluiten samen de eerste stap af.",
     ],
 }
 
