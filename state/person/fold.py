@@ -27,7 +27,7 @@ from state.person.link import REFUSED_USER
 from state.person.meaning import Meanings
 from state.person.person import COUNTED_BEFORE, Person
 from state.person.preferences import update_preferences
-from state.person.progress import activated_at, begin_as_the_visitor, completed, current_step, last_progress, record_evidence
+from state.person.progress import activated_at, begin_as_the_visitor, beginnings, completed, current_step, last_progress, record_evidence
 from state.person.recent import EVENTS_COUNTED, keep_notes
 from state.person.sessions import follow_session
 from state.person.traits import update_traits
@@ -383,8 +383,12 @@ class Fold:
         done = completed(plan, path, person.steps)
         newly = {step: at for step, at in done.items() if step not in before}
         changed = [step for step, at in done.items() if moved or before.get(step) != at]
+        begun: Mapping[str, int] = _NONE
         if from_visitor:
-            begin_as_the_visitor(person, done, changed)
+            if self._detector.begins(person):
+                start = person.signup_at if plan.catalog.starts.when == "signup" else person.first_seen
+                begun = beginnings(plan, path, done, start)
+                changed = begin_as_the_visitor(person, done, changed, begun)
             if person.episode is not None and person.episode.step in newly:
                 self._detector.censor(person, person.now, out)
         out.rows += [progress_fact(plan, person, step, done) for step in changed]
@@ -404,7 +408,7 @@ class Fold:
             return done, newly
         first = step not in person.since and not anew
         if step and self._detector.begins(person):
-            person.since.setdefault(step, person.now if anew else last_progress(person, done))
+            person.since.setdefault(step, person.now if anew else begun.get(step) or last_progress(person, done))
             out.rows.append(progress_fact(plan, person, step, done))
         if moved:
             later = [each for each, _ in plan.routes.get(path, ()) if each not in done and each != step]

@@ -7,7 +7,7 @@ for all steps of the catalog, whatever the path, so neither the order of events 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from state.catalog.plan import Plan, Rule
 from state.events import Event
@@ -66,15 +66,37 @@ def last_progress(person: Person, done: Mapping[str, int]) -> int:
     return max([person.signup_at or person.first_seen, *done.values()])
 
 
-def begin_as_the_visitor(person: Person, done: Mapping[str, int], changed: Iterable[str]) -> None:
-    """A visitor did the ``changed`` steps before the merge: one that became current for the person later began when the visitor came to it.
+def beginnings(plan: Plan, path: str, done: Mapping[str, int], start: int) -> dict[str, int]:
+    """When each step of ``path`` first became the current one, for somebody who began at ``start`` and completed steps as ``done`` says.
 
-    That is at the last completion before, or the first event.
+    A step that was completed before its turn, or at the very time at which it would have become current, is not in it.
     """
-    for step in changed:
-        at = done[step]
-        if at < person.since.get(step, 0):
-            person.since[step] = max([person.first_seen, *(each for other, each in done.items() if other != step and each <= at)])
+    begun: dict[str, int] = {}
+    for at in sorted({start, *(each for each in done.values() if each > start)}):
+        step = current_step(plan, path, {other: each for other, each in done.items() if each <= at})
+        if step:
+            begun.setdefault(step, at)
+    return begun
+
+
+def begin_as_the_visitor(person: Person, done: Mapping[str, int], changed: Collection[str], begun: Mapping[str, int]) -> list[str]:
+    """A visitor did the ``changed`` steps before the merge: each began when it became current, by ``begun`` of all that is done now.
+
+    So did a step whose beginning is not known, or is after its completion. What was observed of the person stays for the others. Return the
+    steps that changed, in the order of ``done``.
+    """
+    found = []
+    for step, at in done.items():
+        known, since = person.since.get(step, 0), begun.get(step, 0)
+        if step not in changed and 0 < known <= at:
+            continue
+        if since:
+            person.since[step] = since
+        else:
+            person.since.pop(step, None)
+        if since != known or step in changed:
+            found.append(step)
+    return found
 
 
 def record_evidence(person: Person, event: Event, rules: tuple[Rule, ...]) -> tuple[bool, list[str]]:
