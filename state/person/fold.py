@@ -288,7 +288,8 @@ class Fold:
             evidence_changed, touched = record_evidence(person, event, meaning.rules)
             done = before
             if evidence_changed or moved or asked:
-                done, newly = self._progress(person, path, before, out, publish=asked, from_visitor=event.from_visitor)
+                visited = event if event.from_visitor else None
+                done, newly = self._progress(person, path, before, out, publish=asked, visited=visited)
             for step in touched:
                 if step not in newly and (path, step) in plan.places:
                     out.rows.append(progress_fact(plan, person, step, done))
@@ -367,13 +368,13 @@ class Fold:
         *,
         anew: bool = False,
         publish: bool = False,
-        from_visitor: bool = False,
+        visited: Event | None = None,
     ) -> tuple[dict[str, int], dict[str, int]]:
         """Evidence or path changed: record progress and close decisions. Return the completed steps, and those newly completed.
 
         ``anew``: the catalog changed. What became current through that is current from now on, and its beginning was not observed.
-        ``publish``: the app waits for the progress, also where nothing of it changed. ``from_visitor``: a visitor did it before the
-        merge, and was observed then.
+        ``publish``: the app waits for the progress, also where nothing of it changed. ``visited``: the event of a visitor from before
+        the merge, who was observed then.
         """
         plan, moved = self._plan, anew or path != person.path
         if path != person.path:
@@ -384,11 +385,11 @@ class Fold:
         newly = {step: at for step, at in done.items() if step not in before}
         changed = [step for step, at in done.items() if moved or before.get(step) != at]
         begun: Mapping[str, int] = _NONE
-        if from_visitor:
+        if visited is not None:
             if self._detector.begins(person):
                 start = person.signup_at if plan.catalog.starts.when == "signup" else person.first_seen
                 begun = beginnings(plan, path, done, start)
-                changed = begin_as_the_visitor(person, done, changed, begun)
+                changed = begin_as_the_visitor(person, done, changed, begun, unknown=-1 if visited.visitor_seen else start)
             if person.episode is not None and person.episode.step in newly:
                 self._detector.censor(person, person.now, out)
         out.rows += [progress_fact(plan, person, step, done) for step in changed]
@@ -419,7 +420,7 @@ class Fold:
         if not (anew and person.episode is not None and person.episode.step == step):
             person.pages.clear()
             person.active, person.slow_noted = 0, False
-        self._detector.update_episode(person, done, person.now, out, first=first, from_visitor=from_visitor)
+        self._detector.update_episode(person, done, person.now, out, first=first, from_visitor=visited is not None)
         self._detector.leave_episode(person, done, person.now, out)
         return done, newly
 

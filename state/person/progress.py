@@ -79,22 +79,23 @@ def beginnings(plan: Plan, path: str, done: Mapping[str, int], start: int) -> di
     return begun
 
 
-def begin_as_the_visitor(person: Person, done: Mapping[str, int], changed: Collection[str], begun: Mapping[str, int]) -> list[str]:
+def begin_as_the_visitor(
+    person: Person, done: Mapping[str, int], changed: Collection[str], begun: Mapping[str, int], *, unknown: int = -1
+) -> list[str]:
     """A visitor did the ``changed`` steps before the merge: each began when it became current, by ``begun`` of all that is done now.
 
-    So did a step whose beginning is not known, or is after its completion. What was observed of the person stays for the others. Return the
-    steps that changed, in the order of ``done``.
+    So did a step whose beginning is not known, or is after its completion. What was observed of the person stays for the others, and for
+    those that began at ``unknown``: the visitor may have come earlier. Return the steps that changed, in the order of ``done``.
     """
     found = []
     for step, at in done.items():
-        known, since = person.since.get(step, 0), begun.get(step, 0)
-        if step not in changed and 0 < known <= at:
-            continue
-        if since:
-            person.since[step] = since
-        else:
-            person.since.pop(step, None)
-        if since != known or step in changed:
+        before, since = person.since.get(step, 0), begun.get(step, 0)
+        if since != unknown and (step in changed or not 0 < before <= at):
+            if since:
+                person.since[step] = since
+            else:
+                person.since.pop(step, None)
+        if step in changed or person.since.get(step, 0) != before:
             found.append(step)
     return found
 

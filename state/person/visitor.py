@@ -26,7 +26,8 @@ class Visitor(msgspec.Struct, gc=False, array_like=True):
     """One visitor. ``key``: its stream key; ``into``: that of the person into whom it was merged, empty until then.
 
     ``settled``: nothing more will be handed on, because that person is a user, or because this id is. ``deleted_at``: the time of the
-    last deletion, 0 for none. ``first_seen``: the time of the first event of any kind, 0 once there is nothing to hand on.
+    last deletion, 0 for none. ``first_seen``: the time of the first event of any kind; 0 once there is nothing to hand on, and for events
+    kept by a release that did not know it.
     """
 
     key: str = ""
@@ -63,7 +64,8 @@ class Stitcher:
             visitor.delete(event.timestamp)
         if visitor.settled or event.timestamp <= visitor.deleted_at:
             return
-        visitor.first_seen = min(visitor.first_seen or event.timestamp, event.timestamp)
+        if visitor.first_seen or not visitor.events:
+            visitor.first_seen = min(visitor.first_seen or event.timestamp, event.timestamp)
         if event.type in _ABOUT_THE_PERSON or self._plan.rules(event.type, event.name, event.payload):
             kept = [*visitor.events, msgspec.structs.replace(event, raw_payload=b"{}", traceparent="")]
             if len(kept) > KEPT:  # a refusal outlasts what came after it

@@ -30,7 +30,12 @@ product: Letters
 observe: true
 STARTS
 steps:
-  - {id: a, title: a, link: /a, usual: 60m, complete: [{type: track, name: a}, {type: track, name: ab}]}
+  - id: a
+    title: a
+    link: /a
+    usual: 60m
+    complete: [{type: track, name: a}, {type: track, name: ab}]
+    activity: [{type: page_view, where: {path: /a}}]
   - {id: b, title: b, link: /b, usual: 60m, complete: [{type: track, name: b}, {type: track, name: ab}]}
   - {id: c, title: c, link: /c, usual: 60m, requires: [b], complete: [{type: track, name: c}]}
   - {id: d, title: d, link: /d, usual: 60m, optional: true, complete: [{type: track, name: d}]}
@@ -182,6 +187,36 @@ def test_a_known_user_on_a_new_device_has_the_times_of_one_id(history: list[tupl
     for step, (since, done) in times(one).items():
         if since is not None and done is not None:
             assert found[step] == (since, done)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("returned", [False, True])
+def test_a_visitor_stored_before_the_first_event_was_kept_has_no_time_at_the_first_step(order: Order, returned: bool) -> None:
+    """Whether or not the visitor returned under this release."""
+    life, visitor, stitcher = Life(LETTERS), Visitor(), Stitcher(LETTERS)
+    looked = event("page_view", 5 * MINUTE, path="/a", user="cookie")
+    for each in (looked, did("a", 10 * MINUTE, "cookie"), did("b", 20 * MINUTE, "cookie")):
+        stitcher.keep(visitor, anonymously(each))
+    visitor.first_seen = 0  # as its snapshot reads
+    if returned:
+        stitcher.keep(visitor, anonymously(did("", 30 * MINUTE, "cookie")))
+    signup = event("signup", HOUR, ident="signup")
+    if order == "sign-up first":
+        life.see(signup)
+    life.see(event("identity_merged", HOUR, previousId="cookie"))
+    life.see(*stitcher.merge(visitor, visitor_merged(HOUR, user="cookie", into="u")), signup)
+    assert life.person is not None
+    assert times(life)["b"] == (10, 20)
+    assert not 0 < life.person.since.get("a", 0) <= START + 10 * MINUTE, "nobody knows when it began"
+
+
+def test_a_known_user_keeps_the_beginning_of_a_step_that_such_a_visitor_did() -> None:
+    life, visitor, stitcher = Life(LETTERS), Visitor(), Stitcher(LETTERS)
+    stitcher.keep(visitor, anonymously(did("a", 10 * MINUTE, "cookie")))
+    visitor.first_seen = 0
+    life.see(event("signup", 0), event("identity_merged", HOUR, previousId="cookie"))
+    life.see(*stitcher.merge(visitor, visitor_merged(HOUR, user="cookie", into="u")))
+    assert times(life)["a"] == (0, 10)
 
 
 def test_nothing_of_a_visitor_is_learned_twice() -> None:
