@@ -55,7 +55,9 @@ PEOPLE: Final = Counter(
 PEOPLE_ACTIVATED: Final = Counter(
     "people_activated", "users", "of the users in state, those who reached activation on their path", kind="gauge"
 )
-STEPS_COMPLETED: Final = Counter("steps_completed", "steps", "completed steps on users' paths")
+STEPS_COMPLETED: Final = Counter(
+    "steps_completed", "steps", "completed steps on users' paths; those of a visitor not again when they sign in"
+)
 DECISIONS: Final = Counter("decisions", "decisions", "decisions to show guidance")
 ARMS_CHOSEN: Final = Counter("arms_chosen", "decisions", "decisions to show guidance, by the arm that was drawn", "arm")
 LEARNER_FITS: Final = Counter("learner_fits", "fits", "times that a learner took in outcomes and fitted its posterior again")

@@ -27,7 +27,16 @@ from state.person.link import REFUSED_USER
 from state.person.meaning import Meanings
 from state.person.person import COUNTED_BEFORE, Person
 from state.person.preferences import update_preferences
-from state.person.progress import activated_at, begin_as_the_visitor, beginnings, completed, current_step, last_progress, record_evidence
+from state.person.progress import (
+    activated_at,
+    begin_as_the_visitor,
+    beginnings,
+    completed,
+    completed_at,
+    current_step,
+    last_progress,
+    record_evidence,
+)
 from state.person.recent import EVENTS_COUNTED, keep_notes
 from state.person.sessions import follow_session
 from state.person.traits import update_traits
@@ -173,14 +182,20 @@ class Fold:
         elif person.merged_into:  # by way of another visitor
             person.merged_into = merged.into_key
         else:
-            # The user to whom the visitor's events go now counts these completions.
-            done = completed(self._plan, person.path, person.steps)
-            for step, state in person.steps.items():
-                if state.counted and state.counted != COUNTED_BEFORE:
-                    path = person.path if state.counted is True else state.counted
-                    out.rows.append(completion_metric(person, path, step, done.get(step, state.evidence), by=-1))
+            self._take_back(person, out)
             self._hand_over(person, merged.into_key, out)
         return person
+
+    def _take_back(self, person: Person, out: Collector) -> None:
+        """The user to whom the visitor's events go counts these completions now: those of steps that the catalog still has."""
+        done = completed(self._plan, person.path, person.steps)
+        for step, state in person.steps.items():
+            if state.counted is None and step in done:  # by an earlier release
+                state.counted = True
+            if state.counted and state.counted != COUNTED_BEFORE and step in self._plan.steps:
+                path = person.path if state.counted is True else state.counted
+                at = completed_at(self._plan, step, person.steps) or state.evidence
+                out.rows.append(completion_metric(person, path, step, at, by=-1))
 
     def _hand_over(self, person: Person, into_key: str, out: Collector) -> None:
         """The visitor is the person under ``into_key`` from now on."""
@@ -285,11 +300,14 @@ class Fold:
         newly, evidence_changed = _NONE, False
         if meaning.rules or moved or asked:
             before = completed(plan, person.path, person.steps)
+            visited, beside = (event, self._beside(person)) if event.from_visitor else (None, _NONE)
             evidence_changed, touched = record_evidence(person, event, meaning.rules)
             done = before
             if evidence_changed or moved or asked:
-                visited = event if event.from_visitor else None
                 done, newly = self._progress(person, path, before, out, publish=asked, visited=visited)
+            if visited is not None:
+                fresh = {step: when for step, when in self._beside(person).items() if beside.get(step) != when}
+                self._count(person, plan.path_for({}), beside, fresh, out, of_visitor=True)
             for step in touched:
                 if step not in newly and (path, step) in plan.places:
                     out.rows.append(progress_fact(plan, person, step, done))
@@ -393,7 +411,7 @@ class Fold:
             if person.episode is not None and person.episode.step in newly:
                 self._detector.censor(person, person.now, out)
         out.rows += [progress_fact(plan, person, step, done) for step in changed]
-        self._count_completions(person, before, done, out)
+        self._count(person, path, before, done, out, moved=moved, of_visitor=visited is not None)
         if moved:
             shown = current(person, person.now)
             if shown is not None and (path not in plan.paths or shown.step not in plan.paths[path].steps):
@@ -424,19 +442,41 @@ class Fold:
         self._detector.leave_episode(person, done, person.now, out)
         return done, newly
 
-    @staticmethod
-    def _count_completions(person: Person, before: Iterable[str], done: Mapping[str, int], out: Collector) -> None:
-        """Count each completed step once: not again where another path or catalog had left it out in between."""
+    def _beside(self, person: Person) -> dict[str, int]:
+        """What is completed beside the person's path, on that of somebody without traits: there a visitor was counted.
+
+        Without what an earlier release knows: where that was counted is not known.
+        """
+        plan, steps = self._plan, person.steps
+        done = completed(plan, plan.path_for({}), steps)
+        return {step: at for step, at in done.items() if (person.path, step) not in plan.places and steps[step].counted is not None}
+
+    def _count(
+        self,
+        person: Person,
+        path: str,
+        before: Iterable[str],
+        done: Mapping[str, int],
+        out: Collector,
+        *,
+        moved: bool = False,
+        of_visitor: bool = False,
+    ) -> None:
+        """Count each completed step once: not again where another path or catalog had left it out in between.
+
+        ``moved``: ``before`` may be of another path or catalog. ``of_visitor``: the job counted the visitor when they did it.
+        """
         for step in before:
             state = person.steps[step]
             if state.counted is None:
-                state.counted = COUNTED_BEFORE
+                state.counted = COUNTED_BEFORE if moved else True
         for step, at in done.items():
             state = person.steps[step]
             if not state.counted:
-                state.counted = True
-                out.count(counters.STEPS_COMPLETED)
-                out.rows.append(completion_metric(person, person.path, step, at))
+                state.counted = True if path == person.path else path
+                if not of_visitor or (self._plan.path_for({}), step) not in self._plan.places:
+                    out.count(counters.STEPS_COMPLETED)
+                out.rows.append(completion_metric(person, path, step, at))
 
     def _consider_return(self, person: Person, done: Mapping[str, int], out: Collector) -> None:
         """The person returned after ``stuck:inactive.after``. Consider guidance without an alarm where none is current."""

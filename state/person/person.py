@@ -32,7 +32,7 @@ class StepState(msgspec.Struct, gc=False, array_like=True):
     ``evidence`` is when the step's own matchers were satisfied (0: not yet). Whether the step is *completed* also depends on the steps that
     it requires, and is derived (``progress.completed``). ``times`` holds, for a completion that needs several events, the earliest of them.
     ``counted``: whether its completion is in the step metrics: True under the person's path, the path where it is another one, and
-    ``COUNTED_BEFORE`` by an earlier release; None in a snapshot of such a release where it is not known yet.
+    ``COUNTED_BEFORE`` by an earlier release under a path that is not known; None in a snapshot of such a release where it is not known yet.
     """
 
     evidence: int = 0

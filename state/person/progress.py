@@ -31,6 +31,15 @@ def completed(plan: Plan, path: str, steps: Mapping[str, StepState]) -> dict[str
     return done
 
 
+def completed_at(plan: Plan, step: str, steps: Mapping[str, StepState]) -> int:
+    """When ``step`` and all that it requires were done, whatever the path; 0 while something is missing, or the plan has no such step."""
+    state = steps.get(step)
+    if step not in plan.steps or state is None or not state.evidence:
+        return 0
+    times = [state.evidence, *(completed_at(plan, each, steps) for each in plan.steps[step].requires)]
+    return max(times) if all(times) else 0
+
+
 def current_step(plan: Plan, path: str, done: Mapping[str, int]) -> str:
     """First step of the path that is not completed, whose required steps are, and that need not be skipped; empty where there is none.
 

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
+import msgspec
+import pytest
+
+from state.catalog.model import Catalog
 from state.catalog.plan import Plan
 from state.duration import DAY, HOUR, MINUTE
+from state.events import Event
 from state.records.facts import StepMetricFact
 from state.records.minute_metrics import with_metrics
-from tests.state.lives import START, Life, anonymously, catalog, connect, event, explored, invite, signup
+from tests.state.letters import LETTERS, ORDERS, Order, did, hand_over, sign_in
+from tests.state.lives import START, Counted, Life, anonymously, catalog, connect, event, explored, invite, of_kind, signup
 
 
-def completions(*lives: Life) -> Counter[tuple[str, int]]:
+def of_a_visitor(made: Event) -> Event:
+    """The same event, handed on by a visitor at the merge."""
+    return msgspec.structs.replace(made, from_visitor=True, visitor_seen=made.timestamp)
+
+
+def without_step(given_catalog: Catalog, step: str) -> Plan:
+    """The catalog without this step, which is on no path of it any more."""
+    kept = [each for each in given_catalog.steps if each.id != step and step not in each.requires]
+    paths = [each for each in given_catalog.paths if step not in each.steps]
+    return Plan(given_catalog.model_copy(update={"steps": kept, "paths": paths}))
+
+
+def by_minute(*lives: Life) -> Counter[tuple[str, int]]:
     """The metric by step and minute after the beginning, as the step ``facts`` writes it."""
     rows = [row for life in lives for row in with_metrics([each for each in life.outputs if hasattr(each, "TABLE")])]
     found: Counter[tuple[str, int]] = Counter()
@@ -27,7 +46,7 @@ def test_a_completion_whose_row_is_written_again_counts_once() -> None:
     life.see(signup(), connect(9 * MINUTE))
     life.see(connect(5 * MINUTE, log=10 * MINUTE))  # the time is corrected
     life.see(event("page_view", 2 * MINUTE, log=11 * MINUTE, path="/connect"))  # an earlier first event of the step
-    assert completions(life) == {("connect", 9): 1}
+    assert by_minute(life) == {("connect", 9): 1}
 
 
 def test_another_path_does_not_count_a_completion_again_not_even_after_one_without_the_step() -> None:
@@ -35,7 +54,7 @@ def test_another_path_does_not_count_a_completion_again_not_even_after_one_witho
     life.see(signup(), connect(MINUTE), *explored(2 * MINUTE), invite(3 * MINUTE))
     for at, persona in enumerate(("builder", "analyst", "builder", "analyst"), 1):  # builders have no step `explore`
         life.see(event("identify", at * HOUR, traits={"persona": persona}))
-    assert completions(life) == {("connect", 1): 1, ("explore", 2): 1, ("invite", 3): 1}
+    assert by_minute(life) == {("connect", 1): 1, ("explore", 2): 1, ("invite", 3): 1}
 
 
 def test_a_new_catalog_does_not_count_a_completion_again() -> None:
@@ -44,17 +63,17 @@ def test_a_new_catalog_does_not_count_a_completion_again() -> None:
     reordered = Life(Plan(catalog(change=lambda text: text.replace("connect, explore, invite", "invite, connect, explore"))), life.person)
     reordered.reload()
     reordered.see(event("page_view", DAY, path="/"))
-    assert completions(life, reordered) == {("connect", 1): 1, ("invite", 3): 1}
+    assert by_minute(life, reordered) == {("connect", 1): 1, ("invite", 3): 1}
 
 
 def test_a_visitor_who_signs_in_completed_a_step_once() -> None:
     visitor, user = Life(), Life()
     events = [signup(), connect(MINUTE)]
     visitor.see(*map(anonymously, events))
-    assert completions(visitor) == {("connect", 1): 1}
+    assert by_minute(visitor) == {("connect", 1): 1}
     visitor.become("ana", HOUR)
     user.see(*events, invite(3 * MINUTE))
-    assert completions(visitor, user) == {("connect", 1): 1, ("invite", 3): 1}
+    assert by_minute(visitor, user) == {("connect", 1): 1, ("invite", 3): 1}
 
 
 def by_path(*lives: Life) -> dict[tuple[str, str], int]:
@@ -113,4 +132,94 @@ def test_what_an_earlier_release_counted_is_neither_counted_again_nor_taken_back
 def test_a_user_who_signs_up_again_after_a_deletion_completes_steps_anew() -> None:
     life = Life()
     life.see(signup(), connect(MINUTE), event("user_deleted", HOUR), signup(2 * HOUR), connect(3 * HOUR))
-    assert completions(life) == {("connect", 1): 1, ("connect", 180): 1}
+    assert by_minute(life) == {("connect", 1): 1, ("connect", 180): 1}
+
+
+def test_a_step_that_the_catalog_dropped_before_the_merge_stays_counted() -> None:
+    visitor = Life()
+    visitor.see(*map(anonymously, (signup(persona="builder"), invite(MINUTE), connect(2 * MINUTE))))
+    dropped = catalog(change=lambda text: text.replace("steps: [invite, connect]", "steps: [connect]"))
+    merged = Life(without_step(dropped, "invite"), visitor.person)
+    merged.reload()
+    merged.become("ana", HOUR)
+    assert by_path(visitor, merged) == {("builders", "invite"): 1}
+
+
+def test_a_completion_that_an_earlier_release_counted_for_a_visitor_is_taken_back_on_the_path_where_it_is_done() -> None:
+    visitor, user = Life(), Life()
+    visitor.see(*map(anonymously, (signup(), connect(MINUTE), invite(2 * MINUTE))))
+    assert visitor.person is not None
+    visitor.person.steps["connect"].counted = visitor.person.steps["invite"].counted = None  # as its snapshot reads
+    visitor.reload()
+    visitor.see(*map(anonymously, explored(3 * MINUTE)))
+    visitor.become("ana", HOUR)
+    user.see(signup(), connect(MINUTE), invite(2 * MINUTE), *explored(3 * MINUTE))
+    assert by_minute(visitor, user) == {("connect", 1): 1, ("invite", 2): 1, ("explore", 3): 1}
+
+
+@pytest.mark.parametrize("stepped", [False, True])
+def test_what_an_earlier_release_counted_for_a_visitor_is_no_longer_counted_after_the_merge(stepped: bool) -> None:
+    """Whether or not the visitor did another step in between."""
+    visitor = Life()
+    visitor.see(*map(anonymously, (signup(), connect(MINUTE))))
+    assert visitor.person is not None
+    visitor.person.steps["connect"].counted = None  # as its snapshot reads
+    visitor.reload()
+    if stepped:
+        visitor.see(anonymously(invite(3 * MINUTE)))
+    visitor.become("ana", HOUR)
+    assert by_path(visitor) == {}
+
+
+def counter(*lives: Life) -> int:
+    """The counter ``steps_completed``."""
+    return sum(each.by for life in lives for each in of_kind(life.outputs, Counted) if each.name == "steps_completed")
+
+
+def by_step(*lives: Life) -> dict[str, int]:
+    """The metric by step."""
+    found: Counter[str] = Counter()
+    for (_, step), count in by_path(*lives).items():
+        found[step] += count
+    return {step: count for step, count in found.items() if count}
+
+
+def visit(done: Sequence[Event], merged_at: int) -> Life:
+    """A visitor who does this and signs in."""
+    visitor = Life(LETTERS)
+    visitor.see(*map(anonymously, done))
+    visitor.become("ana", merged_at)
+    return visitor
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_what_a_visitor_did_on_a_path_that_the_user_does_not_have_counts_once(order: Order) -> None:
+    """Wherever the user goes from there. So does what both paths have."""
+    done = [did(name, at * MINUTE) for at, name in enumerate(["", "a", "c", "b", "e"])]
+    visitor, user = visit(done, HOUR), Life(LETTERS)
+    sign_in(user, done, HOUR, order, persona="few")
+    expected = {("a", 1): 1, ("b", 3): 1, ("c", 3): 1, ("e", 4): 1}
+    assert by_minute(visitor, user) == expected
+    assert {key: count for key, count in by_path(visitor, user).items() if key[1] in "ce"} == {("all", "c"): 1, ("all", "e"): 1}
+    assert counter(visitor, user) == 4
+    for at, persona in enumerate(("many", "few", "many"), 2):
+        user.see(event("identify", at * HOUR, traits={"persona": persona}))
+    assert by_minute(visitor, user) == expected
+    assert counter(visitor, user) == 4
+
+
+def test_what_a_user_did_beside_their_path_does_not_count_after_a_merge_either() -> None:
+    user, visited = Life(LETTERS), [did("", 3 * MINUTE), did("a", 4 * MINUTE)]
+    user.see(event("signup", 0, traits={"persona": "few"}), did("e", MINUTE))
+    hand_over(user, visited, HOUR)
+    assert by_step(visit(visited, HOUR), user) == {"a": 1}
+
+
+@pytest.mark.parametrize("merged_first", [False, True])
+def test_the_steps_of_a_visitor_without_a_path_are_counted_when_the_user_has_one(merged_first: bool) -> None:
+    visitor, user = Life(), Life()
+    visitor.see(anonymously(connect(MINUTE)))
+    visitor.become("ana", HOUR)
+    events = [of_a_visitor(connect(MINUTE, log=HOUR)), signup(HOUR)]
+    user.see(*events if merged_first else events[::-1])
+    assert (by_minute(visitor, user), counter(visitor, user)) == ({("connect", 1): 1}, 1)

@@ -2,78 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Literal
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.catalog.parse import parse
-from state.catalog.plan import Plan
 from state.duration import DAY, HOUR, MINUTE
-from state.events import Event
 from state.person.progress import beginnings
 from state.person.visitor import Stitcher, Visitor
 from state.records.facts import ProgressFact
 from state.stuck.observations import BEGUN, COMPLETED, EpisodeObservation
+from tests.state.letters import LETTERS, ORDERS, STEPS, Order, completions, did, hand_over, letters, sign_in
 from tests.state.lives import START, Life, anonymously, event, of_kind, visitor_merged
-
-Order = Literal["merge first", "sign-up first"]
-ORDERS: Final[tuple[Order, ...]] = ("merge first", "sign-up first")
-
-STEPS: Final = "abcde"
-PRODUCT: Final = """\
-id: letters
-version: 1
-product: Letters
-observe: true
-STARTS
-steps:
-  - id: a
-    title: a
-    link: /a
-    usual: 60m
-    complete: [{type: track, name: a}, {type: track, name: ab}]
-    activity: [{type: page_view, where: {path: /a}}]
-  - {id: b, title: b, link: /b, usual: 60m, complete: [{type: track, name: b}, {type: track, name: ab}]}
-  - {id: c, title: c, link: /c, usual: 60m, requires: [b], complete: [{type: track, name: c}]}
-  - {id: d, title: d, link: /d, usual: 60m, optional: true, complete: [{type: track, name: d}]}
-  - {id: e, title: e, link: /e, usual: 60m, complete: [{type: track, name: e}]}
-paths:
-  - {id: all, title: All, steps: [a, b, c, d, e]}
-"""
-
-
-def letters(starts: str = "") -> Plan:
-    """A catalog with the steps a to e: ``ab`` completes two of them, c requires b, and d may be skipped."""
-    return Plan(parse(PRODUCT.replace("STARTS\n", starts and f"{starts}\n"), "letters.yaml"))
-
-
-LETTERS: Final = letters()
-
-
-def did(name: str, at: int, user: str = "u") -> Event:
-    """A step is done, or for the empty name a page is viewed."""
-    return event("track", at, name=name, user=user) if name else event("page_view", at, path="/", user=user)
-
-
-def hand_over(life: Life, done: Sequence[Event], at: int, *, cookie: str = "cookie") -> None:
-    """The user says that ``cookie``, who did ``done``, was they."""
-    visitor, stitcher = Visitor(), Stitcher(life.plan)
-    for each in done:
-        stitcher.keep(visitor, anonymously(each))
-    life.see(event("identity_merged", at, previousId=cookie))
-    life.see(*stitcher.merge(visitor, visitor_merged(at, user=cookie, into="u")))
-
-
-def sign_in(life: Life, done: Sequence[Event], at: int, order: Order) -> None:
-    """Sign up and hand over what a visitor did, in this order."""
-    if order == "sign-up first":
-        life.see(event("signup", at, ident="signup"))
-    hand_over(life, done, at)
-    if order == "merge first":
-        life.see(event("signup", at, ident="signup"))
 
 
 def times(life: Life) -> dict[str, tuple[int | None, int | None]]:
@@ -144,14 +83,6 @@ def test_where_the_onboarding_begins_with_the_sign_up_no_step_begins_before(orde
     life = Life(letters("starts: {when: signup}"))
     sign_in(life, [did("", 1 * MINUTE, "cookie"), did("a", 20 * MINUTE, "cookie")], HOUR, order)
     assert times(life) == {"a": (None, 20), "b": (60, None)}
-
-
-@st.composite
-def completions(draw: st.DrawFn) -> list[tuple[str, int]]:
-    """Events by name and minute, at different times, the first of them often a visit."""
-    names = draw(st.lists(st.sampled_from(["", "", "a", "b", "c", "d", "e", "ab"]), min_size=1, max_size=10))
-    minutes = draw(st.lists(st.integers(1, 500), min_size=len(names), max_size=len(names), unique=True))
-    return list(zip(names, sorted(minutes), strict=True))
 
 
 @given(completions(), st.data(), st.sampled_from(ORDERS))
