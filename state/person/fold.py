@@ -6,7 +6,7 @@ applied. Progress does not depend on the order of events within the lateness bou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -18,6 +18,7 @@ from state.decision.eligibility import refuses_surface
 from state.decision.experiment_groups import draw_group, enter, experiment_draw, experiment_group
 from state.decision.guidance import Guidance
 from state.decision.switches import AT_SIGNUP, Switches
+from state.duration import MINUTE
 from state.events import Event
 from state.ids import Keys
 from state.person.arrivals import GuidanceSwitched, TimerDue, VisitorDeleted, VisitorMerged
@@ -455,21 +456,26 @@ class Fold:
         self,
         person: Person,
         path: str,
-        before: Iterable[str],
+        before: Mapping[str, int],
         done: Mapping[str, int],
         out: Collector,
         *,
         moved: bool = False,
         of_visitor: bool = False,
     ) -> None:
-        """Count each completed step once: not again where another path or catalog had left it out in between.
+        """Count each completed step once, when it was completed: not again where another path or catalog had left it out in between.
 
         ``moved``: ``before`` may be of another path or catalog. ``of_visitor``: the job counted the visitor when they did it.
         """
-        for step in before:
+        for step, at in before.items():
             state = person.steps[step]
             if state.counted is None:
                 state.counted = COUNTED_BEFORE if moved else True
+            now = done.get(step, at)
+            if now // MINUTE != at // MINUTE and state.counted and state.counted != COUNTED_BEFORE:
+                counted_on = person.path if state.counted is True else state.counted
+                out.rows.append(completion_metric(person, counted_on, step, at, by=-1))
+                out.rows.append(completion_metric(person, counted_on, step, now))
         for step, at in done.items():
             state = person.steps[step]
             if not state.counted:

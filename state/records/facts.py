@@ -464,8 +464,8 @@ class StepMetricFact(Fact, frozen=True, gc=False, kw_only=True):
 
     ``metric`` is ``completed``, ``signal``, ``decision``, ``non_decision``, ``event``, or a ``kind`` of ``OutcomeFact``. ``label`` refines
     it (the trigger, the reason, the event type) and may be empty. ``count`` is below 0 where a visitor's completions become those of the
-    user that the visitor signed in as. The sink assigns ``partial_id`` from its place in the durable spool, so it is the same at every
-    delivery.
+    user that the visitor signed in as, and in the minute of a completion before its time was corrected. The sink assigns ``partial_id``
+    from its place in the durable spool, so it is the same at every delivery.
     """
 
     TABLE = "step_metrics_1m"

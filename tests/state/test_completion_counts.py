@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from state.catalog.model import Catalog
 from state.catalog.plan import Plan
@@ -14,7 +16,7 @@ from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
 from state.records.facts import StepMetricFact
 from state.records.minute_metrics import with_metrics
-from tests.state.letters import LETTERS, ORDERS, Order, did, hand_over, sign_in
+from tests.state.letters import LETTERS, ORDERS, Order, completions, did, hand_over, sign_in
 from tests.state.lives import START, Counted, Life, anonymously, catalog, connect, event, explored, invite, of_kind, signup
 
 
@@ -46,7 +48,7 @@ def test_a_completion_whose_row_is_written_again_counts_once() -> None:
     life.see(signup(), connect(9 * MINUTE))
     life.see(connect(5 * MINUTE, log=10 * MINUTE))  # the time is corrected
     life.see(event("page_view", 2 * MINUTE, log=11 * MINUTE, path="/connect"))  # an earlier first event of the step
-    assert by_minute(life) == {("connect", 9): 1}
+    assert by_minute(life) == {("connect", 5): 1}, "in the minute in which it was completed"
 
 
 def test_another_path_does_not_count_a_completion_again_not_even_after_one_without_the_step() -> None:
@@ -133,6 +135,28 @@ def test_a_user_who_signs_up_again_after_a_deletion_completes_steps_anew() -> No
     life = Life()
     life.see(signup(), connect(MINUTE), event("user_deleted", HOUR), signup(2 * HOUR), connect(3 * HOUR))
     assert by_minute(life) == {("connect", 1): 1, ("connect", 180): 1}
+
+
+def test_the_count_follows_a_corrected_time_on_the_path_where_it_was_counted() -> None:
+    life = Life()
+    life.see(signup(), connect(9 * MINUTE), event("identify", 10 * MINUTE, traits={"persona": "builder"}))
+    life.see(connect(5 * MINUTE, log=11 * MINUTE))
+    assert by_minute(life) == {("connect", 5): 1}
+    assert by_path(life) == {("analysts", "connect"): 1}
+
+
+def test_a_corrected_time_also_moves_the_count_of_what_required_the_step() -> None:
+    life = Life()
+    life.see(signup(), *explored(2 * MINUTE), connect(9 * MINUTE), connect(5 * MINUTE, log=10 * MINUTE))
+    assert by_minute(life) == {("connect", 5): 1, ("explore", 5): 1}
+
+
+def test_a_visitors_corrected_completion_is_taken_back_where_it_counts() -> None:
+    visitor, user = Life(), Life()
+    visitor.see(*map(anonymously, (signup(), connect(20 * MINUTE), connect(5 * MINUTE, log=25 * MINUTE))))
+    visitor.become("ana", HOUR)
+    user.see(signup(50 * MINUTE), connect(55 * MINUTE), of_a_visitor(connect(5 * MINUTE, log=HOUR, ident="earlier")))
+    assert by_minute(visitor, user) == {("connect", 5): 1}
 
 
 def test_a_step_that_the_catalog_dropped_before_the_merge_stays_counted() -> None:
@@ -223,3 +247,26 @@ def test_the_steps_of_a_visitor_without_a_path_are_counted_when_the_user_has_one
     events = [of_a_visitor(connect(MINUTE, log=HOUR)), signup(HOUR)]
     user.see(*events if merged_first else events[::-1])
     assert (by_minute(visitor, user), counter(visitor, user)) == ({("connect", 1): 1}, 1)
+
+
+@given(completions(), st.data(), st.sampled_from(ORDERS))
+def test_a_person_who_signs_in_is_counted_as_under_one_id(history: list[tuple[str, int]], data: st.DataObject, order: Order) -> None:
+    """And no minute has less than nothing, also where times were corrected."""
+    cut = data.draw(st.integers(0, len(history)))
+    persona = data.draw(st.sampled_from(["few", "many"]))
+    visited = [did(name, minute * MINUTE) for name, minute in history[:cut]]
+    then = [did(name, minute * MINUTE) for name, minute in history[cut:]]
+    late = data.draw(st.permutations(visited))
+    visited = [msgspec.structs.replace(each, log_time=visited[-1].log_time) for each in late]
+    at = history[cut - 1][1] * MINUTE + MINUTE // 2 if cut else 0
+    visitor, user, one = Life(LETTERS), Life(LETTERS), Life(LETTERS)
+    if visited:
+        visitor.see(*map(anonymously, visited))
+        visitor.become("ana", at)
+    sign_in(user, visited, at, order, persona=persona)
+    user.see(*then)
+    one.see(*visited, event("signup", at, ident="signup", traits={"persona": persona}), *then)
+    found = by_minute(visitor, user)
+    assert min(found.values(), default=1) > 0
+    assert found == by_minute(one)
+    assert counter(visitor, user) == counter(one)
