@@ -116,12 +116,13 @@ class EventHistories:
         if earlier is None:
             return
         del self._users[visitor]
+        if earlier.start <= history.start:
+            history.first = earlier.first
         history.start = min(history.start, earlier.start)
         history.signup = min(filter(None, (history.signup, earlier.signup)), default=0)
         for each in history.kinds.values():
             each.active += earlier.active
         history.active += earlier.active
-        history.first = earlier.first
         own, history.kinds = history.kinds, earlier.kinds
         for kind, each in own.items():
             _count(history, kind, each)

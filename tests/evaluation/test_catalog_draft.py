@@ -191,6 +191,17 @@ def test_a_visitor_who_does_a_step_with_the_first_event_was_never_at_it_as_a_use
     assert (two.at_once, len(two.calendar)) == (0, 20)
 
 
+def test_a_second_device_does_not_bring_the_first_event_of_a_user() -> None:
+    events = []
+    for n in range(40):
+        looked = [event("page_view", 0, user=f"u{n}", path="/")] if n < 10 else []
+        device = anonymously(event("page_view", 2 * MINUTE, user=f"c{n}", path="/x"))
+        events += [*looked, track("one", MINUTE, user=f"u{n}"), track("two", 2 * MINUTE, user=f"u{n}"), device]
+        events += [event("identity_merged", 3 * MINUTE, user=f"u{n}", previousId=f"c{n}"), track("three", 5 * MINUTE, user=f"u{n}")]
+    one = drafted(events).steps[0]
+    assert (one.id, one.at_once, one.calendar) == ("one", 30, [MINUTE] * 10)
+
+
 def test_an_event_that_comes_late_may_be_the_first_one() -> None:
     late = [event("page_view", 0, user=f"u{n}", path="/") for n in range(20)]
     found = drafted([*(track("one", 5 * MINUTE, user=f"u{n}") for n in range(20)), *late])
