@@ -9,7 +9,7 @@ from typing import Final
 
 ALL_PAGES: Final = "all"
 """Stands for every origin. A key that names it lifts what other keys name."""
-_ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://(\*\.)?([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?")
+_ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://(\*\.)?([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]|\.)(?::([1-9][0-9]{0,4}))?")
 _STANDARD_PORTS: Final = {"http": 80, "https": 443}
 _WITHOUT_PAGES: Final = frozenset({"about", "blob", "data", "file", "ftp", "javascript", "ws", "wss"})
 """Schemes whose documents have no origin of their own, or that have no documents. Apps and extensions have schemes of many names."""
@@ -53,6 +53,8 @@ def read_origin(text: str) -> str:
     if origin == ALL_PAGES:
         return origin
     shown = repr(text[:100])
+    if origin == "null":
+        raise OriginError(f"{shown} is not an origin of yours: every sandboxed frame and every local file sends it, strangers' too.")
     if not origin.isascii():
         raise OriginError(f"Browsers send {shown} in ASCII; write the host as they do, like https://xn--bcher-kva.example.")
     try:
@@ -73,6 +75,8 @@ def _parts(origin: str) -> tuple[str, str, str, str]:
     if found is None or found[1] in _WITHOUT_PAGES:
         raise ValueError
     scheme, asterisk, host, port = found[1], found[2] or "", found[3], int(found[4] or 0)
+    if host == "." and (asterisk or scheme in _STANDARD_PORTS):  # apps made with Electron have pages like app://./index.html
+        raise ValueError
     labels = host.split(".")
     address = host.startswith("[") or _NUMBER.fullmatch(labels[-1]) is not None
     if port > _HIGHEST_PORT or len(host) > _LONGEST_HOST or max(map(len, labels)) > _LONGEST_LABEL or (address and asterisk):

@@ -140,11 +140,17 @@ def test_an_answer_to_a_bug_is_readable_for_a_page(tmp_path: Path) -> None:
         *("https://1.2.3", "https://0x7f.1", "https://127.0.0.01", "https://[::g]", "https://[fe80::1%25eth0]", "https://" + "a" * 64),
         *("https://a*.example.com", "https://app.*.com", "https://*", "https://**.example.com", "https://*.*.example.com"),
         *("https://*.10.0.0.1", "https://*.[::1]", "https://" + "a." * 127 + "com"),
+        *("https://.", "http://.", "app://..", "app://*..", "app://.example"),
     ],
 )
 def test_what_no_browser_sends_as_an_origin_is_refused(origin: str) -> None:
     with pytest.raises(OriginError, match="is not an origin"):
         read_origin(origin)
+
+
+def test_the_origin_of_sandboxed_frames_and_local_files_is_refused_with_the_reason() -> None:
+    with pytest.raises(OriginError, match="sandboxed frame and every local file"):
+        read_origin("null")
 
 
 def test_a_host_with_other_letters_must_be_written_as_browsers_send_it() -> None:
@@ -171,6 +177,8 @@ def test_subdomains_of_a_name_without_a_dot_are_refused(origin: str) -> None:
         ("capacitor://localhost", "capacitor://localhost"),
         ("ionic://localhost", "ionic://localhost"),
         ("tauri://localhost", "tauri://localhost"),
+        ("app://.", "app://."),
+        ("App://./", "app://."),
         ("chrome-extension://abcdefghijklmnopabcdefghijklmnop", "chrome-extension://abcdefghijklmnopabcdefghijklmnop"),
     ],
 )
