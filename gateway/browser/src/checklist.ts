@@ -97,7 +97,7 @@ export class Checklist {
       if (old && old.status !== "done" && step.status === "done") news.push(`${step.title}: ${this.#strings.done}`);
       const item = same && old ? old.item : h("li");
       const focus = item.contains((this.#root?.getRootNode() as ShadowRoot).activeElement);
-      const link = step.status === "done" ? null : safeLink(step.link, this.#options.linkOrigins ?? []);
+      const link = step.status === "done" ? null : safeLink(step.link, this.#options.linkOrigins);
       const label = step.status === "open" ? null : h("span", { class: "sr" }, `, ${this.#strings[step.status]}`);
       item.className = step.status;
       item.replaceChildren(

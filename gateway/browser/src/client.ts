@@ -1,12 +1,12 @@
 import { Identity, randomId } from "./identity";
 import { Queue, type Sent } from "./queue";
-import { readProgress, readRecommendation } from "./records";
-import { Emitter, listen, reporter, safe, type Report } from "./safe";
+import { read } from "./records";
+import { Emitter, listen, parse, reporter, safe, type Report } from "./safe";
 import { Store } from "./storage";
 import { Subscription, type Kind } from "./stream";
 import { cut, idOf } from "./text";
 import { Tokens } from "./tokens";
-import type { Client, ClientEvents, Connection, Options, Progress, Recommendation } from "./types";
+import type { Client, ClientEvents, Connection, Delivery, Options, Progress, Recommendation } from "./types";
 
 /** Types that a publishable key must not send: they are sent with the token of the user whom they are about. */
 const OF_THE_USER = ["identity_merged", "preferences_changed", "step_completed"];
@@ -49,7 +49,7 @@ type Fates = Record<string, Partial<Record<Outcome, boolean>>>;
 type Outcome = "shown" | "clicked" | "dismissed";
 
 /** Start a client that renders nothing. Never throws: without a usable host and key it sends nothing and tells `onError`. */
-export function createClient(options: Options, relay?: Emitter<ClientEvents>["relay"]): Client {
+export function createClient(options: Options, relay?: Emitter<ClientEvents>["relay"]): HeadlessClient {
   const report = reporter((options as Options | undefined)?.onError);
   const start = safe(report, (given: Options) => new HeadlessClient(given, report, relay));
   return start(options) ?? new HeadlessClient({ host: "", key: "" }, reporter(null));
@@ -104,19 +104,18 @@ export class HeadlessClient implements Client {
     this.#store = new Store(`onramp:${key.slice(-12)}:`, options.persist !== false && typeof window !== "undefined");
     this.#identity = new Identity(this.#store, idOf(options.user));
     this.#tokens = new Tokens(options.token, () => this.#identity.user, report);
-    this.#events = new Emitter(report);
-    if (relay) this.#events.relay = relay;
-    const told = (delivery: ClientEvents["delivery"]): void => {
+    this.#events = new Emitter(report, relay);
+    const told = (delivery: Delivery): void => {
       this.#events.emit("delivery", delivery);
       if (delivery.event.eventType === "identity_merged" && delivery.state !== "waiting") this.#open.hurry();
     };
-    const withKey = { get: async () => key, refuse: () => false, may: (event: Sent) => this.#may(event) };
+    const withKey = { get: async () => key, may: (event: Sent) => this.#may(event) };
     this.#open = new Queue("q:", url, withKey, this.#store, report, told);
     this.#ofUser = new Queue("u:", url && this.#tokens.available ? url : null, this.#tokens, this.#store, report, told);
 
     for (const [name, otherwise] of Object.entries(ANSWERS)) {
       const method = this[name as keyof typeof ANSWERS].bind(this) as (...given: unknown[]) => unknown;
-      Object.defineProperty(this, name, { value: safe<unknown[], unknown>(report, method, otherwise) });
+      (this as Record<string, unknown>)[name] = safe<unknown[], unknown>(report, method, otherwise);
     }
     if (typeof window !== "undefined") this.#listen();
     this.#follow();
@@ -141,15 +140,12 @@ export class HeadlessClient implements Client {
   page(path?: string, title?: string): void {
     const here = path ?? this.#pathNow();
     const text = title ?? globalThis.document?.title;
-    this.send("page_view", text ? { path: here, title: cut(text, 1_000) } : { path: here });
+    this.send("page_view", { path: here, ...(text && { title: cut(text, 1_000) }) });
   }
 
   identify(user: string, traits?: Record<string, unknown>): void {
     const known = idOf(user);
-    if (!known) {
-      this.report("identify needs a user id");
-      return;
-    }
+    if (!known) return this.report("identify needs a user id");
     if (this.#identity.user !== known) {
       this.#viewed(); // by the visitor
       if (this.#identity.user) this.#forgetUser();
@@ -196,7 +192,6 @@ export class HeadlessClient implements Client {
     for (const each of this.#cleanups.splice(0)) each();
     clearTimeout(this.#expiry);
     this.#subscription?.end();
-    this.#subscription = null;
     this.#open.end();
     this.#ofUser.end();
     this.#events.clear();
@@ -249,7 +244,7 @@ export class HeadlessClient implements Client {
    * than their page, since the next one may be elsewhere; where it only may end, those go that the next page would not find.
    */
   #may({ userId, eventId }: Sent): boolean {
-    if (!this.#ofUser.holds(userId, this.#tokens.secret && userId === this.user)) return true;
+    if (!this.#ofUser.holds(userId, userId === this.#followed && this.#tokens.secret)) return true;
     this.#mergeTimer ??= setTimeout(() => {
       this.#mergeTimer = undefined;
       this.#open.hurry();
@@ -288,11 +283,8 @@ export class HeadlessClient implements Client {
   /** What this browser remembers, other tabs included. Without a prototype: a recommendation's id may be any text. */
   #readFates(): Fates {
     const found = Object.assign(Object.create(null), this.#fates) as Fates;
-    try {
-      for (const [id, fate] of Object.entries(JSON.parse(this.#store.get("fates") ?? "{}") as Fates)) found[id] = { ...fate, ...found[id] };
-    } catch {
-      // Somebody else wrote it.
-    }
+    const kept = Object(parse(this.#store.get("fates") ?? "")) as Fates; // nothing, where somebody else wrote it
+    for (const [id, fate] of Object.entries(kept)) found[id] = { ...fate, ...found[id] };
     return found;
   }
 
@@ -333,7 +325,7 @@ export class HeadlessClient implements Client {
 
   /** The gateway sends what is newer, in order; a deletion or a job that began anew may have a lower version. */
   #receive(kind: Kind, data: unknown): void {
-    const found = data === undefined ? null : (kind === "progress" ? readProgress : readRecommendation)(data);
+    const found = data === undefined ? null : read(kind, data);
     if (found === undefined) this.report(`The gateway sent an unreadable ${kind}`);
     else if (kind === "progress") this.#set("progress", found as Progress | null);
     else this.#setRecord(found as Recommendation | null);
@@ -353,7 +345,7 @@ export class HeadlessClient implements Client {
 
   #set<K extends "progress" | "connection">(what: K, value: ClientEvents[K]): void {
     if (value === this[what]) return;
-    Object.assign(this, { [what]: value });
+    (this as Record<string, unknown>)[what] = value;
     this.#events.emit(what, value);
   }
 
@@ -388,12 +380,13 @@ export class HeadlessClient implements Client {
       again();
       for (const each of ["identify", "reset"]) library()?.on?.(each, again);
     });
-    if (library()?.ready) {
+    const loading = library();
+    if (loading?.ready) {
       if (!this.#identity.known) {
         this.#held = [];
         setTimeout(again, SEGMENT);
       }
-      safe(this.report, () => library()?.ready?.(ready))();
+      safe(this.report, () => loading.ready?.(ready))();
     }
     if (this.#options.clicks !== false) {
       add(document, "click", (event) => this.#noticed(event, "click"));
@@ -401,11 +394,12 @@ export class HeadlessClient implements Client {
     }
     if (this.#options.pageViews !== false) {
       const look = (): void => {
+        if ((document as { prerendering?: boolean }).prerendering) return; // what is prerendered, nobody may ever see
         const path = this.#pathNow();
-        if (path === this.#lastPath || (document as { prerendering?: boolean }).prerendering) return; // what is prerendered, nobody may ever see
+        if (path === this.#lastPath) return;
         this.#viewed();
         this.#lastPath = this.#newPath = path;
-        this.#titleTimer = setTimeout(safe(this.report, () => this.#viewed()), TITLE);
+        this.#titleTimer = setTimeout(() => this.#viewed(), TITLE);
       };
       const seen = (): void => {
         this.#lastPath = null;
@@ -451,18 +445,18 @@ export class HeadlessClient implements Client {
     const value = element?.getAttribute(name);
     if (!element || !value) return;
     if (what === "form") this.send("form_submit", { form: value });
-    else this.send("button_click", { target: value, label: cut((element.textContent ?? "").trim(), 200) });
+    else this.send("button_click", { target: value, label: cut(element.textContent.trim(), 200) });
   }
 
   #pathNow(): string {
-    if (typeof location === "undefined") return "/";
-    return this.#options.path?.(location) ?? location.pathname;
+    const here = globalThis.location as Location | undefined;
+    return here ? (this.#options.path?.(here) ?? here.pathname) : "/";
   }
 }
 
 function address(host: unknown, report: Report): string | null {
   try {
-    const url = new URL(String(host), globalThis.location?.href);
+    const url = new URL(host as string, globalThis.location?.href);
     if (typeof host === "string" && /^https?:$/.test(url.protocol)) return (url.origin + url.pathname).replace(/\/+$/, "");
   } catch {
     // Told below.

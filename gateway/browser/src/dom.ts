@@ -35,7 +35,7 @@ export function shadow(host: Element): HTMLElement | null {
 }
 
 /** Return the address of a link that may be followed: http or https, to the page's origin or one of `origins`. */
-export function safeLink(link: string | null, origins: readonly string[]): string | null {
+export function safeLink(link: string | null, origins: readonly string[] = []): string | null {
   if (!link) return null;
   try {
     const url = new URL(link, location.href);

@@ -132,7 +132,7 @@ export class Guidance {
     if (!this.#host.isConnected) document.body.append(this.#host);
     const modal = recommendation.uiComponent === "modal";
     const title = this.#client.progress?.steps.find((each) => each.id === recommendation.stepId)?.title ?? this.#strings.suggestion;
-    const link = safeLink(recommendation.deepLink, this.#options.linkOrigins ?? []);
+    const link = safeLink(recommendation.deepLink, this.#options.linkOrigins);
     const dismiss = (): void => this.#end("dismissed");
     const follow = (event: MouseEvent): void => this.#follow(event, recommendation, link ?? "");
     const card = h(

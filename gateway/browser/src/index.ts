@@ -1,7 +1,7 @@
 /** The ES module: a client with rendered guidance, and one without. Importing it touches nothing, so it may be imported on a server. */
 
 import { Checklist } from "./checklist";
-import { ANSWERS, createClient, HeadlessClient } from "./client";
+import { ANSWERS, createClient, type HeadlessClient } from "./client";
 import { Guidance } from "./guidance";
 import { Emitter, reporter, safe, type Report } from "./safe";
 import type { Client, ClientEvents, Onramp, Options, UiOptions } from "./types";
@@ -24,7 +24,7 @@ function init(options: Options): Client {
   safe(report, () => {
     destroy();
     const started = (client = createClient(options, (what, value) => events.emit(what, value)));
-    if (!globalThis.document || options.ui === false || !(started instanceof HeadlessClient)) return;
+    if (!globalThis.document || options.ui === false) return;
     const start = safe(report, () => {
       if (client === started) render(started, options.ui || {});
     });
@@ -44,10 +44,7 @@ function destroy(): void {
   for (const each of [...rendered.splice(0), ended]) each?.destroy();
   client = guidance = null;
   if (!ended) return;
-  events.emit("recommendation", null);
-  events.emit("record", null);
-  events.emit("progress", null);
-  events.emit("connection", "off");
+  for (const [what, value] of Object.entries(VALUES)) events.emit(what as keyof ClientEvents, value as never);
 }
 
 export const onramp = {} as Onramp;
@@ -56,11 +53,8 @@ for (const name of Object.keys(VALUES) as (keyof typeof VALUES)[]) {
   Object.defineProperty(onramp, name, { enumerable: true, get: () => client?.[name] ?? VALUES[name] });
 }
 for (const [name, answer] of Object.entries(ANSWERS)) {
-  const call = (...given: unknown[]): unknown => {
-    const method = client?.[name as keyof typeof ANSWERS] as ((...given: unknown[]) => unknown) | undefined;
-    return method ? method(...given) : answer;
-  };
-  Object.assign(onramp, { [name]: call });
+  (onramp as unknown as Record<string, unknown>)[name] = (...given: unknown[]): unknown =>
+    (client?.[name as keyof typeof ANSWERS] as ((...given: unknown[]) => unknown) | undefined)?.(...given) ?? answer;
 }
 Object.assign(onramp, {
   init,

@@ -1,5 +1,5 @@
 import { Backoff, refusal, retryAfter } from "./backoff";
-import type { Report } from "./safe";
+import { parse, type Report } from "./safe";
 import type { Store } from "./storage";
 import { cut, mended } from "./text";
 import type { Delivery } from "./types";
@@ -38,8 +38,8 @@ interface Item {
 export interface Credentials {
   /** Return the secret for events of `user`, or an empty text where there is none now. */
   get(user: unknown): Promise<string>;
-  /** Forget a secret that was refused. Returns whether another one may come. */
-  refuse(secret: string): boolean;
+  /** Forget a secret that was refused. Returns true, since another one may come; a key has no other. */
+  refuse?(secret: string): boolean;
   /** Whether an event may be sent now: it may have to wait for its user, or for a merge. */
   may(event: Sent): boolean;
 }
@@ -131,8 +131,7 @@ export class Queue {
   leave(): void {
     if (!this.#sending) return void this.#send();
     const batch = this.#batch(this.#underWay);
-    const seen = (response: Response | null): unknown => response?.ok && this.#remove(batch, "stored");
-    void this.#post(batch).then(seen, () => undefined); // they stay here until an answer is seen
+    void this.#post(batch).then((response) => response?.ok && this.#remove(batch, "stored")); // they stay here until an answer is seen
   }
 
   end(): void {
@@ -152,9 +151,7 @@ export class Queue {
     this.#bytes += text.length;
     let lost = 0;
     while (this.#items.length > MOST_EVENTS || this.#bytes > MOST_BYTES) {
-      const oldest = this.#items[0];
-      if (!oldest) break;
-      this.#remove([oldest], "refused");
+      this.#remove(this.#items.slice(0, 1), "refused");
       lost++;
     }
     if (lost) this.#report(`The queue is full; ${lost} old events were given up`);
@@ -197,14 +194,9 @@ export class Queue {
 
   /** Send batch by batch until nothing is left, or something must be waited for. Returns for how many milliseconds. */
   async #drain(): Promise<number> {
-    while (this.#ready.length && this.#url && !this.#ended) {
+    while (this.#ready.length && !this.#ended) {
       const batch = (this.#underWay = this.#batch());
-      let response: Response | null;
-      try {
-        response = await this.#post(batch);
-      } catch {
-        return this.#backoff.next(); // offline, or the gateway is away
-      }
+      const response = await this.#post(batch);
       if (!response) return this.#backoff.next();
       const { status } = response;
       if (response.ok) {
@@ -216,7 +208,7 @@ export class Queue {
       }
       const answer = await response.text().catch(() => "");
       const ofAnother = status === 403 && answer.includes('"userId"'); // the fault is the token's, and no event's
-      if (ofAnother || status === 401) this.#credentials.refuse(this.#secret);
+      if (ofAnother || status === 401) this.#credentials.refuse?.(this.#secret);
       if (status === 400 || status === 413 || (status === 403 && answer.includes('"rejected"') && !ofAnother)) {
         this.#settle(batch, answer);
       } else {
@@ -240,22 +232,18 @@ export class Queue {
 
   /** Events of the batch are at fault. Give up those that the gateway names, or find them by sending smaller batches. */
   #settle(batch: Item[], answer: string): void {
-    let named: { stored?: unknown; rejected?: unknown } = {};
-    try {
-      named = JSON.parse(answer) as typeof named;
-    } catch {
-      // A proxy answered.
-    }
-    const stored = new Set<unknown>(Array.isArray(named.stored) ? named.stored : []);
-    const places = Array.isArray(named.rejected) ? (named.rejected as { index?: unknown }[]).map((each) => each?.index) : [];
+    const named = Object(parse(answer)) as Record<string, unknown>; // nothing, where a proxy answered
+    const list = <T>(what: unknown): T[] => (Array.isArray(what) ? (what as T[]) : []);
+    const stored = list<unknown>(named.stored);
+    const places = list<{ index?: unknown } | null>(named.rejected).map((each) => each?.index);
     const faulty = batch.filter((_, index) => places.includes(index) || batch.length === 1);
     this.#remove(faulty, "refused");
-    this.#remove(batch.filter((each) => stored.has(each.id)), "stored");
+    this.#remove(batch.filter((each) => stored.includes(each.id)), "stored");
     if (faulty.length) this.#report(`The gateway refused ${faulty.length} event(s): ${cut(answer, 500)}`);
-    this.#limit = stored.size || faulty.length ? BATCH_EVENTS : Math.ceil(batch.length / 2);
+    this.#limit = stored.length || faulty.length ? BATCH_EVENTS : Math.ceil(batch.length / 2);
   }
 
-  /** Return the answer, or null without credentials. A token that was refused is replaced once. */
+  /** Return the answer, or null without one: offline, the gateway is away, or there is no secret. A token that was refused is replaced once. */
   async #post(batch: Item[], again = true): Promise<Response | null> {
     if (!batch.length || !this.#url) return null;
     const secret = (this.#secret = await this.#credentials.get(batch[0]?.event.userId));
@@ -272,7 +260,9 @@ export class Queue {
         keepalive: true, // a request outlives its page
         signal: abort.signal,
       });
-      if (response.status !== 401 || !again || !this.#credentials.refuse(secret)) return response;
+      if (response.status !== 401 || !again || !this.#credentials.refuse?.(secret)) return response;
+    } catch {
+      return null;
     } finally {
       clearTimeout(timer);
     }

@@ -28,6 +28,9 @@ export function safe<A extends unknown[], R>(report: Report, work: (...given: A)
   };
 }
 
+/** Return what a text of JSON says; undefined where it is none. */
+export const parse = safe(() => undefined, (text: string): unknown => JSON.parse(text));
+
 /** Call `act` at an event until one calls `cleanups`. `first`: before the page's own listeners, which it can then not prevent. */
 export function listen(
   report: Report,
@@ -45,15 +48,16 @@ export function listen(
 
 /** Calls everybody who listens. A listener that throws does not keep the others from being called. */
 export class Emitter<E> {
-  /** Called with every change, before the listeners. */
-  relay: <K extends keyof E>(what: K, value: E[K]) => void = () => undefined;
-
   #listeners: { [K in keyof E]?: Set<(value: E[K]) => void> } = {};
 
   readonly #report: Report;
 
-  constructor(report: Report) {
+  /** Called with every change, before the listeners. */
+  readonly relay: <K extends keyof E>(what: K, value: E[K]) => void;
+
+  constructor(report: Report, relay: Emitter<E>["relay"] = () => undefined) {
     this.#report = report;
+    this.relay = relay;
   }
 
   on<K extends keyof E>(what: K, listener: (value: E[K]) => void): () => void {

@@ -1,15 +1,14 @@
 /** localStorage, where there is one and it may be used: private windows, sandboxed frames and full disks refuse it. */
 export class Store {
-  readonly #area: Storage | null;
-
   readonly #prefix: string;
+  readonly #wanted: boolean;
 
   constructor(
     prefix: string,
     wanted: boolean,
   ) {
     this.#prefix = prefix;
-    this.#area = wanted ? localArea() : null;
+    this.#wanted = wanted;
   }
 
   get(name: string): string | null {
@@ -34,17 +33,9 @@ export class Store {
 
   #use<R>(work: (area: Storage) => R): R | null {
     try {
-      return this.#area && work(this.#area);
+      return this.#wanted ? work(localStorage) : null;
     } catch {
       return null;
     }
-  }
-}
-
-function localArea(): Storage | null {
-  try {
-    return globalThis.localStorage ?? null;
-  } catch {
-    return null;
   }
 }

@@ -1,5 +1,5 @@
 import { Backoff, refusal, retryAfter } from "./backoff";
-import type { Report } from "./safe";
+import { parse, type Report } from "./safe";
 import type { Tokens } from "./tokens";
 import type { Connection } from "./types";
 
@@ -32,10 +32,10 @@ interface Target {
  * It ends when `end` is called. While the page is hidden it is paused: browsers allow few connections to a server.
  */
 export class Subscription {
-  readonly #abort = new AbortController();
   readonly #backoff = new Backoff();
   readonly #etags: Partial<Record<Kind, string>> = {};
   #current: AbortController | null = null;
+  #ended = false;
   #paused = false;
   #wake: (() => void) | null = null;
   #lastId = "";
@@ -64,13 +64,9 @@ export class Subscription {
   }
 
   end(): void {
-    this.#abort.abort();
+    this.#ended = true;
     this.#current?.abort();
     this.hurry();
-  }
-
-  get #ended(): boolean {
-    return this.#abort.signal.aborted;
   }
 
   async #run(): Promise<void> {
@@ -90,12 +86,7 @@ export class Subscription {
         continue;
       }
       this.#heard = false;
-      let wait = 0;
-      try {
-        wait = await this.#listen();
-      } catch {
-        // The connection broke, or was ended by us.
-      }
+      const wait = await this.#listen();
       if (this.#ended || this.#paused) continue;
       if (this.#heard) {
         silent = 0;
@@ -121,11 +112,9 @@ export class Subscription {
         const { done, value } = await reader.read();
         if (done) return;
         wait(SILENCE);
-        if (!this.#heard) {
-          this.#heard = true;
-          this.#left = { 401: 2, 403: 1 };
-          this.#target.connected("stream");
-        }
+        this.#heard = true;
+        this.#left = { 401: 2, 403: 1 };
+        this.#target.connected("stream");
         parser.push(value);
       }
     });
@@ -152,9 +141,16 @@ export class Subscription {
     try {
       const headers = { authorization: `Bearer ${token}`, ...more };
       const response = await fetch(this.#target.base + path, { headers, credentials: "omit", cache: "no-store", signal: abort.signal });
-      this.#check(response.status, token);
+      const { status } = response;
+      if (status in this.#left) {
+        // Ask for another token where this one was refused. Tell the page once what to look at.
+        this.#target.tokens.refuse(token);
+        if (--(this.#left[status] as number) === 0) this.#target.report(refusal(status));
+      }
       await read(response, wait);
       return retryAfter(response);
+    } catch {
+      return 0; // offline, or the connection broke, or was ended by us
     } finally {
       clearTimeout(timer);
       abort.abort();
@@ -162,22 +158,10 @@ export class Subscription {
     }
   }
 
-  /** Ask for another token where this one was refused. Tell the page once what to look at. */
-  #check(status: number, token: string): void {
-    if (!(status in this.#left)) return;
-    this.#target.tokens.refuse(token);
-    if (--(this.#left[status] as number) === 0) this.#target.report(refusal(status));
-  }
-
   #message(event: string, data: string, id: string): void {
     if (id) this.#lastId = id;
-    let decoded: unknown = null;
-    try {
-      decoded = JSON.parse(data);
-    } catch {
-      // It is null, which is no record: the page is told.
-    }
-    if (event === "recommendation" || event === "progress") this.#target.received(event, decoded);
+    // Null is no record: the page is told.
+    if (event === "recommendation" || event === "progress") this.#target.received(event, parse(data) ?? null);
   }
 
   /** Ask for both records. Returns for how many milliseconds the gateway asked us to wait. */
@@ -188,11 +172,7 @@ export class Subscription {
       ["recommendation", `/v1/recommendations/${user}`],
       ["progress", `/v1/users/${user}/progress`],
     ] as const) {
-      try {
-        wait = Math.max(wait, await this.#ask(kind, path));
-      } catch {
-        // Offline: the next turn asks again.
-      }
+      wait = Math.max(wait, await this.#ask(kind, path));
     }
     return wait;
   }
@@ -240,7 +220,7 @@ export class EventParser {
     const lines = this.#rest.split(/\r\n|\n|\r(?!$)/); // a return at the end may be half a line break
     this.#rest = lines.pop() ?? "";
     for (const line of lines) this.#line(line);
-    if (this.#rest.length + this.#data.join("").length > LONGEST_MESSAGE) throw new Error() /* caught in #run */;
+    if (this.#rest.length + this.#data.join("").length > LONGEST_MESSAGE) throw new Error() /* caught in #request */;
   }
 
   #line(line: string): void {
