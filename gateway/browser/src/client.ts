@@ -200,6 +200,7 @@ export class HeadlessClient implements Client {
   // ------------------------------------------------------------------------------------------------------------------- events
 
   #enqueue(eventType: string, payload: Record<string, unknown>, name?: string, wanted = ""): string {
+    if (this.#ended) return "";
     this.#follow(); // Segment's library may know the user by now
     const eventId = wanted && wanted.length <= LONGEST_EVENT_ID ? wanted : randomId();
     const event: Sent = { eventId, eventType, timestamp: this.#moment(), payload };
@@ -273,7 +274,7 @@ export class HeadlessClient implements Client {
     const id = String(recommendationId);
     this.#fates = this.#readFates();
     const fate = (this.#fates[id] ??= {});
-    if (fate[outcome]) return;
+    if (fate[outcome] || this.#ended) return;
     fate[outcome] = true;
     for (const each of Object.keys(this.#fates).slice(0, -MOST_REMEMBERED)) delete this.#fates[each];
     this.#store.set("fates", JSON.stringify(this.#fates));
@@ -394,7 +395,7 @@ export class HeadlessClient implements Client {
     }
     if (this.#options.pageViews !== false) {
       const look = (): void => {
-        if ((document as { prerendering?: boolean }).prerendering) return; // what is prerendered, nobody may ever see
+        if (this.#ended || (document as { prerendering?: boolean }).prerendering) return; // what is prerendered, nobody may ever see
         const path = this.#pathNow();
         if (path === this.#lastPath) return;
         this.#viewed();

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 import { createClient } from "../../../gateway/browser/onramp.mjs";
 import { advance, fakeGateway, json, options } from "./harness.mjs";
 
-const GLOBALS = ["window", "document", "location", "localStorage"];
+const GLOBALS = ["window", "document", "location", "localStorage", "history", "analytics"];
 
 let gateway;
 let clients = [];
@@ -26,11 +26,12 @@ class Area {
   }
 }
 
-/** Open a page. The one before is gone. */
-function open(more) {
+/** Open a page. The one before is gone. `page`: what its window has beside that, like `analytics`. */
+function open(more, page = {}) {
   for (const each of clients.splice(0)) each.destroy();
   globalThis.document = Object.assign(new EventTarget(), { hidden: false, title: "Title" });
-  globalThis.window = Object.assign(new EventTarget(), { navigation: new EventTarget() });
+  globalThis.window = Object.assign(new EventTarget(), { navigation: new EventTarget(), ...page });
+  globalThis.analytics = page.analytics;
   globalThis.location = { pathname: "/", href: "https://page.example/" };
   const client = createClient(options(gateway, { clicks: false, ...more }));
   clients.push(client);
@@ -41,6 +42,18 @@ const leave = () => window.dispatchEvent(new Event("pagehide"));
 const types = () => gateway.stored.map((each) => each.eventType);
 const waiting = () => Object.keys(localStorage).filter((each) => /:[qu]:/.test(each)).length;
 const never = () => new Promise(() => undefined);
+const after = (milliseconds) => () => new Promise((done) => setTimeout(() => done("token-1"), milliseconds));
+
+/** Segment's library. `tell` is what it tells its listeners by `on`. */
+function library(ids) {
+  const listeners = {};
+  return {
+    user: () => ({ id: () => ids.user, anonymousId: () => ids.visitor }),
+    ready: (then) => then(),
+    on: (name, then) => (listeners[name] = then),
+    tell: (name) => listeners[name](),
+  };
+}
 
 beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: Date.parse("2026-03-02T09:00:00Z") });
@@ -218,4 +231,24 @@ test("a user who signed out during an outage holds nothing once the next one is 
   gateway.events = answer;
   await advance(10_000);
   assert.deepEqual(gateway.stored.filter((each) => each.userId === "u-1").map((each) => each.eventType), ["signup"]);
+});
+
+test("a destroyed client records nothing more, also if another library has wrapped its wrapper of history", async () => {
+  const page = { navigation: undefined };
+  globalThis.history = { pushState: (state, title, path) => (location.pathname = path), replaceState: () => undefined };
+  const first = open({ token: async () => "token-1" }, page);
+  const watched = history.pushState;
+  history.pushState = (...given) => watched(...given);
+  await advance(1_000);
+  first.destroy();
+  const second = createClient(options(gateway, { clicks: false, user: "u-1", token: async () => "token-1" }));
+  clients.push(second);
+  await advance(1_000);
+  history.pushState(null, "", "/next");
+  first.dismissed("r-1");
+  await advance(1_000);
+  assert.deepEqual(types(), ["page_view", "identity_merged", "page_view", "page_view"]);
+  assert.equal(waiting(), 0, "the first one left nothing behind");
+  assert.equal(localStorage.getItem("onramp:t_0123456789:anonymous"), null, "and made up no visitor");
+  assert.equal(second.isClosed("r-1"), false);
 });
