@@ -394,14 +394,14 @@ export class HeadlessClient implements Client {
       add(document, "submit", (event) => this.#noticed(event, "form"));
     }
     if (this.#options.pageViews !== false) {
-      const look = (): void => {
+      const look = safe(this.report, () => {
         if (this.#ended || (document as { prerendering?: boolean }).prerendering) return; // what is prerendered, nobody may ever see
         const path = this.#pathNow();
         if (path === this.#lastPath) return;
         this.#viewed();
         this.#lastPath = this.#newPath = path;
         this.#titleTimer = setTimeout(() => this.#viewed(), TITLE);
-      };
+      });
       const seen = (): void => {
         this.#lastPath = null;
         look();

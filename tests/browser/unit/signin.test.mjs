@@ -252,3 +252,26 @@ test("a destroyed client records nothing more, also if another library has wrapp
   assert.equal(localStorage.getItem("onramp:t_0123456789:anonymous"), null, "and made up no visitor");
   assert.equal(second.isClosed("r-1"), false);
 });
+
+test("a path function that throws costs page views and nothing else, and throws nothing into the page", async () => {
+  const thrown = [];
+  const listener = (error) => thrown.push(error);
+  process.on("uncaughtException", listener);
+  let path = () => {
+    throw new Error("no path");
+  };
+  globalThis.history = { pushState: () => undefined, replaceState: () => undefined };
+  const client = open({ user: "u-1", path: () => path() }, { navigation: undefined });
+  client.track("x");
+  await advance(500);
+  assert.deepEqual(types(), ["track"]);
+  assert.deepEqual(gateway.problems, ["Onramp failed: no path"]);
+  history.pushState(null, "", "/a");
+  await advance(500);
+  path = () => "/b";
+  history.pushState(null, "", "/b");
+  await advance(500);
+  process.off("uncaughtException", listener);
+  assert.deepEqual(thrown, []);
+  assert.deepEqual(types(), ["track", "page_view"]);
+});
