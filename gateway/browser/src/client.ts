@@ -103,7 +103,7 @@ export class HeadlessClient implements Client {
     const url = this.#base && key ? `${this.#base}/v1/events` : null;
     this.#store = new Store(`onramp:${key.slice(-12)}:`, options.persist !== false && typeof window !== "undefined");
     this.#identity = new Identity(this.#store, idOf(options.user));
-    this.#tokens = new Tokens(options.token, () => this.#identity.user, report);
+    this.#tokens = new Tokens(options.token, () => this.#followed, report);
     this.#events = new Emitter(report, relay);
     const told = (delivery: Delivery): void => {
       this.#events.emit("delivery", delivery);
@@ -147,8 +147,8 @@ export class HeadlessClient implements Client {
     const known = idOf(user);
     if (!known) return this.report("identify needs a user id");
     if (this.#identity.user !== known) {
-      this.#viewed(); // by the visitor
-      if (this.#identity.user) this.#forgetUser();
+      this.#viewed(); // by the one before
+      if (this.#identity.user) this.#release();
       this.#identity.user = known;
     }
     this.#follow();
@@ -156,7 +156,8 @@ export class HeadlessClient implements Client {
   }
 
   reset(): void {
-    this.#forgetUser();
+    this.#viewed();
+    this.#release();
     this.#identity.reset();
     this.#follow();
   }
@@ -253,20 +254,19 @@ export class HeadlessClient implements Client {
     return this.#gone || (this.#gone === false && !this.#store.get(`q:${eventId}`));
   }
 
-  /** Send what waits: a merge first. Only the user's token can send that, now or when the user is back. */
-  #leave(gone = false): void {
+  /** The page, or what is under way here, may end now. */
+  #leave(gone?: boolean): void {
     this.#viewed();
     this.#release();
+    this.#sendNow(gone);
+  }
+
+  /** Send what waits: a merge first. Only the user's token can send that, now or when the user is back. */
+  #sendNow(gone = false): void {
     this.#ofUser.leave();
     this.#gone = gone;
     this.#open.leave();
     this.#gone = null;
-  }
-
-  #forgetUser(): void {
-    this.#leave();
-    this.#tokens.forget();
-    this.#identity.user = null;
   }
 
   /** Report an outcome once, also when the page is loaded again or open twice: the event's id is made from the recommendation's. */
@@ -295,6 +295,8 @@ export class HeadlessClient implements Client {
   #follow(): void {
     const { user } = this.#identity;
     if (user === this.#followed || this.#held || this.#ended) return;
+    if (this.#followed) this.#sendNow(); // while the token is there
+    this.#tokens.forget();
     this.#followed = user;
     for (const visitor of user ? this.#identity.unmerged() : []) {
       // The id is made from the visitor's: a merge that is sent again counts once, also where nothing remembers the first.

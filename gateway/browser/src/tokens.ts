@@ -11,7 +11,6 @@ const LEAST_PAUSE = 1_000;
 export class Tokens {
   /** The last token; an empty text where there is none, or it was refused. */
   secret = "";
-  #user: unknown;
   #ends = 0;
   #asked = 0;
   #running: Promise<string> | null = null;
@@ -44,8 +43,6 @@ export class Tokens {
   /** Return a token of `user`, or an empty text where the page gives none, or speaks of another user by now. */
   async get(user: unknown): Promise<string> {
     if (!user || user !== this.#ofUser()) return "";
-    if (user !== this.#user) this.forget();
-    this.#user = user;
     if (this.secret && Date.now() < this.#ends) return this.secret;
     const running = (this.#running ??= this.#ask(user));
     const token = await running;

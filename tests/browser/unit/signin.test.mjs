@@ -275,3 +275,33 @@ test("a path function that throws costs page views and nothing else, and throws 
   assert.deepEqual(thrown, []);
   assert.deepEqual(types(), ["track", "page_view"]);
 });
+
+test("what the user decided before analytics.reset is sent at once, with that user's token", async () => {
+  const ids = { user: "u-1", visitor: "v-1" };
+  const analytics = library(ids);
+  const client = open({ token: async () => `of-${ids.user}` }, { analytics });
+  await advance(2_000);
+  client.send("preferences_changed", { guidance: false });
+  Object.assign(ids, { user: null, visitor: "v-2" });
+  analytics.tell("reset");
+  await advance(20, 10);
+  assert.equal(gateway.stored.at(-1).eventType, "preferences_changed");
+  assert.equal(gateway.posts.at(-1).authorization, "Bearer of-u-1");
+  assert.equal(client.user, null);
+});
+
+test("what the user decided before somebody else signs in by analytics.identify is sent with that user's token", async () => {
+  const ids = { user: "u-1", visitor: "v-1" };
+  const analytics = library(ids);
+  const client = open({ token: async () => `of-${ids.user}` }, { analytics });
+  await advance(2_000);
+  client.send("preferences_changed", { guidance: false });
+  ids.user = "u-2";
+  client.track("next"); // before the library tells it
+  analytics.tell("identify");
+  await advance(2_000);
+  const sent = gateway.posts.find(({ batch }) => batch[0].eventType === "preferences_changed");
+  assert.deepEqual([sent.batch[0].userId, sent.authorization], ["u-1", "Bearer of-u-1"]);
+  assert.equal(gateway.stored.filter(({ eventType }) => eventType === "preferences_changed").length, 1);
+  assert.equal(gateway.stored.find(({ name }) => name === "next").userId, "u-2");
+});
