@@ -184,6 +184,7 @@ export class HeadlessClient implements Client {
   }
 
   async flush(): Promise<void> {
+    if (this.user) this.#release();
     await Promise.all([this.#open.flush(), this.#ofUser.flush()]); // neither rejects
   }
 

@@ -305,3 +305,21 @@ test("what the user decided before somebody else signs in by analytics.identify 
   assert.equal(gateway.stored.filter(({ eventType }) => eventType === "preferences_changed").length, 1);
   assert.equal(gateway.stored.find(({ name }) => name === "next").userId, "u-2");
 });
+
+test("once flush has resolved the page may be left, also while Segment's library loads", async () => {
+  open();
+  await advance(1_000);
+  const client = open({ pageViews: false, token: after(200) }, { analytics: { ready: () => undefined } });
+  client.identify("u-1");
+  client.send("signup");
+  let flushed = false;
+  void client.flush().then(() => {
+    flushed = true;
+    leave();
+  });
+  await advance(150);
+  assert.equal(flushed, false);
+  await advance(100);
+  assert.equal(flushed, true);
+  assert.deepEqual(types(), ["page_view", "identity_merged", "signup"]);
+});
