@@ -382,7 +382,8 @@ export class HeadlessClient implements Client {
     const again = safe(this.report, () => this.#release());
     const ready = safe(this.report, () => {
       again();
-      for (const each of ["identify", "reset"]) library()?.on?.(each, again);
+      library()?.on?.("identify", again);
+      library()?.on?.("reset", this.reset);
     });
     const loading = library();
     if (loading?.ready) {

@@ -306,6 +306,19 @@ test("what the user decided before somebody else signs in by analytics.identify 
   assert.equal(gateway.stored.find(({ name }) => name === "next").userId, "u-2");
 });
 
+test("analytics.reset signs out a user whom the page has named too", async () => {
+  const ids = { user: "u-1", visitor: "v-1" };
+  const analytics = library(ids);
+  const client = open({ user: "u-1", token: async () => "token-1" }, { analytics });
+  await advance(1_000);
+  ids.user = null;
+  analytics.tell("reset");
+  client.track("x");
+  await advance(1_000);
+  assert.equal(client.user, null);
+  assert.equal(gateway.stored.at(-1).userId, undefined);
+});
+
 test("once flush has resolved the page may be left, also while Segment's library loads", async () => {
   open();
   await advance(1_000);
