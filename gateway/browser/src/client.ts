@@ -107,7 +107,10 @@ export class HeadlessClient implements Client {
     this.#events = new Emitter(report, relay);
     const told = (delivery: Delivery): void => {
       this.#events.emit("delivery", delivery);
-      if (delivery.event.eventType === "identity_merged" && delivery.state !== "waiting") this.#open.hurry();
+      const { eventType, eventId, payload } = delivery.event as Sent;
+      if (eventType !== "identity_merged") return;
+      this.#identity.merged((Object(payload) as { previousId: string }).previousId, delivery.state !== "waiting" || this.#store.get(`u:${eventId}`));
+      this.#open.hurry();
     };
     const withKey = { get: async () => key, may: (event: Sent) => this.#may(event) };
     this.#open = new Queue("q:", url, withKey, this.#store, report, told);
@@ -301,8 +304,7 @@ export class HeadlessClient implements Client {
     this.#followed = user;
     for (const visitor of user ? this.#identity.unmerged() : []) {
       // The id is made from the visitor's: a merge that is sent again counts once, also where nothing remembers the first.
-      const sent = visitor !== user && this.#enqueue("identity_merged", { previousId: visitor }, undefined, `merged:${visitor}`);
-      if (sent) this.#identity.merged(visitor);
+      if (visitor !== user) this.#enqueue("identity_merged", { previousId: visitor }, undefined, `merged:${visitor}`);
     }
     const base = this.#tokens.available && this.#base;
     this.#subscription?.end();

@@ -57,9 +57,14 @@ export class Identity {
     return known.filter((each): each is string => !!each && !merged.includes(each));
   }
 
-  /** Remember that this visitor has become a user: the id is never used again here. A full localStorage can remove, but not remember. */
-  merged(id: string): void {
+  /**
+   * Remember that this visitor has become a user: the id is never used again here. A full localStorage can remove, but not remember.
+   *
+   * `safe`: whether other pages may know it, since the merge was answered, or is in localStorage. Else they have to send it too.
+   */
+  merged(id: string, safe: unknown): void {
     this.#merged.push(id);
+    if (!safe) return;
     if (this.#store.get("anonymous") === id) this.#store.remove("anonymous");
     this.#store.set("merged", [...new Set(this.#listed())].slice(-MOST_MERGED).join("\n"));
   }

@@ -319,6 +319,24 @@ test("analytics.reset signs out a user whom the page has named too", async () =>
   assert.equal(gateway.stored.at(-1).userId, undefined);
 });
 
+test("in a full localStorage the next page sends a merge whose token was late", async () => {
+  open();
+  await advance(1_000);
+  const [{ anonymousId }] = gateway.stored;
+  full = true;
+  open({ user: "u-1", token: never });
+  await advance(1_000);
+  leave();
+  full = false;
+  open({ user: "u-1", token: async () => "token-1" });
+  await advance(1_000);
+  const merges = gateway.stored.filter(({ eventType }) => eventType === "identity_merged");
+  assert.deepEqual(merges.map(({ userId, payload }) => [userId, payload.previousId]), [["u-1", anonymousId]]);
+  open();
+  await advance(1_000);
+  assert.notEqual(gateway.stored.at(-1).anonymousId, anonymousId);
+});
+
 test("once flush has resolved the page may be left, also while Segment's library loads", async () => {
   open();
   await advance(1_000);
