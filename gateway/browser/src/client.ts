@@ -102,7 +102,7 @@ export class HeadlessClient implements Client {
     if (!key) report("init needs a publishable key");
     const url = this.#base && key ? `${this.#base}/v1/events` : null;
     this.#store = new Store(`onramp:${key.slice(-12)}:`, options.persist !== false && typeof window !== "undefined");
-    this.#identity = new Identity(this.#store, idOf(options.user));
+    this.#identity = new Identity(this.#store, idOf(options.user), options.persist !== false);
     this.#tokens = new Tokens(options.token, () => this.#followed, report);
     this.#events = new Emitter(report, relay);
     const told = (delivery: Delivery): void => {

@@ -17,13 +17,17 @@ export class Identity {
 
   readonly #store: Store;
   #given: string | null;
+  readonly #kept: boolean;
 
+  /** `kept`: whether the device remembers who has become a user. Else a visitor's id of Segment's library, which does, is not used. */
   constructor(
     store: Store,
     given: string | null,
+    kept: boolean,
   ) {
     this.#store = store;
     this.#given = given;
+    this.#kept = kept;
   }
 
   /** The user that the page named, or the one that Segment's library knows. */
@@ -53,7 +57,7 @@ export class Identity {
   /** The visitor's ids that were not yet merged into a user: that of Segment's library, and our own. */
   unmerged(): string[] {
     const merged = this.#listed();
-    const known = [segment("anonymousId"), this.#made || this.#store.get("anonymous")];
+    const known = [this.#kept && segment("anonymousId"), this.#made || this.#store.get("anonymous")];
     return known.filter((each): each is string => !!each && !merged.includes(each));
   }
 
@@ -66,7 +70,9 @@ export class Identity {
     this.#merged.push(id);
     if (!safe) return;
     if (this.#store.get("anonymous") === id) this.#store.remove("anonymous");
-    this.#store.set("merged", [...new Set(this.#listed())].slice(-MOST_MERGED).join("\n"));
+    const all = [...new Set(this.#listed())];
+    // Segment's library keeps its id, however many others were merged since.
+    this.#store.set("merged", all.filter((each, index) => index >= all.length - MOST_MERGED || each === segment("anonymousId")).join("\n"));
   }
 
   reset(): void {

@@ -400,7 +400,7 @@ test("a merge that is sent again, where nothing remembers the first, has the sam
   let visitor = "ajs-1";
   globalThis.analytics = { user: () => ({ id: () => null, anonymousId: () => visitor }), ready: () => undefined };
   try {
-    for (visitor of ["ajs-1", "ajs-1", "v".repeat(200)]) start({ token: () => "t", persist: false }).identify("u-9");
+    for (visitor of ["ajs-1", "ajs-1", "v".repeat(200)]) start({ token: () => "t" }).identify("u-9");
     await advance(2_000);
     const ids = gateway.stored.filter((each) => each.eventType === "identity_merged").map((each) => each.eventId);
     assert.deepEqual(ids.slice(0, 2), ["merged:ajs-1", "merged:ajs-1"]);

@@ -354,3 +354,31 @@ test("once flush has resolved the page may be left, also while Segment's library
   assert.equal(flushed, true);
   assert.deepEqual(types(), ["page_view", "identity_merged", "signup"]);
 });
+
+test("with persist: false the id that Segment's library keeps is not used: nothing remembers that it has become a user", async () => {
+  const analytics = library({ user: null, visitor: "v-1" });
+  open({ user: "u-1", persist: false, token: async () => "token-1" }, { analytics });
+  await advance(1_000);
+  const client = open({ persist: false, token: async () => "token-2" }, { analytics });
+  await advance(1_000);
+  client.identify("u-2");
+  await advance(1_000);
+  assert.ok(types().includes("identity_merged"), "the visitor's own id is merged");
+  for (const each of gateway.stored) assert.ok(each.anonymousId !== "v-1" && each.payload.previousId !== "v-1", JSON.stringify(each));
+});
+
+test("Segment's id of a visitor who became a user is not used again, also after many more", async () => {
+  const analytics = library({ user: null, visitor: "v-1" });
+  for (let n = 0; n < 60; n++) {
+    const client = open({ token: async () => "token-1" }, { analytics });
+    await advance(100);
+    client.identify(`u-${n}`);
+    await advance(100);
+    client.reset();
+  }
+  open({}, { analytics });
+  await advance(100);
+  assert.deepEqual(gateway.stored.filter(({ payload }) => payload.previousId === "v-1").map(({ userId }) => userId), ["u-0"]);
+  assert.notEqual(gateway.stored.at(-1).anonymousId, "v-1");
+  assert.ok(localStorage.getItem("onramp:t_0123456789:merged").split("\n").length <= 51);
+});
