@@ -188,6 +188,7 @@ export class HeadlessClient implements Client {
 
   async flush(): Promise<void> {
     if (this.user) this.#release();
+    this.#tokens.hurry();
     await Promise.all([this.#open.flush(), this.#ofUser.flush()]); // neither rejects
   }
 

@@ -143,8 +143,8 @@ export class Subscription {
       const response = await fetch(this.#target.base + path, { headers, credentials: "omit", cache: "no-store", signal: abort.signal });
       const { status } = response;
       if (status in this.#left) {
-        // Ask for another token where this one was refused. Tell the page once what to look at.
-        this.#target.tokens.refuse(token);
+        // Another token helps, unless the fault is the page's. Tell the page once what to look at.
+        if (!(await response.text()).includes("origin_not_allowed")) this.#target.tokens.refuse(token);
         if (--(this.#left[status] as number) === 0) this.#target.report(refusal(status));
       }
       await read(response, wait);

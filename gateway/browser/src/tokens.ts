@@ -1,3 +1,4 @@
+import { Backoff } from "./backoff";
 import type { Sent } from "./queue";
 import type { Report } from "./safe";
 import { idOf } from "./text";
@@ -6,6 +7,8 @@ import { idOf } from "./text";
 const EARLY = 30_000;
 /** The page's server is not asked more often than this, also when every token is refused. */
 const LEAST_PAUSE = 1_000;
+/** Milliseconds after which it looks again whether the pause is over. */
+const LOOK = 200;
 
 /** Holds the token of the user of now, and asks the page for a new one when it is needed. One request at a time. */
 export class Tokens {
@@ -13,7 +16,10 @@ export class Tokens {
   secret = "";
   #ends = 0;
   #asked = 0;
+  /** Milliseconds from one request to the next. It grows while no token is of use. */
+  #pause = LEAST_PAUSE;
   #running: Promise<string> | null = null;
+  readonly #backoff = new Backoff();
   /** The page is told of another user's token once, and again when a right one had come in between. */
   #told = false;
 
@@ -43,7 +49,10 @@ export class Tokens {
   /** Return a token of `user`, or an empty text where the page gives none, or speaks of another user by now. */
   async get(user: unknown): Promise<string> {
     if (!user || user !== this.#ofUser()) return "";
-    if (this.secret && Date.now() < this.#ends) return this.secret;
+    if (this.secret) {
+      if (Date.now() < this.#ends) return this.secret;
+      this.#backoff.reset(); // it was good to its end
+    }
     const running = (this.#running ??= this.#ask(user));
     const token = await running;
     if (running === this.#running) {
@@ -51,25 +60,36 @@ export class Tokens {
       this.#running = null;
       this.secret = token;
       this.#ends = Date.now() + Math.max(lifetime(token) - EARLY, LEAST_PAUSE);
+      this.#pause = LEAST_PAUSE;
+      this.refuse(""); // none came
     }
     return token;
   }
 
   /** Forget a token that was refused, unless a newer one is here already. */
   refuse(token: string): boolean {
-    if (this.secret === token) this.secret = "";
+    if (this.secret === token) {
+      this.secret = "";
+      this.#pause = this.#backoff.next(LEAST_PAUSE);
+    }
     return true;
+  }
+
+  /** Ask soon, also in a pause that has grown. */
+  hurry(): void {
+    this.#backoff.reset();
+    this.#pause = LEAST_PAUSE;
   }
 
   /** The user leaves: a token that comes later is given to those who wait for it, and not kept. */
   forget(): void {
     this.secret = "";
     this.#running = null;
+    this.hurry();
   }
 
   async #ask(user: unknown): Promise<string> {
-    const pause = this.#asked + LEAST_PAUSE - Date.now();
-    if (pause > 0) await new Promise((done) => setTimeout(done, pause));
+    while (Date.now() < this.#asked + this.#pause) await new Promise((done) => setTimeout(done, LOOK)); // it may get shorter
     if (user !== this.#ofUser()) return "";
     this.#asked = Date.now();
     try {

@@ -232,6 +232,36 @@ test("a stream that is refused for a token of somebody else asks for another one
   assert.equal(client.connection, "connecting", "a stream without a byte");
 });
 
+test("a token is not asked for again where the origin is refused", async () => {
+  let asked = 0;
+  gateway.events = gateway.stream = gateway.read = () => json(403, { code: "origin_not_allowed", message: "no" });
+  start({ user: "u-1", token: () => `t${++asked}` }).send("preferences_changed", { guidance: false });
+  await advance(600_000, 500);
+  assert.ok(gateway.asked.length > 20, `asked the gateway ${gateway.asked.length} times`);
+  assert.equal(asked, 1);
+});
+
+const USELESS = {
+  "the gateway refuses": () => "of-u-2",
+  "is another user's": () => `e30.${Buffer.from('{"sub":"u-2"}').toString("base64url")}.x`,
+  fails: () => Promise.reject(new Error("500")),
+};
+for (const [name, token] of Object.entries(USELESS)) {
+  test(`a token that ${name} is asked for with pauses of up to a minute, and at once by flush`, async () => {
+    let asked = 0;
+    gateway.stream = gateway.read = () => json(403, { code: "forbidden" });
+    gateway.events = (batch) => json(403, { code: "forbidden", rejected: batch.map((_, index) => ({ index, faults: [{ field: "userId" }] })) });
+    const client = start({ user: "u-1", token: () => (asked++, token()) });
+    client.send("preferences_changed", { guidance: false });
+    await advance(600_000, 500);
+    assert.ok(asked >= 10 && asked <= 30, `asked ${asked} times in ten minutes`);
+    const before = asked;
+    void client.flush();
+    await advance(2_000);
+    assert.ok(asked > before, "flush asks");
+  });
+}
+
 test("a single token that is refused is replaced without a word", async () => {
   let calls = 0;
   const stream = pushStream();
