@@ -251,7 +251,7 @@ export class HeadlessClient implements Client {
    * than their page, since the next one may be elsewhere; where it only may end, those go that the next page would not find.
    */
   #may({ userId, eventId }: Sent): boolean {
-    if (!this.#ofUser.holds(userId, userId === this.#followed && this.#tokens.secret)) return true;
+    if (!this.#ofUser.holds(userId, (this.#held || userId === this.#followed) && this.#tokens)) return true;
     this.#mergeTimer ??= setTimeout(() => {
       this.#mergeTimer = undefined;
       this.#open.hurry();

@@ -2,6 +2,7 @@ import { Backoff, refusal, retryAfter } from "./backoff";
 import { parse, type Report } from "./safe";
 import type { Store } from "./storage";
 import { cut, mended } from "./text";
+import type { Tokens } from "./tokens";
 import type { Delivery } from "./types";
 
 /** A queue never holds more: the oldest events are given up first. */
@@ -32,6 +33,8 @@ interface Item {
   id: string;
   text: string;
   event: Sent;
+  /** Whether its five seconds were over when this page found it. */
+  late: boolean;
 }
 
 /** How a queue proves who it is: with the publishable key, or with a user token, which may have to be asked for. */
@@ -117,9 +120,15 @@ export class Queue {
     if (this.#timer === undefined) this.#schedule(GATHER);
   }
 
-  /** Whether a merge into `user` waits here for which the user's events should wait too. With a token they wait as long as it does. */
-  holds(user: unknown, token: unknown): boolean {
-    return this.#items.some(({ event }) => event.eventType === "identity_merged" && event.userId === user && (token || age(event) < MERGE));
+  /**
+   * Whether a merge into `user` waits here for which the user's events should wait too. With one of `tokens` they wait as long as it does,
+   * and where a page before this one may have had a token they wait for the first of this page.
+   */
+  holds(user: unknown, tokens: Tokens | false): boolean {
+    return this.#items.some(
+      ({ event, late }) =>
+        event.eventType === "identity_merged" && event.userId === user && (age(event) < MERGE || (this.#url && tokens && (tokens.secret ?? late))),
+    );
   }
 
   /** Send now, also while waiting after a failure. */
@@ -146,7 +155,8 @@ export class Queue {
 
   #push(id: string, json: string): Item {
     const text = mended(json);
-    const item = { id, text, event: JSON.parse(text) as Sent };
+    const event = JSON.parse(text) as Sent;
+    const item = { id, text, event, late: age(event) > MERGE };
     this.#items.push(item);
     this.#bytes += text.length;
     let lost = 0;

@@ -9,11 +9,13 @@ const EARLY = 30_000;
 const LEAST_PAUSE = 1_000;
 /** Milliseconds after which it looks again whether the pause is over. */
 const LOOK = 200;
+/** The user's first token is late after so many milliseconds. */
+const PATIENCE = 5_000;
 
 /** Holds the token of the user of now, and asks the page for a new one when it is needed. One request at a time. */
 export class Tokens {
-  /** The last token; an empty text where there is none, or it was refused. */
-  secret = "";
+  /** The last token; an empty text where there is none, or it was refused. Null until the user's first one has come, or is late. */
+  secret: string | null = null;
   #ends = 0;
   #asked = 0;
   /** Milliseconds from one request to the next. It grows while no token is of use. */
@@ -83,12 +85,12 @@ export class Tokens {
 
   /** The user leaves: a token that comes later is given to those who wait for it, and not kept. */
   forget(): void {
-    this.secret = "";
-    this.#running = null;
+    this.secret = this.#running = null;
     this.hurry();
   }
 
   async #ask(user: unknown): Promise<string> {
+    setTimeout(() => (this.secret ??= ""), PATIENCE);
     while (Date.now() < this.#asked + this.#pause) await new Promise((done) => setTimeout(done, LOOK)); // it may get shorter
     if (user !== this.#ofUser()) return "";
     this.#asked = Date.now();

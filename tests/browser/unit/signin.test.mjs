@@ -233,6 +233,63 @@ test("a user who signed out during an outage holds nothing once the next one is 
   assert.deepEqual(gateway.stored.filter((each) => each.userId === "u-1").map((each) => each.eventType), ["signup"]);
 });
 
+/** A user signed in with a token while the gateway was away, and signed up; six seconds later the page is left, and the gateway is back. */
+async function signInDuringOutage() {
+  const client = open({ token: async () => "token-1" });
+  await advance(1_000);
+  const answer = gateway.events;
+  gateway.events = () => json(503, {});
+  client.identify("u-1");
+  client.send("signup");
+  await advance(6_000);
+  client.destroy();
+  await advance(100);
+  gateway.events = answer;
+}
+
+for (const milliseconds of [60, 200, 3_000]) {
+  test(`the merge comes first on the next page too, whose token takes ${milliseconds} ms`, async () => {
+    await signInDuringOutage();
+    open({ user: "u-1", pageViews: false, token: after(milliseconds) });
+    await advance(10_000);
+    assert.deepEqual(types(), ["page_view", "identity_merged", "signup"]);
+  });
+}
+
+test("the merge comes first on the next page too, whose user Segment's library knows once it is there", async () => {
+  await signInDuringOutage();
+  const ids = { user: null, visitor: null };
+  const analytics = { ...library(ids), ready: (then) => setTimeout(then, 1_500) };
+  open({ pageViews: false, token: after(200) }, { analytics });
+  await advance(1_400);
+  ids.user = "u-1";
+  await advance(2_000);
+  assert.deepEqual(types(), ["page_view", "identity_merged", "signup"]);
+});
+
+test("a new page whose token fails sends a user's events without the merge", async () => {
+  await signInDuringOutage();
+  open({ user: "u-1", pageViews: false, token: async () => Promise.reject(new Error("500")) });
+  await advance(1_000);
+  assert.deepEqual(types(), ["page_view", "signup"]);
+});
+
+test("a new page whose token hangs holds a user's events for five seconds", async () => {
+  await signInDuringOutage();
+  open({ user: "u-1", pageViews: false, token: never });
+  await advance(4_800);
+  assert.deepEqual(types(), ["page_view"]);
+  await advance(1_000);
+  assert.deepEqual(types(), ["page_view", "signup"]);
+});
+
+test("a new page that has no token function does not hold a user's events", async () => {
+  await signInDuringOutage();
+  open({ user: "u-1", pageViews: false });
+  await advance(1_000);
+  assert.deepEqual(types(), ["page_view", "signup"]);
+});
+
 test("a destroyed client records nothing more, also if another library has wrapped its wrapper of history", async () => {
   const page = { navigation: undefined };
   globalThis.history = { pushState: (state, title, path) => (location.pathname = path), replaceState: () => undefined };
