@@ -199,7 +199,8 @@ def _origins(evidence: Evidence) -> pl.DataFrame:
     It is the one as whom the job drew the group (``visitor_draw``), if it was merged into this user. A visitor that is merged later had a
     group of its own, and the merge may be an effect of guidance: people sign in on another device because they were guided. So it does not
     change when the user began. It does not count as a person either. Rows of older releases do not say as whom the group was drawn. There
-    it is the user's first merge, if that is not later than the first decision about the user or their sign-up.
+    it is the user's first merge, if that is not later than the first decision about the user or their sign-up. That is the only use of
+    ``merged_at``: such rows have no ``person_key`` either, so the visitor and the time are those of an event.
     """
     considered = evidence.decisions.group_by("user_id").agg(considered_at=pl.col("decided_at").min())
     people = evidence.people.select("user_id", "visitor_draw", signed_up_at=pl.col("signup_at").replace(0, None))
@@ -225,8 +226,8 @@ def _whole_from(evidence: Evidence) -> int:
     """The time from which on all decisions and merges are stored; 0 where none seems to have been deleted.
 
     Each sign-up is considered, and the decision is stored whatever comes of it. Where one from before the oldest decision lacks it, older
-    decisions were deleted. A visitor that became a user is named by the event of the merge. Where that is missing for one that came before
-    the oldest event, older events were deleted.
+    decisions were deleted. A visitor that became a user has the user's ``person_key``; in rows of older releases it is named by the event
+    of the merge. Where neither tells the user of one that came before the oldest event, older events were deleted.
     """
     decisions = evidence.decisions
     oldest: int = decisions.select(pl.col("decided_at").min().fill_null(0)).item()

@@ -42,6 +42,7 @@ from state.person.recent import EVENTS_COUNTED, keep_notes
 from state.person.sessions import follow_session
 from state.person.traits import update_traits
 from state.records.fact_builders import catalog_met_fact, completion_metric, event_fact, person_fact, progress_effect, progress_fact
+from state.records.facts import PersonFact
 from state.records.recommendation import Erase
 from state.stuck.detector import Detector
 from state.stuck.parameters import ParameterStore
@@ -181,7 +182,9 @@ class Fold:
                 person.version += 1
                 self._erase(out, Erase(merged.tenant, merged.user, person.version))
         elif person.merged_into:  # by way of another visitor
-            person.merged_into = merged.into_key
+            if person.merged_into != merged.into_key:
+                person.merged_into = merged.into_key
+                self._record_merge(person, out)
         else:
             self._take_back(person, out)
             self._hand_over(person, merged.into_key, out)
@@ -208,10 +211,14 @@ class Fold:
         person.episode, person.check_due = None, 0
         if person.path:
             out.effects.append(progress_effect(self._plan, person, {}, ""))
-        if person.sessions:  # the visitor was recorded as a person
-            person.version += 1
-            out.rows.append(person_fact(self._plan, person, self._group(person), completed(self._plan, person.path, person.steps)))
+        self._record_merge(person, out)
         person.traits, person.trait_times, person.last_event, person.notes = {}, {}, "", []
+
+    def _record_merge(self, person: Person, out: Collector) -> None:
+        """Write as whom a merged visitor counts from now on, where the visitor was recorded as a person."""
+        if person.sessions:
+            person.version += 1
+            out.rows.append(self._row(person, completed(self._plan, person.path, person.steps)))
 
     def merged_user_deleted(self, person: Person | None, deleted: VisitorDeleted, out: Collector) -> Person:
         """The person into whom this visitor was merged was deleted: erase the records and rows under the visitor's id too.
@@ -332,14 +339,13 @@ class Fold:
         if person.episode is not None:
             self._detector.take_event(person, event, meaning.rules, out, parameters)
         if row_changed or newly or person.activated_at != activated:
-            out.rows.append(person_fact(self._plan, person, self._group(person), self._completed(person, done)))
+            out.rows.append(self._row(person, self._completed(person, done)))
 
     def _take_late_preferences(self, person: Person, event: Event, out: Collector) -> None:
         if update_preferences(person, event, out):
             person.version += 1
             self._withdraw_refused(person, out)
-            done = completed(self._plan, person.path, person.steps)
-            out.rows.append(person_fact(self._plan, person, self._group(person), done))
+            out.rows.append(self._row(person, completed(self._plan, person.path, person.steps)))
 
     def _withdraw_refused(self, person: Person, out: Collector) -> None:
         """Preferences changed: withdraw guidance that the person does not want."""
@@ -376,7 +382,7 @@ class Fold:
             self._guidance.attribution.close(out, person, each, "withdrawn", person.now)
         self._detector.reschedule(person, person.now, self._detector.parameters(person, at, out))
         if known:
-            out.rows.append(person_fact(plan, person, self._group(person), done))
+            out.rows.append(self._row(person, done))
 
     def _progress(
         self,
@@ -546,10 +552,16 @@ class Fold:
         own = self._new_person(event, out)
         own.partition, own.version, own.now = person.partition, person.version, person.now
         own.seen, own.newest, own.floor = person.seen, person.newest, person.floor
+        if person.sessions:  # the visitor's row says merged, and not every event begins a session
+            own.version += 1
+            out.rows.append(self._row(own, {}))
         return own
 
-    def _group(self, person: Person) -> str:
-        return "merged" if person.merged_into else experiment_group(self._plan, person)
+    def _row(self, person: Person, done: Mapping[str, int]) -> PersonFact:
+        """The row of a person, and as whom they count. ``done`` are the completed steps."""
+        group = "merged" if person.merged_into else experiment_group(self._plan, person)
+        counts_as = person.merged_into or self._keys.stream_key(person.tenant, person.user)
+        return person_fact(self._plan, person, group, done, counts_as)
 
 
 def _forget(person: Person, deleted_at: int, *, merged_into: str = "") -> None:

@@ -128,8 +128,8 @@ def catalog_met_fact(person: Person) -> ProgressFact:
     )
 
 
-def person_fact(plan: Plan, person: Person, group: str, done: Mapping[str, int]) -> PersonFact:
-    """The row of a person. ``group`` as in ``PersonFact.experiment_group``."""
+def person_fact(plan: Plan, person: Person, group: str, done: Mapping[str, int], person_key: str) -> PersonFact:
+    """The row of a person. ``group`` and ``person_key`` as in ``PersonFact``."""
     total = len(plan.paths[person.path].steps) if person.path in plan.paths else 0
     trait = person.traits.get
     return PersonFact(
@@ -158,6 +158,7 @@ def person_fact(plan: Plan, person: Person, group: str, done: Mapping[str, int])
         guidance_at_signup=AT_SIGNUP[person.at_signup],
         entered_under=person.entered_under,
         visitor_draw=-1.0 if person.draw is None else person.draw,
+        person_key=person_key,
     )
 
 

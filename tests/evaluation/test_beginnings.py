@@ -180,6 +180,19 @@ def test_where_old_merges_are_deleted_users_from_before_are_left_out() -> None:
     assert report.expired == 4_000 + DAY // 60_000
 
 
+def test_where_the_job_says_whose_the_visitors_are_deleted_merges_leave_nobody_out() -> None:
+    """The user of a visitor is known by ``person_key``; the time of the event, which is gone, is 0."""
+    evidence = _visitors({"holdout": 0.4, "adaptive": 0.3}, {"holdout": 0.15, "adaptive": 0.15}, 1, merged=True)
+    draws = {visitor: n / evidence.visitors.height for n, visitor in enumerate(evidence.visitors["visitor_id"])}
+    known = evidence.visitors.with_columns(merged_at=pl.lit(0, pl.Int64), draw=pl.col("visitor_id").replace_strict(draws))
+    of_user = dict(known.select("user_id", "draw").iter_rows())
+    people = evidence.people.with_columns(visitor_draw=pl.col("user_id").replace_strict(of_user, default=-1.0))
+    keyed = replace(evidence, visitors=known, people=people)
+    before, after = effect(keyed), effect(replace(keyed, events_from=START + 4_000 * 60_000))
+    assert after.expired == 0
+    assert after.groups == before.groups
+
+
 @pytest.mark.parametrize("merged", [False, True])
 def test_nobody_is_left_out_of_a_log_that_is_whole(*, merged: bool) -> None:
     """Also not who came before the first decision of the log, or signed up under the id of a visitor that nobody knows."""

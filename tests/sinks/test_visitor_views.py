@@ -6,6 +6,7 @@ import io
 from functools import partial
 
 import pytest
+from msgspec import structs
 from rich.console import Console
 
 from reports.evidence import load as load_evidence
@@ -29,6 +30,8 @@ pytest_plugins = ["tests.support.clickhouse_stores"]
 
 
 def test_a_visitor_became_the_first_user_who_named_it(migrated: ClickHouse) -> None:
+    """Also by an event that was late, or of a visitor that was merged itself: the job merges upon both."""
+    other = '{"previousId": "cookie-0"}'
     named = partial(make, EventFact, event_type="identity_merged", payload='{"previousId": "cookie-1"}', status="applied")
     insert(
         migrated,
@@ -36,7 +39,8 @@ def test_a_visitor_became_the_first_user_who_named_it(migrated: ClickHouse) -> N
         named(user_id="first", event_id="1", timestamp=MONDAY, log_time=MONDAY),
         named(user_id="first", event_id="1", timestamp=MONDAY, log_time=MONDAY),
         named(user_id="first", event_id="5", timestamp=MONDAY + 1, log_time=MONDAY + 1),
-        named(user_id="late", event_id="3", timestamp=MONDAY - HOUR, log_time=MONDAY - HOUR, status="late"),
+        named(user_id="late", event_id="3", timestamp=MONDAY - HOUR, log_time=MONDAY - HOUR, status="late", payload=other),
+        named(user_id="merged", event_id="6", timestamp=MONDAY, log_time=MONDAY, status="merged", payload=other),
         make(
             EventFact,
             user_id="x",
@@ -47,10 +51,32 @@ def test_a_visitor_became_the_first_user_who_named_it(migrated: ClickHouse) -> N
             log_time=MONDAY,
         ),
     )
-    assert rows(migrated, "merged_visitors", "visitor_id, user_id, toUnixTimestamp64Milli(merged_at)") == [("cookie-1", "first", MONDAY)]
+    assert rows(migrated, "merged_visitors ORDER BY visitor_id", "visitor_id, user_id, toUnixTimestamp64Milli(merged_at)") == [
+        ("cookie-0", "late", MONDAY - HOUR),
+        ("cookie-1", "first", MONDAY),
+    ]
     evidence = load_evidence(Facts(migrated).frame, "t", until=0)
-    assert evidence.visitors.rows() == [("first", "cookie-1", MONDAY, experiment_draw("t", "cookie-1"))]
+    assert evidence.visitors.sort("visitor_id").rows()[1:] == [("first", "cookie-1", MONDAY, experiment_draw("t", "cookie-1"))]
     assert evidence.events_from == MONDAY - HOUR
+
+
+def test_the_key_says_whose_a_visitor_is_and_events_only_where_nobody_has_it(migrated: ClickHouse) -> None:
+    """`ben` named `phone` first, which was refused. Nobody has the key of `tablet`: the row of `ana` under another one is newer, say."""
+    keys = {"ana": "a", "phone": "a", "laptop": "a", "ben": "b", "kiosk": "b", "tablet": "gone", "old": "", "zoe": "", "cleo": "c"}
+    users = {"ana", "ben", "zoe", "cleo"}
+    for user, key in keys.items():
+        insert(migrated, make(PersonFact, user_id=user, person_key=key, experiment_group="holdout" if user in users else "merged"))
+    insert(migrated, make(PersonFact, tenant_id="another", user_id="eve", person_key="c", experiment_group="merged"))
+    for at, (previous, user) in enumerate([("phone", "ben"), ("phone", "ana"), ("tablet", "ana"), ("old", "zoe"), ("cleo", "ben")]):
+        payload = f'{{"previousId": "{previous}"}}'
+        merge = make(EventFact, user_id=user, event_id=f"{at}", event_type="identity_merged", payload=payload, status="applied")
+        insert(migrated, structs.replace(merge, log_time=MONDAY + at))
+    expected = {"phone": "ana", "laptop": "ana", "kiosk": "ben", "tablet": "ana", "old": "zoe"}
+    assert sorted(rows(migrated, "users_of_visitors", "visitor_id, user_id")) == sorted(expected.items())
+    merged = rows(migrated, "merged_visitors", "visitor_id, user_id, toUnixTimestamp64Milli(merged_at) - 1767571200000")
+    assert {visitor: (user, at) for visitor, user, at in merged} == {
+        "phone": ("ana", 1), "laptop": ("ana", None), "kiosk": ("ben", None), "tablet": ("ana", 2), "old": ("zoe", 3), "cleo": ("ben", 4),
+    }  # fmt: skip
 
 
 def test_ids_that_name_each_other_are_the_user_among_them(migrated: ClickHouse) -> None:

@@ -246,6 +246,17 @@ def test_a_life_of_its_own_can_be_written_down_whatever_it_begins_with(first: st
     assert life.person.group
 
 
+@pytest.mark.parametrize("at", [60 * DAY - HOUR, 62 * DAY, DAY], ids=["before the visitor's last event", "later", "too late to count"])
+def test_the_row_of_a_life_of_its_own_is_no_merged_one_whatever_it_begins_with(at: int) -> None:
+    life = Life()
+    life.see(anonymously(connect(60 * DAY)))
+    life.become("somebody", 61 * DAY)
+    assert life.of(PersonFact)[-1].person_key == KEYS.stream_key("t", "somebody")
+    life.see(connect(at, log=max(at, 61 * DAY)))
+    row = life.of(PersonFact)[-1]
+    assert (row.experiment_group != "merged", row.person_key) == (True, KEYS.stream_key("t", "u"))
+
+
 def test_a_life_of_its_own_is_observed_from_its_beginning() -> None:
     life = Life()
     life.see(anonymously(event("page_view", 1, path="/")))
@@ -300,7 +311,10 @@ def test_a_visitor_may_be_merged_on_into_another_person_and_is_erased_with_that_
     life = Life()
     life.see(anonymously(signup()))
     life.become("phone", HOUR)
-    assert life.become("ana", 2 * HOUR) == []
+    (row,) = life.become("ana", 2 * HOUR)
+    assert (row.experiment_group, row.person_key) == ("merged", KEYS.stream_key("t", "ana"))
+    assert life.become("ana", 2 * HOUR) == [], "a repeated merge changes nothing"
+    assert versions(life.outputs) == sorted(versions(life.outputs))
     assert life.lose_user("phone", 3 * HOUR) == []
     assert len(of_kind(life.lose_user("ana", 3 * HOUR), Erase)) == 1
 

@@ -39,6 +39,7 @@ class Log:
         name: str = "",
         visitor: bool = False,
         timestamp: int | None = None,
+        tenant: str = "default",
         **payload: Any,
     ) -> None:
         """Append one good event, ``at`` in milliseconds since the beginning of the log. It happened at ``timestamp``, else then."""
@@ -46,6 +47,7 @@ class Log:
             "eventId": id or f"e{self._lines}",
             "anonymousId" if visitor else "userId": user,
             "eventType": kind,
+            "tenantId": tenant,
             "timestamp": rfc3339(MONDAY + (at if timestamp is None else timestamp)),
             "payload": payload,
         }

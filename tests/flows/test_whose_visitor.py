@@ -1,0 +1,147 @@
+"""Rows of people say as whom a visitor counts, and the views say the same as the job's state, whatever was merged into whom."""
+
+from __future__ import annotations
+
+import pickle
+from collections import defaultdict
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import pytest
+
+from sinks.clickhouse.client import ClickHouse
+from sinks.clickhouse.columns import to_frame
+from sinks.clickhouse.inserter import ClickHouseInserter
+from sinks.clickhouse.read_only_query import query
+from state.duration import DAY, HOUR, MINUTE
+from state.person.snapshot import decode
+from state.records.facts import DecisionFact, Fact, PersonFact, SignalFact
+from state.records.recommendation import Erase
+from tests.flows.test_graph import KEYS, Job, newest_snapshots
+from tests.support.stories import Log
+
+pytest_plugins = ["tests.support.clickhouse_stores"]
+
+VISITORS, USERS = ("v1", "v2", "v3", "v4"), ("u1", "u2")
+HISTORIES = 60
+Id = tuple[str, str]
+"""Tenant and id."""
+
+
+class Known(NamedTuple):
+    """What the job knows at the end. ``counts_as``: each visitor that was merged, and as whom it counts; ``deleted``: who was deleted."""
+
+    counts_as: dict[Id, Id]
+    deleted: set[Id]
+
+
+def histories(seed: int) -> Log:
+    """Random histories, each of a tenant of its own.
+
+    Visitors name each other and are named by users, in any order and by several; some merges are refused, late or repeated, some ids have
+    no other event, some ids of visitors turn out to be a user's, and some people are deleted and come again.
+    """
+    chance, log = Random(seed), Log()
+    at = 3 * DAY
+    for number in range(HISTORIES):
+        tenant = f"history-{seed}-{number}"
+        for who in (*VISITORS, *USERS):
+            if chance.random() < 0.6:
+                log.send(at, who, "page_view", visitor=who in VISITORS, tenant=tenant, path="/pricing")
+        for _ in range(chance.randint(3, 12)):
+            at += chance.choice([MINUTE, 20 * MINUTE, HOUR])
+            who = chance.choice((*VISITORS, *USERS, *USERS))
+            visitor = who in VISITORS
+            match chance.choices(["track", "merge", "late", "as a user", "deletion"], [4, 6, 2, 0.4, 0.5])[0]:
+                case "track":
+                    log.send(at, who, "track", visitor=visitor, tenant=tenant, name="source_connected", status="connected")
+                case "merge":
+                    log.send(at, who, "identity_merged", visitor=visitor, tenant=tenant, previousId=chance.choice(VISITORS))
+                case "late":
+                    named = chance.choice(VISITORS)
+                    log.send(at, who, "identity_merged", visitor=visitor, tenant=tenant, timestamp=at - 3 * DAY, previousId=named)
+                case "as a user":
+                    log.send(at, chance.choice(VISITORS), "page_view", tenant=tenant, path="/home")
+                case _:
+                    log.send(at, who, "user_deleted", visitor=visitor, tenant=tenant)
+                    log.send(at + MINUTE, who, "signup", visitor=visitor, tenant=tenant)
+    return log
+
+
+def known(job: Job) -> Known:
+    people = {key: decode(pickle.loads(state)) for (step, key), state in newest_snapshots(job.store).items() if step.endswith(".track")}
+    names = {KEYS.stream_key(row.tenant_id, user): (row.tenant_id, user) for row in job.facts.items for user in (*VISITORS, *USERS)}
+    merged = {key: person.merged_into for key, person in people.items() if person.merged_into and not person.deleted_at}
+
+    def last(key: str) -> str:
+        while key in merged:
+            key = merged[key]
+        return key
+
+    return Known({names[key]: names[last(key)] for key in merged}, {names[key] for key, person in people.items() if person.deleted_at})
+
+
+def erasures(job: Job) -> dict[Id, Erase]:
+    """The newest of everybody who was deleted."""
+    rows = sorted((row for row in job.facts.items if isinstance(row, Erase)), key=lambda row: row.version)
+    return {(row.tenant_id, row.user_id): row for row in rows}
+
+
+def left(job: Job) -> dict[Id, PersonFact]:
+    """The newest row of each person, without those that a deletion removed."""
+    rows = sorted((row for row in job.facts.items if isinstance(row, PersonFact)), key=lambda row: row.version)
+    newest, erased = {(row.tenant_id, row.user_id): row for row in rows}, erasures(job)
+    return {key: row for key, row in newest.items() if key not in erased or row.version >= erased[key].version}
+
+
+def ran(log: Log, store: Path, *, batch_size: int = 50, workers: int = 1) -> Job:
+    job = Job(log.items, store, batch_size=batch_size)
+    job.run(workers=workers, epoch=timedelta(hours=1))
+    return job
+
+
+@pytest.mark.parametrize(
+    ("seed", "batch_size", "workers"), [(1, 50, 1), (2, 1, 1), (3, 20, 2)], ids=["batches", "one by one", "two workers"]
+)
+def test_the_row_of_everybody_has_the_key_of_whom_they_count_as(seed: int, batch_size: int, workers: int, tmp_path: Path) -> None:
+    job = ran(histories(seed), tmp_path / "state", batch_size=batch_size, workers=workers)
+    rows, (counts_as, deleted) = left(job), known(job)
+    assert len(counts_as) > HISTORIES
+    assert len(deleted) > HISTORIES / 10
+    for key, row in rows.items():
+        assert row.person_key == KEYS.stream_key(*counts_as.get(key, key)), key
+        assert (row.experiment_group == "merged") == (key in counts_as), key
+    decided = {(row.tenant_id, row.user_id) for row in job.facts.items if isinstance(row, DecisionFact | SignalFact)}
+    assert len(decided) > HISTORIES
+    assert decided - rows.keys() - deleted == set(), "whoever was decided about has a row, so a visitor is found by it"
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+def test_a_deletion_leaves_no_digest_of_the_deleted_in_rows_of_others(seed: int, tmp_path: Path) -> None:
+    job = ran(histories(seed), tmp_path / "state", batch_size=1)
+    rows, deleted = left(job), known(job).deleted
+    gone = {KEYS.stream_key(*key): job.facts.items.index(erase) for key, erase in erasures(job).items() if key in deleted}
+    assert len(gone) > HISTORIES / 10
+    leftover = [key for key, row in rows.items() if job.facts.items.index(row) < gone.get(row.person_key, 0)]
+    assert leftover == [], "only who was merged after the deletion has the key of somebody deleted, who may come again"
+
+
+@pytest.mark.parametrize("store_of_module", ["embedded", pytest.param("server", marks=pytest.mark.slow)], indirect=True)
+def test_the_views_name_the_user_of_each_visitor_as_the_job_does(migrated: ClickHouse, tmp_path: Path) -> None:
+    job = ran(histories(4), tmp_path / "state")
+    inserter, of_kind = ClickHouseInserter(migrated), defaultdict[type[Fact], list[Fact]](list)
+    for row in job.facts.items:
+        if isinstance(row, Fact):
+            of_kind[type(row)].append(row)
+    for kind, some in of_kind.items():
+        inserter.insert(kind.TABLE, to_frame(kind, some))
+    inserter.erase([row for row in job.facts.items if isinstance(row, Erase)])
+    rows, counts_as = left(job), known(job).counts_as
+    expected = {key: user[1] for key, user in counts_as.items() if key in rows and user in rows}
+    for view in ("users_of_visitors", "merged_visitors"):
+        found = query(migrated, f"SELECT tenant_id, visitor_id, user_id FROM {view} WHERE (tenant_id, visitor_id) IN "
+                      "(SELECT tenant_id, user_id FROM people FINAL WHERE experiment_group = 'merged')").rows()  # fmt: skip
+        assert {(tenant, visitor): user for tenant, visitor, user in found} == expected, view
+        assert len(found) == len(expected) > HISTORIES / 2, "each once"
