@@ -158,6 +158,25 @@ def test_the_alarm_of_a_visitor_is_that_of_the_user_who_came_to_the_step_as_that
     assert {*loaded.scores["user_id"]} == {"ana", "visitor of ben"}
 
 
+def test_the_step_of_a_user_began_with_the_visitor_whose_events_say_so_in_whatever_order_they_came(judged: ClickHouse) -> None:
+    """The row of a visitor keeps when the step became current as the events came, that of the user when it did by their time.
+
+    ``dan``'s second visitor came to the step later, as did the visitor of ``eva``, who was there herself.
+    ``fay`` came to it by another step.
+    """
+    began = {"cy": 0, "dan": 0, "eva": -HOUR, "fay": HOUR // 4}
+    visits = [("cy", 0, HOUR // 2), ("dan", 0, HOUR // 2), ("dan", HOUR, HOUR), ("eva", 0, HOUR // 2), ("fay", 0, HOUR // 2)]
+    for user, since in began.items():
+        insert(judged, person(user), current(user, since=MONDAY + since))
+    for number, (user, first, since) in enumerate(visits):
+        visitor = f"{user}'s {number}"
+        of_visitor = make(PersonFact, user_id=visitor, experiment_group="merged", person_key=user, first_seen_at=MONDAY + first)
+        insert(judged, structs.replace(person(user), person_key=user, version=2), of_visitor, current(visitor, since=MONDAY + since))
+    insert(judged, structs.replace(current("fay's 4", done=MONDAY + HOUR // 4), step_id="zero"))
+    found = rows(judged, "steps_of_visitors WHERE step_id = 'one' ORDER BY visitor_id", "visitor_id, user_id")
+    assert found == [("cy's 0", "cy"), ("dan's 1", "dan"), ("fay's 4", "fay")]
+
+
 def test_how_long_a_step_takes_ends_at_activation_and_begins_when_it_became_current(judged: ClickHouse) -> None:
     at = MONDAY + HOUR
     insert(
