@@ -145,8 +145,12 @@ def _texts(subject: Subject) -> dict[str, list[str]]:
 
 
 def ids_of(store: ClickHouse, tenant: str, user: str) -> tuple[str, ...]:
-    """Return ``user`` and the ids of earlier visitors, found by the merges in the table of events."""
-    claims, known = dict[tuple[str, str], int](), {user}
+    """Return ``user`` and the ids of earlier visitors, found by the keys in ``people`` and by the merges in the table of events."""
+    by_key = set[str]()
+    if query(store, "EXISTS visitors_by_key")["result"][0]:  # not before the first job of this release has run
+        keyed = "SELECT visitor_id FROM visitors_by_key WHERE tenant_id = {tenant:String} AND user_id = {user:String}"
+        by_key = set(query(store, keyed, {"tenant": tenant, "user": user}, private=True)["visitor_id"])
+    claims, known = dict[tuple[str, str], int](), {user, *by_key}
     while True:
         found = query(
             store,
@@ -162,7 +166,8 @@ def ids_of(store: ClickHouse, tenant: str, user: str) -> tuple[str, ...]:
             break
         known |= named
     users = _users_among(store, tenant, sorted(known))
-    return user, *visitors_of(user, (Claim(at, by, visitor) for (by, visitor), at in claims.items()), users.__contains__)
+    by_events = visitors_of(user, (Claim(at, by, visitor) for (by, visitor), at in claims.items()), users.__contains__)
+    return user, *sorted(by_key.union(by_events))
 
 
 def _users_among(store: ClickHouse, tenant: str, ids: Sequence[str]) -> set[str]:

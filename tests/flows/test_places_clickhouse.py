@@ -162,3 +162,12 @@ def test_ids_of_earlier_visitors_are_followed_through_the_merges_of_the_tenant(m
     found = ids_of(migrated, "t", "ann")
     assert (found[0], sorted(found[1:])) == ("ann", ["cookie", "first-cookie"])
     assert ids_of(migrated, "t", "nobody") == ("nobody",)
+
+
+@on_the_embedded_one
+def test_earlier_visitors_are_found_by_their_key_where_the_events_of_merges_are_gone(migrated: ClickHouse) -> None:
+    """Else rows of the visitor would stay, with the key of the user."""
+    people = (("ann", "a", "key"), ("cookie", "merged", "key"), ("ben", "b", "another"), ("his", "merged", "another"))
+    insert(migrated, *(make(PersonFact, user_id=user, experiment_group=group, person_key=key) for user, group, key in people))
+    insert(migrated, make(PersonFact, tenant_id="other", user_id="not-hers", experiment_group="merged", person_key="key"))
+    assert ids_of(migrated, "t", "ann") == ("ann", "cookie")
