@@ -68,6 +68,7 @@ class KafkaLog:
             **client_config,
             "acks": "all",
             "enable.idempotence": True,
+            "allow.auto.create.topics": False,  # a mistyped or deleted one would be made with the default number of partitions
             "delivery.timeout.ms": max(1000, round(acknowledge_seconds * 1000)),
             "error_cb": lambda error: self._warn(error.str()),
         }
@@ -202,7 +203,6 @@ class KafkaLog:
         return await asyncio.get_running_loop().run_in_executor(None, self._probe)
 
     def _probe(self) -> str | None:
-        # Not by the producer's own metadata request: a broker may create the topic that it asks for.
         found = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=_PROBE_SECONDS)
         try:
             found[self._topic].result(timeout=2 * _PROBE_SECONDS)

@@ -64,8 +64,15 @@ class Cluster:
 
     def admin(self, client: str = "onramp") -> AdminClient:
         """Return a client for questions about the cluster, which connects in the background. Raises as ``connect``."""
+        config: dict[str, Any] = {
+            "client.id": client,
+            "log_level": 2,
+            **self.settings,
+            "bootstrap.servers": self.brokers,
+            "allow.auto.create.topics": False,  # to librdkafka it is a producer, for which brokers create the topic that it asks for
+        }
         try:
-            return AdminClient({"client.id": client, "log_level": 2, **self.settings, "bootstrap.servers": self.brokers})
+            return AdminClient(config)
         except KafkaException as error:
             raise BrokerError(f"The Kafka settings are not valid: {error.args[0].str()}.") from error
 

@@ -2,6 +2,7 @@
 
 One broker, which is its own controller. It listens in plain text (the superuser), with SASL_SSL and SCRAM, and with TLS and client
 certificates; a last listener shows a certificate that has expired. Its authorizer lets nobody but the superuser do what no ACL allows.
+As by Kafka's own default, it creates a topic that a client asks for, unless the client says that it must not.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
 group.initial.rebalance.delay.ms=0
-auto.create.topics.enable=false
+auto.create.topics.enable=true
 num.io.threads=2
 num.network.threads=2
 log.cleaner.enable=false
@@ -134,12 +135,12 @@ class ApacheKafka:
         """A client of the superuser."""
         return AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
 
-    def new_topic(self, partitions: int = 1, **config: str) -> str:
-        """Create a topic with a name no other test has, and return the name. Options of the topic have _ for each dot.
+    def new_topic(self, partitions: int = 1, *, name: str = "", **config: str) -> str:
+        """Create a topic, by default with a name no other test has, and return the name. Options of the topic have _ for each dot.
 
         Messages stay however old they are: tests write events of the past, which the default retention would delete at once.
         """
-        topic = f"test-{uuid.uuid4().hex}"
+        topic = name or f"test-{uuid.uuid4().hex}"
         options = {"retention.ms": "-1", **{name.replace("_", "."): value for name, value in config.items()}}
         admin = self.admin()
         for future in admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=1, config=options)]).values():
