@@ -60,6 +60,7 @@ class PartitionWatch:
         """Everything that was read before this time (of ``time.monotonic``) is of the topic whose id ``saw`` got last."""
         self._cluster = cluster
         self._errors = ErrorHandler(cluster)
+        self._reported: list[KafkaError] = []
         self._listed = listed
         self._lag = lag
         self._saw = saw
@@ -86,10 +87,10 @@ class PartitionWatch:
         return self._asked_at
 
     def _run(self) -> None:
-        try:
-            consumer, admin = self._cluster.connect(self._errors, error_cb=self._note), self._cluster.admin()
-        except SourceError:
-            return  # nor could they connect, and the job ends for it
+        connected = self._connect()
+        if connected is None:
+            return
+        consumer, admin = connected
         try:
             step, look_at = min(_LOOK_S, self._every_s), time.monotonic() + self._every_s
             while not self._ended and not self._stopping():
@@ -107,26 +108,39 @@ class PartitionWatch:
         finally:
             consumer.close()
 
+    def _connect(self) -> tuple[Consumer, AdminClient] | None:
+        """Connect, again and again while that fails: a file that the settings name may be in the middle of its replacement."""
+        while not self._ended and not self._stopping():
+            try:
+                admin = self._cluster.admin()
+                return self._cluster.connect(self._errors, error_cb=self._reported.append), admin
+            except SourceError as error:
+                self._errors.log("%s So nobody can ask whether %s is still the same topic; trying again", error, self._cluster.topic)
+            self._wake.wait(_LOOK_S)
+            self._wake.clear()
+        return None
+
     def raise_if_refused(self) -> None:
         """Raise the ``BrokerError`` of a broker that refuses this job. Does not block. From any thread."""
         self._errors.raise_if_refused()
 
-    def _note(self, error: KafkaError) -> None:
-        """Keep an error of the connection. The partitions' own consumers report those that librdkafka retries."""
-        if rule_for(error).reaction is Reaction.STOP:
-            self._errors.handle(error)
-        elif error.code() != KafkaError._ALL_BROKERS_DOWN:
-            self._errors.last = error
-
     def _confirm(self, consumer: Consumer, admin: AdminClient) -> None:
         began = time.monotonic()
+        consumer.poll(0)  # calls error_cb: only there a refused login is visible
+        self._reported.clear()  # of before this question; it may have passed
         try:
             self._saw(self._cluster.ask_topic_id(consumer, admin))
         except KafkaException as problem:
-            consumer.poll(0)  # calls error_cb: only there a refused login is visible
+            consumer.poll(0)
+            for error in self._reported:  # the partitions' own consumers report those that librdkafka retries
+                if rule_for(error).reaction is Reaction.STOP:
+                    self._errors.handle(error)
+                elif error.code() != KafkaError._ALL_BROKERS_DOWN:
+                    self._errors.last = error
             text = "%s does not tell whether it is still the same topic (%s)"
             self._errors.log(text, self._cluster.topic, (self._errors.last or problem.args[0]).str())
         else:
+            self._errors.forget_refusal()
             self.confirmed_at, self._errors.last = began, None
 
     def _look(self, consumer: Consumer) -> None:

@@ -352,13 +352,44 @@ def test_a_job_that_is_refused_meanwhile_says_so() -> None:
     with run(cluster) as running:
         part = stalled(running)
         cluster.id_errors.append(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+        cluster.connection_errors.append(KafkaError(KafkaError._AUTHENTICATION))
         part.next_batch()
-        running.source.watch._note(KafkaError(KafkaError._AUTHENTICATION))  # type: ignore[union-attr]
         with pytest.raises(BrokerError, match="refuses this job"):
             wait_until(running.poll, "no message")
         assert running.read == []
-        running.source.watch._errors._refusal = None  # type: ignore[union-attr]
+        cluster.connection_errors.clear()
         cluster.id_errors.clear()
+
+
+def test_a_refusal_that_has_passed_does_not_end_the_job_at_its_next_pause() -> None:
+    """A broker that starts may refuse a login that it takes a moment later."""
+    cluster = ScriptedCluster(records=[ScriptedRecord(0)], end=1, id="topic:old")
+    with run(cluster) as running:
+        wait_until(lambda: running.poll() == [(0, 0)], "what is there at the start")
+        watch: Any = running.source.watch
+        cluster.connection_errors.append(KafkaError(KafkaError._AUTHENTICATION))
+        cluster.id_errors.append(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+        wait_until(lambda: watch._errors._refusal is not None, "the refusal")
+        cluster.id_errors.clear()  # it is answered, though the connection reports what happened to it before
+        asked = watch.ask_again()
+        wait_until(lambda: watch.confirmed_at >= asked, "the answer after it")
+        part = stalled(running)
+        part._consumer.records = [ScriptedRecord(1)]
+        part._consumer.position = 1
+        wait_until(lambda: running.poll() == [(0, 0), (0, 1)], "the message after a pause")
+
+
+def test_a_watch_that_cannot_connect_says_so_and_tries_again(caplog: pytest.LogCaptureFixture) -> None:
+    """A file that the settings name may be in the middle of its replacement."""
+    cluster = ScriptedCluster(records=[ScriptedRecord(0)], end=1, id="topic:old")
+    cluster.admin_errors.append(BrokerError("The Kafka settings are not valid: the certificate cannot be read."))
+    with run(cluster) as running:
+        wait_until(lambda: running.poll() == [(0, 0)], "what is there at the start")
+        part = stalled(running)
+        part._consumer.records = [ScriptedRecord(1)]
+        part._consumer.position = 1
+        wait_until(lambda: running.poll() == [(0, 0), (0, 1)], "the message after a pause")
+    assert "the certificate cannot be read. So nobody can ask whether events is still the same topic; trying again" in caplog.text
 
 
 def test_a_job_that_needs_long_for_each_batch_goes_on() -> None:

@@ -66,8 +66,9 @@ class ScriptedRecord:
 class ScriptedConsumer:
     """Delivers records from the assigned offset on. A record with an error is delivered as long as the position is not behind it."""
 
-    def __init__(self, cluster: ScriptedCluster) -> None:
+    def __init__(self, cluster: ScriptedCluster, error_cb: Callable[[KafkaError], None] | None = None) -> None:
         self.cluster, self.records, self.end = cluster, cluster.records, cluster.end
+        self.error_cb = error_cb
         self.position = 0
         self.closed = False
 
@@ -102,7 +103,9 @@ class ScriptedConsumer:
         return SimpleNamespace(topics={topic: found})
 
     def poll(self, _timeout: float) -> None:
-        return None
+        for error in list(self.cluster.connection_errors):
+            if self.error_cb is not None:
+                self.error_cb(error)
 
     def close(self) -> None:
         self.closed = True
@@ -116,6 +119,8 @@ class ScriptedCluster(Cluster):
     partitions whose leader does not answer. ``list_errors``: what the next requests for the metadata raise. ``low``: the earliest offset.
     ``id``: that of the topic, empty for a cluster that does not tell it. ``created_again``: the ids that it got while the test ran.
     ``id_errors``: the last of them is raised where the id is asked for. ``bound_errors``: what the next requests for offsets raise.
+    ``connection_errors``: what the connection of the watch reports whenever it is polled. ``admin_errors``: what the next clients for
+    questions raise.
     """
 
     brokers: str = "scripted:9092"
@@ -134,6 +139,8 @@ class ScriptedCluster(Cluster):
     created_again: list[str] = field(default_factory=list)
     id_errors: list[Exception] = field(default_factory=list)
     bound_errors: list[Exception] = field(default_factory=list)
+    connection_errors: list[KafkaError] = field(default_factory=list)
+    admin_errors: list[Exception] = field(default_factory=list)
 
     @override
     def topic_id(self, stopping: Callable[[], bool]) -> str:
@@ -147,6 +154,8 @@ class ScriptedCluster(Cluster):
 
     @override
     def admin(self, client: str = "onramp") -> Any:
+        if self.admin_errors:
+            raise self.admin_errors.pop()
         return None
 
     @override
@@ -154,5 +163,5 @@ class ScriptedCluster(Cluster):
         if self.unknown[0] and "error_cb" not in more:  # the watch has its own callback
             self.unknown[0] -= 1
             raise UnknownTopicError("another broker does not know the new partition yet")
-        self.consumers.append(ScriptedConsumer(self))
+        self.consumers.append(ScriptedConsumer(self, more.get("error_cb")))
         return self.consumers[-1]
