@@ -178,14 +178,16 @@ def _with_queue(settings: Settings, act: Callable[[ReviewQueue], Awaitable[T]]) 
     import asyncio
 
     from cli.stores import open_redis
-    from llm.review_queue import ReviewPolicy, ReviewQueue
+    from llm.review_queue import ReviewPolicy, ReviewQueue, ReviewUnavailableError
     from sinks.redis.async_client import connect_async
-    from sinks.redis.client import ANSWER_SECONDS
+    from sinks.redis.client import ANSWER_SECONDS, refusal
 
     async def run(address: str) -> T:
         client = connect_async(address, ANSWER_SECONDS)
         try:
             return await act(ReviewQueue(client, ReviewPolicy(wait_seconds=ANSWER_SECONDS)))
+        except ReviewUnavailableError as error:
+            raise refusal(error.__cause__ or error, address) or error from error.__cause__
         finally:
             await client.aclose()
 

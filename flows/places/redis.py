@@ -12,10 +12,10 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisError
 
 from llm.cache.answer_cache import AnswerCache, CachePolicy, entry_name, index_name, user_digest
-from llm.review_queue import ReviewPolicy, ReviewQueue
+from llm.review_queue import ReviewPolicy, ReviewQueue, ReviewUnavailableError
 from sinks.redis.async_client import connect_async
-from sinks.redis.client import ANSWER_SECONDS, RedisServers, connect
-from sinks.redis.errors import StoreUnavailableError
+from sinks.redis.client import ANSWER_SECONDS, RedisServers, connect, refusal
+from sinks.redis.errors import RecommendationStoreError, StoreUnavailableError
 from sinks.redis.record import TOMBSTONE
 from state.records.progress import progress_key
 from state.records.recommendation import redis_key, shown_key
@@ -76,7 +76,7 @@ class Records:
             routes = servers.routes([key.encode() for key in keys])
             return [(keys[at], ask(client, keys[at])) for client, positions in routes for at in positions]
         except (RedisError, OSError) as error:
-            raise StoreUnavailableError(f"Redis did not answer ({type(error).__name__}); repeat the command when it runs.") from error
+            raise _failure(error, self._url) from error
         finally:
             servers.close()
 
@@ -115,8 +115,10 @@ class ModelTexts:
             client = connect_async(self._url, ANSWER_SECONDS)
             try:
                 return await act(client)
+            except ReviewUnavailableError as error:
+                raise _failure(error.__cause__ or error, self._url) from error.__cause__
             except (RedisError, OSError) as error:
-                raise StoreUnavailableError(f"Redis did not answer ({type(error).__name__}); repeat the command.") from error
+                raise _failure(error, self._url) from error
             finally:
                 await client.aclose()
 
@@ -134,6 +136,12 @@ async def _texts(client: Redis | RedisCluster, subject: Subject) -> list[Any]:
     queue = ReviewQueue(client, ReviewPolicy(wait_seconds=ANSWER_SECONDS))
     waiting = await queue.waiting(subject.tenant, _MOST)
     return [*found, *({"waitsForReview": each.text} for each in waiting.entries if each.owner in owners)]
+
+
+def _failure(error: BaseException, url: str) -> RecommendationStoreError:
+    """What the operator must change where Redis refused the request; else that it did not answer."""
+    sentence = f"Redis did not answer ({type(error).__name__}); repeat the command when it runs."
+    return refusal(error, url) or StoreUnavailableError(sentence)
 
 
 def _readable(data: bytes) -> Any:

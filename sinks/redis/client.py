@@ -19,7 +19,7 @@ from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
 from sinks.masked_url import mask_url
 from sinks.redis.address import FILES, RedisAddress, parse_redis_address
-from sinks.redis.errors import StoreRefusedError, is_transient, server_error_in
+from sinks.redis.errors import StoreRefusedError, Verdict, describe, is_transient, meaning_of, server_error_in
 from sinks.store_address import is_readable
 
 CONNECT_SECONDS = 2.0  # a server in the same region accepts within milliseconds; after this time the caller retries
@@ -43,6 +43,14 @@ def address_of(url: str) -> RedisAddress:
         if path is not None and not is_readable(Path(path), or_directory=True):
             raise StoreRefusedError(f"ONRAMP_REDIS_URL names {path} for {name}, which cannot be read; correct the path or its permissions.")
     return address
+
+
+def refusal(error: BaseException, url: str) -> StoreRefusedError | None:
+    """Return what the operator of the server at ``url`` must change where ``error`` is a refusal of it; None for any other error."""
+    in_cluster = address_of(url).kind == "cluster"
+    if meaning_of(error, in_cluster=in_cluster).verdict is not Verdict.SETTING:
+        return None
+    return StoreRefusedError(describe(error, mask_url(url), "", in_cluster=in_cluster))
 
 
 def client_options(address: RedisAddress, *, connect_seconds: float, answer_seconds: float) -> dict[str, Any]:
