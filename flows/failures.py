@@ -20,7 +20,8 @@ _DISK_FAULTS: Final = ("disk I/O error", "database or disk is full", "No space l
 """Parts of disk errors of the recovery store and the system; the engine passes them on as text."""
 _DAMAGE: Final = ("file is not a database", "database disk image is malformed")
 """The same of damaged files of the recovery store."""
-_PASSWORD: Final = re.compile(r"(?<=://)[^/\s@]*@")
+_PASSWORD: Final = re.compile(r"(?:(://[^/\s:@]*:)\S*|(://)[^/\s]+)@")
+"""Greedy, up to the last @: a password may contain @, / or : that was not escaped. A user without a password may be a token."""
 _RESTORE: Final = "restore it, or use another --data-dir."
 
 
@@ -66,8 +67,11 @@ def name_of(error: BaseException) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """Return ``text`` with the user and password in each address masked."""
-    return _PASSWORD.sub("***@", text)
+    """Return ``text`` with the password in each address masked, or the user where there is no password.
+
+    For everything that a library may have written: it may name the address that it could not reach.
+    """
+    return _PASSWORD.sub(r"\1\2***@", text)
 
 
 def _has_lost_its_directory() -> bool:

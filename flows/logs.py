@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sys
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
+from flows.failures import without_passwords
 from flows.settings import Settings
 from llm.trace_id import TRACE_ID
 
-_PASSWORD: Final = re.compile(r"(://[^/\s:@]*:)\S*@")
-"""A library may log the address that it could not reach."""
 _TRUE: Final = frozenset({"1", "true", "t", "yes", "y", "on"})
 
 
@@ -31,23 +29,19 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": _masked(record.getMessage()),
+            "message": without_passwords(record.getMessage()),
         }
         if trace := TRACE_ID.get():
             line["traceId"] = trace
         if record.exc_info:
-            line["exception"] = _masked(self.formatException(record.exc_info))
+            line["exception"] = without_passwords(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
 
 
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Render one record, passwords masked."""
-        return _masked(super().format(record))
-
-
-def _masked(text: str) -> str:
-    return _PASSWORD.sub(r"\1***@", text)
+        return without_passwords(super().format(record))
 
 
 class _ErrorHandler(logging.StreamHandler[TextIO]):

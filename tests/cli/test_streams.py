@@ -190,7 +190,7 @@ def test_whatever_ends_a_command_has_a_code_and_a_sentence(capsys: pytest.Captur
         assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("error", [PanicException("a bug\nmore"), ZeroDivisionError("redis://user:hunter2@cache"), TypeError()])
+@pytest.mark.parametrize("error", [PanicException("a bug\nmore"), ZeroDivisionError("redis://user:a/p@ss-hunter2@cache"), TypeError()])
 def test_the_details_of_a_bug_are_in_a_file_without_passwords(
     error: BaseException, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

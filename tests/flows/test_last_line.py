@@ -65,6 +65,7 @@ def wrapped(error: Exception) -> BaseException:
         (wrapped(FULL), False, "Redis at localhost is full; raise maxmemory.", False),
         (wrapped(OSError(28, "No space left on device")), False, "free space and run the same command again", False),
         (wrapped(KeyError("redis://ana:secret@host")), False, "this is a bug in onramp (BytewaxRuntimeError", True),
+        (KeyError("redis://:a/pass@with-a-secret@host"), False, "(KeyError: 'redis://:***@host')", True),
         (PanicException("Send thread panic: Any { .. }"), True, "Another process of the job has ended", False),
         (PanicException("Send thread panic: Any { .. }"), False, "this is a bug in onramp", True),
         (PanicException("index out of bounds"), True, "this is a bug in onramp", True),

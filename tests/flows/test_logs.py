@@ -6,6 +6,9 @@ import json
 import logging
 import sys
 
+import pytest
+
+from flows.failures import without_passwords
 from flows.logs import JsonFormatter
 from llm.trace_id import TRACE_ID
 
@@ -36,3 +39,20 @@ def test_passwords_in_addresses_are_masked_also_in_exceptions() -> None:
         written = line("no answer from %s", address, failed=True)
     assert "hunter2" not in written
     assert "redis://app:***@cache:6379/0" in json.loads(written)["message"]
+
+
+@pytest.mark.parametrize(
+    ("address", "masked"),
+    [
+        ("redis://app:hunter2@cache:6379/0", "redis://app:***@cache:6379/0"),
+        ("redis://:hunter2@ss-word@host:6379", "redis://:***@host:6379"),
+        ("redis://:hunter2/with/slashes@host:6379", "redis://:***@host:6379"),
+        ("http://app:hunter2:with@all/of@them@host:8123/path", "http://app:***@host:8123/path"),
+        ("https://hunter2@host/path", "https://***@host/path"),
+        ("http://ann@corp:hunter2@host:8123", "http://***@host:8123"),
+        ("redis://host:6379/0", "redis://host:6379/0"),
+        ("mail to ann@example.com", "mail to ann@example.com"),
+    ],
+)
+def test_a_password_is_masked_whatever_is_in_it(address: str, masked: str) -> None:
+    assert without_passwords(f"cannot reach {address}, nor '{address}'") == f"cannot reach {masked}, nor '{masked}'"
