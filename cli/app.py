@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from cli.failures import end
+from cli.failures import IS_SERVICE, end
 from cli.lazy_commands import CONTEXT, LazyGroup, group
 from cli.streams import OutputError, standard_streams
 
@@ -145,6 +145,7 @@ def root() -> LazyGroup:
 
 def invoke(arguments: Sequence[str]) -> int:
     """Run the command of ``arguments`` and return its exit code. Whatever ends it early is one sentence on standard error."""
+    IS_SERVICE.set(False)
     with standard_streams():
         try:
             command = root()

@@ -76,6 +76,7 @@ def run(
             )
         require_named_catalog(settings)
     refuse_demo(settings)
+    from cli.failures import speaks_json
     from cli.native_stderr import capture_native_stderr
     from cli.run_ending import RunEnding
     from flows.run import run as run_job
@@ -84,7 +85,7 @@ def run(
 
     stop, ending = StopRequest(), RunEnding(input_path, as_json=as_json)
     try:
-        with capture_native_stderr(), Display(err(), "Running") as display:
+        with capture_native_stderr(), Display(err(), "Running", in_log=speaks_json()) as display:
 
             def on_start(live: RunningJob) -> None:
                 _record_clock(live, input_path)

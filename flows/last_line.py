@@ -18,11 +18,14 @@ _LOST: Final = (
 )
 
 
-def say(sentence: str, error: BaseException | None = None) -> None:
-    """Write ``sentence`` as the last line. ``error``: its traceback goes before it, or into the same object."""
+def say(sentence: str, error: BaseException | None = None, *, level: int = logging.CRITICAL) -> None:
+    """Write ``sentence`` as the last line, or as an object of this ``level``.
+
+    ``error``: its traceback goes before the line, or into the object.
+    """
     if logs_are_json():
         what = (type(error), error, error.__traceback__) if error is not None else None
-        record = _LOG.makeRecord(_LOG.name, logging.CRITICAL, __file__, 0, sentence, (), what)
+        record = _LOG.makeRecord(_LOG.name, level, __file__, 0, sentence, (), what)
         print(JsonFormatter().format(record), file=sys.stderr, flush=True)  # noqa: T201 -- the log may not be set up yet
         return
     if error is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,10 @@ _END: Final = 4096
 
 
 def last_log_line(log: Path) -> str:
-    """Return the last line with text, without a full stop; that it said nothing where there is none, or no log. Never raises."""
+    """Return the last line with text, without a full stop; that it said nothing where there is none, or no log. Never raises.
+
+    Of a line that is a JSON object it returns the ``message``.
+    """
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _END))
@@ -18,4 +22,12 @@ def last_log_line(log: Path) -> str:
     except OSError:
         lines = []
     found = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-    return found.removeprefix("onramp: ").removesuffix(".")
+    return _message_of(found).removeprefix("onramp: ").removesuffix(".")
+
+
+def _message_of(line: str) -> str:
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    return str(said.get("message", line)) if isinstance(said, dict) else line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ from state.quantity import count
 if TYPE_CHECKING:
     from flows.run import RunningJob
 
+_LOG = logging.getLogger(__name__)
 _PLAIN_EVERY: Final = 5.0  # seconds between two lines where there is no terminal
 _RATE_OVER: Final = 4.0  # seconds that the shown rate looks back
 _FRAMES: Final = 5  # a second; each costs the job a little
@@ -33,9 +35,9 @@ _FRAMES: Final = 5  # a second; each costs the job a little
 class Display:
     """Shows one run. The job calls ``watch`` when it starts; the last picture stays on the screen."""
 
-    def __init__(self, console: Console, title: str) -> None:
-        """Show nothing yet."""
-        self._console, self._title = console, title
+    def __init__(self, console: Console, title: str, *, in_log: bool = False) -> None:
+        """Show nothing yet. ``in_log``: where there is no terminal, write lines of the log."""
+        self._console, self._title, self._in_log = console, title, in_log
         self._live: RunningJob | None = None
         self._screen: Screen | None = None
         self._stop = threading.Event()
@@ -74,7 +76,11 @@ class Display:
 
     def _speak(self) -> None:
         while not self._stop.wait(_PLAIN_EVERY):
-            self._console.print(Text(f"{self._title}: {', '.join([self._place(), self._rate(), *self._figures(), *self._texts()])}"))
+            line = f"{self._title}: {', '.join([self._place(), self._rate(), *self._figures(), *self._texts()])}"
+            if self._in_log:
+                _LOG.info("%s", line)
+            else:
+                self._console.print(Text(line))
 
     def _picture(self) -> Group:
         grid = Table.grid(padding=(0, 2), pad_edge=False)

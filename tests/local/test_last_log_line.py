@@ -14,6 +14,9 @@ from local.last_log_line import last_log_line
     [
         (b"first\nonramp: the port is in use.\n\n  \n", "the port is in use"),
         (b"x" * 5_000 + b"\nlast \xff", "last \N{REPLACEMENT CHARACTER}"),
+        (b'{"level": "info", "message": "listening"}\n{"level": "critical", "message": "the port is in use."}\n', "the port is in use"),
+        (b'{"level": "critical"}', '{"level": "critical"}'),
+        (b"[" * 4_000, "[" * 4_000),
         (b"\n \n", "it said nothing"),
         (None, "it said nothing"),
     ],
