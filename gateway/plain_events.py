@@ -15,13 +15,15 @@ from msgspec import Meta
 
 from state.event_fields import CHECKED, REQUIRED, fault_of
 from state.events import (
+    DEFAULT_TENANT,
     HIDDEN,
     MAX_AHEAD,
     MAX_DEPTH,
     MAX_PAYLOAD,
+    MAX_TENANT,
     MIN_TIMESTAMP,
-    NOT_IN_TENANT,
     is_storable,
+    is_tenant_id,
     milliseconds,
 )
 from state.placeholders import PLACEHOLDER_IDS, TAG_BEGINS, is_placeholder_id
@@ -40,7 +42,7 @@ class _PlainEvent(msgspec.Struct, gc=False, rename="camel"):
     timestamp: Annotated[datetime, Meta(tz=True)]
     user_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
     anonymous_id: Annotated[str, Meta(max_length=256)] | None = None
-    tenant_id: Annotated[str, Meta(min_length=1, max_length=128)] = "default"
+    tenant_id: Annotated[str, Meta(min_length=1, max_length=MAX_TENANT)] = DEFAULT_TENANT
     session_id: Annotated[str, Meta(max_length=256)] | None = None
     name: Annotated[str, Meta(max_length=256)] | None = None
     payload: dict[str, Any] = {}
@@ -108,7 +110,7 @@ def _name_somebody(names: Collection[str | None], *, visitors: bool) -> bool:
 
 
 def _is_tenant(tenant: str) -> bool:
-    return tenant == "default" or not (HIDDEN.search(tenant) or NOT_IN_TENANT.search(tenant) or is_placeholder_id(tenant))
+    return tenant == DEFAULT_TENANT or is_tenant_id(tenant)
 
 
 def _fits(event: _PlainEvent) -> bool:

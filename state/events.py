@@ -41,6 +41,9 @@ _LAST_VERSION: Final = 1_000  # of the contract that there will ever be; a large
 SCHEMA_PREFIX: Final = 5
 """Bytes of the framing that serialisers of a schema registry put before a message: a zero and the schema's number."""
 
+DEFAULT_TENANT: Final = "default"
+"""The tenant of an event that leaves ``tenantId`` out."""
+MAX_TENANT: Final = 128
 UNKNOWN_TENANT: Final = "unknown_tenant"
 
 REJECTIONS: Final[dict[str, str]] = {
@@ -83,6 +86,12 @@ NOT_IN_TENANT: Final = re.compile(r"[:{}]")
 """Redis keys separate tenant and user by a colon, and braces are the cluster's hash tag. With them, keys of two tenants could be equal."""
 
 
+def is_tenant_id(text: str) -> bool:
+    """Whether an event can have this ``tenantId``: the decoder rejects it with another one."""
+    hidden = HIDDEN.search(text) or NOT_IN_TENANT.search(text)
+    return 0 < len(text) <= MAX_TENANT and not hidden and not is_placeholder_id(text)
+
+
 class Event(msgspec.Struct, gc=False):
     """One valid event, with its place in the input.
 
@@ -117,7 +126,7 @@ class _Wire(msgspec.Struct, gc=False, rename="camel"):
     timestamp: Annotated[datetime, Meta(tz=True)]
     user_id: Annotated[str, Meta(max_length=256)] | None = None
     anonymous_id: Annotated[str, Meta(max_length=256)] | None = None
-    tenant_id: Annotated[str, Meta(min_length=1, max_length=128)] = "default"
+    tenant_id: Annotated[str, Meta(min_length=1, max_length=MAX_TENANT)] = DEFAULT_TENANT
     session_id: Annotated[str, Meta(max_length=256)] | None = None
     name: Annotated[str, Meta(max_length=256)] | None = None
     payload: msgspec.Raw = msgspec.Raw(b"{}")
@@ -132,7 +141,7 @@ class _Timestamp(msgspec.Struct, gc=False):
 class _Person(msgspec.Struct, gc=False, rename="camel"):
     user_id: str | None = None
     anonymous_id: str | None = None
-    tenant_id: str = "default"
+    tenant_id: str = DEFAULT_TENANT
 
 
 _wire_decoder = msgspec.json.Decoder(_Wire)
@@ -254,7 +263,7 @@ def _decode(message: Message) -> Event:
         raise _RejectError("bad_user_id" if HIDDEN.search(user) else "bad_event_id")
     if event_id in PLACEHOLDER_IDS or event_id.isspace() or (event_id[0] in TAG_BEGINS and is_placeholder_id(event_id)):
         raise _placeholder("eventId", event_id)
-    if wire.tenant_id != "default":
+    if wire.tenant_id != DEFAULT_TENANT:
         if HIDDEN.search(wire.tenant_id) or NOT_IN_TENANT.search(wire.tenant_id):
             raise _RejectError("bad_tenant_id")
         if is_placeholder_id(wire.tenant_id):
@@ -404,7 +413,7 @@ _STRINGS: Final[tuple[tuple[str, str | None, str, int, int], ...]] = (
     ("eventId", "missing_event_id", "bad_event_id", 1, 128),
     ("userId", None, "bad_user_id", 0, 256),
     ("anonymousId", None, "bad_user_id", 0, 256),
-    ("tenantId", None, "bad_tenant_id", 1, 128),
+    ("tenantId", None, "bad_tenant_id", 1, MAX_TENANT),
     ("sessionId", None, "bad_session_id", 0, 256),
     ("eventType", "missing_event_type", "unknown_event_type", 1, 64),
     ("name", None, "bad_name", 0, 256),

@@ -27,6 +27,7 @@ from state.person.deduplication import remembered
 from state.person.person import Person
 from state.person.snapshot import SnapshotError
 from state.records.dead_letter import DeadLetter, content_as_json, content_of, decode_line
+from state.records.fact_builders import dead_letter_fact
 from state.records.subject import Subject, bare_deletion, letter_is_about, must_go
 from state.stuck.row import Row
 
@@ -203,10 +204,12 @@ def _hits(path: Path, texts: Sequence[bytes], pattern: re.Pattern[bytes]) -> int
 
 
 def letter_as_json(letter: DeadLetter) -> dict[str, Any]:
-    """A letter as JSON."""
+    """A letter as JSON. ``tenantIds`` is empty where nobody can tell whose it is."""
+    row = dead_letter_fact(letter)
     return {
         "reason": letter.reason,
-        "place": f"{letter.topic}:{letter.partition}:{letter.offset}",
+        "place": row.dead_letter_id,
+        "tenantIds": list(row.tenant_ids),
         **content_as_json(letter.raw, letter.key, letter.headers),
     }
 

@@ -18,8 +18,7 @@ from state.catalog import yaml_text
 from state.catalog.model import Catalog, Path, Step
 from state.catalog.yaml_text import Location
 from state.duration import MINUTE, SECOND, render
-from state.events import HIDDEN, NOT_IN_TENANT
-from state.placeholders import is_placeholder_id
+from state.events import is_tenant_id
 from state.quantity import count
 from state.vocabulary import SURFACE, TRIGGERS
 
@@ -254,7 +253,7 @@ def _tenant_faults(tenants: list[str]) -> Iterator[tuple[Location, str]]:
     for index, tenant in enumerate(tenants):
         if tenant in known:
             yield ("tenants", index), f"{tenant!r} appears twice"
-        elif HIDDEN.search(tenant) or NOT_IN_TENANT.search(tenant) or is_placeholder_id(tenant):
+        elif not is_tenant_id(tenant):
             yield ("tenants", index), f"no event can have the tenantId {tenant[:_SHOWN]!r} (docs/events.md says why)"
         known.add(tenant)
 

@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
+import msgspec
+
 from state.catalog.plan import Plan
 from state.decision.switches import AT_SIGNUP, Switch
 from state.duration import MINUTE
-from state.events import Event
+from state.events import DEFAULT_TENANT, Event, is_tenant_id
+from state.mend_message import mend_text
 from state.person.person import Person, StepState
 from state.records.dead_letter import DeadLetter
 from state.records.facts import (
@@ -31,7 +34,9 @@ from state.times import rfc3339
 RAW_SHOWN: Final = 4_096
 """Bytes of a rejected message that its row contains. The dead-letter topic or file has all of them."""
 _USER_ID: Final = re.compile(rb'"(?:userId|user_id|anonymousId|anonymous_id|previousId)"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+)')
-_TENANT: Final = re.compile(rb'"tenantId"\s*:\s*("(?:[^"\\]|\\.)*")')
+_TENANT: Final = re.compile(rb'"(?:tenantId|tenant_id)"\s*:\s*("(?:[^"\\]|\\.)*")')
+_raw_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_text: Final = msgspec.json.Decoder(str)
 
 
 def event_fact(event: Event, status: str, version: int) -> EventFact:
@@ -255,8 +260,27 @@ def dead_letter_fact(letter: DeadLetter) -> DeadLetterFact:
         log_time=max(letter.log_time, 0),
         version=1,
         user_ids=_named(_USER_ID, text),
-        tenant_ids=_named(_TENANT, text),
+        tenant_ids=_tenants(text),
     )
+
+
+def _tenants(text: bytes) -> tuple[str, ...]:
+    """The tenant of a rejected message, as that of an event: beside its sender. Where no sender can be read, all tenants that it names.
+
+    Empty where nobody can tell: it names none then, or one that no event can have.
+    """
+    fields = dict[str, msgspec.Raw]()
+    with suppress(ValueError, RecursionError):  # a DecodeError is a ValueError, and so is a text that is not UTF-8
+        fields = _raw_fields.decode(mend_text(text))
+    if "tenantId" in fields:
+        found: tuple[str, ...] = ()
+        with suppress(ValueError):
+            found = (_text.decode(fields["tenantId"]),)
+    elif "userId" in fields or "anonymousId" in fields:
+        found = (DEFAULT_TENANT,)
+    else:
+        found = _named(_TENANT, text)
+    return tuple(each for each in found if is_tenant_id(each))
 
 
 def _named(field: re.Pattern[bytes], text: bytes) -> tuple[str, ...]:

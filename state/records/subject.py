@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from state.events import peek_person
+from state.events import is_tenant_id, peek_person
 from state.ids import Keys
 from state.mend_message import mend_text
 from state.placeholders import is_placeholder_id
@@ -51,7 +51,7 @@ def is_about(value: bytes, key: bytes | None, subject: Subject) -> bool:
     """Whether a message was sent by the user, or names one of their visitors. Without a valid sender ``letter_is_about`` decides."""
     value = mend_text(value)
     sender = peek_person(value)
-    if sender is None or is_placeholder_id(sender[1]):
+    if sender is None or is_placeholder_id(sender[1]) or not is_tenant_id(sender[0]):
         return letter_is_about(DeadLetter("", "", value, "", 0, 0, 0, key), subject)
     if sender[0] != subject.tenant:
         return False
@@ -98,7 +98,7 @@ def must_go(value: bytes, key: bytes | None, headers: tuple[Header, ...], subjec
 
 
 def letter_is_about(letter: DeadLetter, subject: Subject) -> bool:
-    """Whether a rejected message names one of the user's ids. A message without a tenant may be of any."""
+    """Whether a rejected message names one of the user's ids. A message whose tenant cannot be told may be of any."""
     row = dead_letter_fact(letter)
     of_tenant = not row.tenant_ids or subject.tenant in row.tenant_ids
     key = None if letter.key is None else letter.key.decode("utf-8", "replace")

@@ -102,6 +102,19 @@ def test_sent_messages_are_blanked_but_for_the_deletion(data_dir: DataDir) -> No
     assert [each is None for each in read_sent(data_dir.sent)] == [at in OF_ANN for at in range(len(MESSAGES))]
 
 
+def test_letters_of_the_same_id_of_another_tenant_are_neither_shown_nor_erased(data_dir: DataDir) -> None:
+    """A message without a tenant is of the default one."""
+    by_default = {name: value for name, value in json.loads(event("ann-who-leaves", "odd")).items() if name != "tenantId"}
+    raws = [json.dumps(by_default).encode(), event("ann-who-leaves", "odd", tenant="acme"), b'{"userId": "ann-who-leaves", "payl']
+    DeadLetterFile(data_dir.dead_letters, None).write_batch([[letter(number, raw) for number, raw in enumerate(raws)]])
+    place = DeadLetterLines(data_dir)
+    of_acme = Subject("acme", ANN.ids)
+    assert [each["place"] for each in place.held(of_acme)] == ["events:0:1", "events:0:2"], "nobody can tell whose the last one is"
+    assert [each["tenantIds"] for each in place.held(of_acme)] == [["acme"], []]
+    place.erase(of_acme)
+    assert [each["place"] for each in place.held(ANN)] == ["events:0:0"]
+
+
 def test_messages_of_the_local_log_go_and_their_offsets_stay(tmp_path: Path) -> None:
     directory = tmp_path / "log"
     with EventLog(directory, partitions=1, retention=None, now=lambda: NOW) as log:

@@ -151,9 +151,34 @@ def test_a_dead_letter_s_row_knows_whom_the_whole_message_names(raw: bytes, name
     assert dead_letter_fact(structs.replace(LETTER, raw=raw)).user_ids == named
 
 
-def test_a_dead_letter_s_row_knows_its_tenant() -> None:
-    for raw, tenants in ((b'{"tenantId": "acme"', ("acme",)), (b'{"userId": "ada"}', ()), (b"", ())):
-        assert dead_letter_fact(structs.replace(LETTER, raw=raw)).tenant_ids == tenants
+@pytest.mark.parametrize(
+    ("raw", "tenants"),
+    [
+        (b'{"tenantId": "acme", "userId": "ada"}', ("acme",)),
+        (b'{"userId": "ada"}', ("default",)),
+        (b'\xef\xbb\xbf{"userId": "ada", "name": "\\ud800"}', ("default",)),
+        (b'{"anonymousId": "v-1", "userId": null}', ("default",)),
+        (b'{"userId": 7}', ("default",)),
+        (b'{"userId": "ada", "payload": {"tenantId": "other"}}', ("default",)),
+        (b'{"tenantId": "acme", "userId": "ada", "payload": {"tenantId": "other"}}', ("acme",)),
+        (b'{"tenantId": "acme", "rejectedByGateway": [], "message": {"userId": "ada", "context": {"tenantId": "other"}}}', ("acme",)),
+        # without a sender that can be read: whatever it names, also where it was cut off
+        (b'{"tenantId": "acme"', ("acme",)),
+        (b'{"after": {"userId": "ada", "tenantId": "acme"}}', ("acme",)),
+        (b'{"user_id": "ada", "tenant_id": "acme"}', ("acme",)),
+        (b'{"userId": "ada", "payload": {', ()),
+        (b'{"previousId": "ada"}', ()),
+        (b"", ()),
+        # a tenant that no event can have: nobody can tell which was meant
+        (b'{"tenantId": 5, "userId": "ada"}', ()),
+        (b'{"tenantId": null, "userId": "ada"}', ()),
+        (b'{"tenantId": "", "userId": "ada"}', ()),
+        (b'{"tenantId": "undefined", "userId": "ada"}', ()),
+        (b'{"tenantId": "a:b", "userId": "ada"}', ()),
+    ],
+)
+def test_a_dead_letter_s_row_knows_its_tenant(raw: bytes, tenants: tuple[str, ...]) -> None:
+    assert dead_letter_fact(structs.replace(LETTER, raw=raw)).tenant_ids == tenants
 
 
 def test_a_message_with_a_schema_is_shown_as_what_it_says() -> None:

@@ -71,9 +71,10 @@ def test_every_shipped_statement_can_be_repeated() -> None:
             code = "\n".join(line for line in statement.splitlines() if not line.startswith("--")).lstrip()
             repeatable = code.startswith(("CREATE TABLE IF NOT EXISTS", "CREATE OR REPLACE VIEW"))
             filled_once = code.startswith("ALTER TABLE dead_letters UPDATE") and "WHERE empty(user_ids)" in code
+            told_again = code.startswith("ALTER TABLE dead_letters UPDATE\n    tenant_ids =") and migration.version == 32
             comment = re.match(r"ALTER TABLE \w+\s+(MODIFY COMMENT|COMMENT COLUMN)", code)
             index = re.match(r"ALTER TABLE \w+ (ADD INDEX IF NOT EXISTS|MATERIALIZE INDEX)", code)
-            assert repeatable or filled_once or comment or index or "ADD COLUMN IF NOT EXISTS" in code, migration.name
+            assert repeatable or filled_once or told_again or comment or index or "ADD COLUMN IF NOT EXISTS" in code, migration.name
 
 
 def test_rejected_messages_of_before_are_found_by_a_deletion(store: ClickHouse) -> None:
@@ -91,6 +92,44 @@ def test_rejected_messages_of_before_are_found_by_a_deletion(store: ClickHouse) 
     migrate(store, [each for each in shipped() if each.version <= 9])
     found = query(store, "SELECT dead_letter_id, user_ids, tenant_ids FROM dead_letters ORDER BY 1").rows()
     assert found == [("a", ["Zoë", 'a"b'], ["t"]), ("b", ["7", "v-1"], []), ("c", [], [])]
+
+
+def test_the_tenant_of_rejected_messages_of_before_is_told_where_their_sender_can_be_read(store: ClickHouse) -> None:
+    letters: dict[str, tuple[str, str, list[str], list[str]]] = {  # name → reason, bytes, tenants before and after
+        "a left out": ("bad_payload", '{"userId": "u", "payload": {}}', [], ["default"]),
+        "b left out, one in the payload": ("bad_payload", '{"anonymousId": "u", "payload": {"tenantId": "t"}}', ["t"], ["default"]),
+        "c another in the payload": (
+            "bad_name",
+            '{"tenantId": "t", "userId": "u", "payload": {"tenantId": "x"}}',
+            ["t", "x"],
+            ["t"],
+        ),
+        "d known": ("bad_name", '{"userId": "u", "tenantId": "t"}', ["t"], ["t"]),
+        "e long, so it was read": ("payload_too_large", '{"userId": "u", "payload": {"a": "', [], ["default"]),
+        "f long": ("payload_too_large", '{"userId": "u", "payload": {"a": "', ["t"], ["t"]),
+        "g cut off": ("not_json", '{"userId": "u", "payload": {"a": "', [], []),
+        "h no sender": ("missing_user", '{"user_id": "u"}', [], []),
+        "i no object": ("not_an_object", '[{"userId": "u"}]', [], []),
+        "j none that an event can have": ("bad_tenant_id", '{"userId": "u", "tenantId": ""}', [""], []),
+        "k a placeholder": ("placeholder_id", '{"userId": "u", "tenantId": "null"}', ["null"], []),
+        "l wrong type": ("bad_tenant_id", '{"userId": "u", "tenantId": null}', [], []),
+        "m another placeholder": ("placeholder_id", '{"userId": "null", "tenantId": "t"}', ["t"], ["t"]),
+    }
+    migrate(store, [each for each in shipped() if each.version < 32])
+    client = store.client()
+    for name, (reason, raw, before, _) in letters.items():
+        detail = "tenantId is 'null', which stands for nobody" if name == "k a placeholder" else ""
+        client.command(
+            "INSERT INTO dead_letters (dead_letter_id, reason, detail, raw, tenant_ids) "
+            "VALUES ({name:String}, {reason:String}, {detail:String}, {raw:String}, {tenants:Array(String)})",
+            parameters={"name": name, "reason": reason, "detail": detail, "raw": raw, "tenants": before},
+        )
+    expected = {name: after for name, (_, _, _, after) in letters.items()}
+    for _ in range(2):  # it can be repeated
+        for statement in next(each for each in shipped() if each.version == 32).statements():
+            client.command(statement)
+        found = query(store, "SELECT dead_letter_id, tenant_ids FROM dead_letters ORDER BY 1").rows()
+        assert dict(found) == expected
 
 
 def test_tables_have_the_columns_and_keys_of_their_facts(migrated: ClickHouse) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from state.events import Event, decode, peek_person
 from state.messages import Message
-from state.records.subject import Subject, bare_deletion, is_about, is_deletion, must_go
+from state.records.dead_letter import DeadLetter
+from state.records.subject import Subject, bare_deletion, is_about, is_deletion, letter_is_about, must_go
 
 ANN = Subject("default", ("u-17", "é-visitor"))
 BOM = b"\xef\xbb\xbf"
@@ -32,6 +33,25 @@ OF_OTHERS = [
     event(userId="ben", eventType="é", name="u-17").replace(b"\\u00e9", b"\xff"),
     MERGE.replace(b"\\u00e9", b"\xff").replace(b"e-1", b"u-17"),
 ]  # fmt: skip
+
+
+OF_ACME = Subject("acme", ANN.ids)
+
+
+@pytest.mark.parametrize("rejected", [{"eventType": "odd"}, {"timestamp": None}, {"anonymousId": 7}, {"payload": {"tenantId": "acme"}}])
+def test_a_message_without_a_tenant_is_of_the_default_one_and_of_no_other(rejected: dict[str, Any]) -> None:
+    letter = DeadLetter("", "", event(**rejected), "", 0, 0, 0)
+    assert (letter_is_about(letter, ANN), letter_is_about(letter, OF_ACME)) == (True, False)
+    assert (is_about(letter.raw, None, ANN), is_about(letter.raw, None, OF_ACME)) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "unclear", [event()[:60], event(tenantId=5), event(tenantId=""), event(tenantId="undefined"), b'{"user_id": "u-17"}']
+)
+def test_a_message_whose_tenant_nobody_can_tell_is_reached_by_the_user_of_any(unclear: bytes) -> None:
+    for subject in (ANN, OF_ACME):
+        assert letter_is_about(DeadLetter("", "", unclear, "", 0, 0, 0), subject)
+        assert is_about(unclear, None, subject)
 
 
 @pytest.mark.parametrize("value", HERS)
