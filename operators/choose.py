@@ -68,7 +68,7 @@ def choose_step(step_id: str, up: Stream[Tracked], plans: Plans) -> KeyedStream[
     def route(batch: list[Tracked]) -> list[tuple[str, list[LearnerInput]]]:
         messages: list[LearnerInput] = []
         for tracked in batch:
-            messages += map(CatalogMet, tracked.met)
+            messages += [CatalogMet(tenant) for tenant in tracked.met if plans.find(tenant) is not None]
             messages += tracked.requests
             messages += tracked.outcomes
         return by_key((f"{message.tenant}|{message.trigger}", message) for message in messages)

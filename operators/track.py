@@ -46,7 +46,7 @@ class Tracked:
         self.effects: list[Effect] = []
         self.rows: list[Row] = []
         self.met: dict[str, None] = {}
-        """Tenants of whom somebody met the catalog in force for the first time."""
+        """Tenants of whom somebody met the catalog in force for the first time. A deletion is of any, also of one without a catalog."""
         self.counts: CounterTotals = {}
 
     def add(self, out: Collector) -> None:

@@ -27,6 +27,7 @@ from state.events import peek, peek_person
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
 from state.records.facts import (
+    CatalogFact,
     DeadLetterFact,
     DecisionFact,
     OutcomeFact,
@@ -179,6 +180,8 @@ def test_a_tenant_without_a_catalog_is_rejected_with_a_reason_until_a_restart_br
     assert [letter.raw for letter in rejected] == [value for value in sent if value not in deletions]
     assert [type(effect) for effect in first.of(BLUE).redis.values()] == [Erase] * len(deletions) != [], "a deletion is never refused"
     assert not [row for row in first.rows if isinstance(row, PersonFact | ProgressFact) and row.tenant_id == BLUE]
+    with_catalog = {row.tenant_id for row in first.rows if isinstance(row, CatalogFact)}
+    assert with_catalog == {ACME}, "a deletion is the same under every catalog, and none is that of the tenant"
     job.plans = PLANS
     job.run(epoch=HOUR_LONG)
     assert len([letter for letter in job.letters.items if letter.reason == "unknown_tenant"]) == len(rejected)
