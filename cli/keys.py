@@ -82,6 +82,7 @@ def create(
 
     who, store = login_name(by), _store(data_dir, create=True)
     key, text = store.create(_checked(kind), tenant=tenant, origins=origin or (), note=note, by=who)
+    _warn_without_catalog(data_dir, tenant)
     if as_json:
         print_json({"id": key.id, "kind": key.kind, "tenant": key.tenant, "key": text, "origins": list(key.origins)})
         return
@@ -164,6 +165,7 @@ def quota(
         store.remove_quota(tenant, by=login_name(by))
     elif events_a_day is not None:
         store.set_quota(tenant, None if events_a_day == "none" else int(events_a_day), by=login_name(by))
+        _warn_without_catalog(data_dir, tenant)
     store.all_keys()  # says what is wrong with a damaged file, where `ring` would go on
     quotas = store.ring().quotas
     if as_json:
@@ -188,6 +190,25 @@ def _store(data_dir: Path | None, *, create: bool = False) -> KeyStore:
     settings = load(data_dir=data_dir)
     directory = DataDir.create(settings.data_dir) if create else DataDir.open(settings.data_dir)
     return KeyStore(directory.keys)
+
+
+def _warn_without_catalog(data_dir: Path | None, tenant: str) -> None:
+    """Say on standard error that no catalog of the job is for the tenant: a name may be mistyped, or the catalog comes later."""
+    from contextlib import suppress
+
+    from cli.failures import say
+    from cli.live_job import settings_of_job, with_catalog_of_job
+    from cli.options import load
+    from flows.catalogs import CatalogFileError, built_in, without_catalog
+    from state.catalog.parse import CatalogError
+    from state.plain_text import plain
+
+    catalog = with_catalog_of_job(settings_of_job(load(data_dir=data_dir))).catalog
+    if catalog in built_in():  # they are for every tenant
+        return
+    with suppress(CatalogError, CatalogFileError):  # the keys may be on another machine than the catalog
+        if missing := without_catalog(catalog, tenant):
+            say(f"{plain(missing)}; its events are rejected (unknown_tenant) until one is.")
 
 
 def _checked(kind: str) -> KeyKind:

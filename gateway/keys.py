@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +28,7 @@ from gateway.origins import ALL_PAGES, Origins, read_origin
 from local.audit_log import AuditLog
 from local.file_lock import FileLock
 from local.private_files import write_private
+from state.events import REJECTIONS, is_tenant_id
 from state.times import rfc3339
 
 _LOG = logging.getLogger(__name__)
@@ -44,7 +44,6 @@ MOST_SIGNING: Final = 2
 """Signing keys of a tenant at once: one that signs, and one that is being replaced."""
 MOST_EVENTS_A_DAY: Final = 1_000_000_000_000
 _LOCK_SECONDS: Final = 5.0
-_TENANT: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f:{}]{1,128}")
 
 
 class KeyStoreError(Exception):
@@ -272,8 +271,8 @@ class _Locked:
 
 
 def _check_tenant(tenant: str) -> None:
-    if _TENANT.fullmatch(tenant) is None:
-        raise KeyStoreError("The tenant must have 1 to 128 characters without colons, braces and control characters.")
+    if not is_tenant_id(tenant):
+        raise KeyStoreError(f"No event can have the tenant {tenant[:64]!r}: {REJECTIONS['bad_tenant_id']}, or it stands for nobody.")
 
 
 def digest_of(text: str) -> str:

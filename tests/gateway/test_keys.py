@@ -162,10 +162,14 @@ def test_the_command_says_whose_pages_are_shut_out(tmp_path: Path) -> None:
     assert "are refused" not in create("https://app.example.com"), "another key names all"
 
 
-@pytest.mark.parametrize("tenant", ["", "a:b", "{a}", "a\nb", "x" * 129])
-def test_what_is_no_tenant_is_refused(tmp_path: Path, tenant: str) -> None:
+@pytest.mark.parametrize("tenant", ["", "a:b", "{a}", "a\nb", "x" * 129, "null", "none", "N/A", " ", "ac\u200bme", "{{tenant}}", "\ufffd"])
+def test_a_tenant_that_no_event_can_have_is_refused(tmp_path: Path, tenant: str) -> None:
+    store = KeyStore(tmp_path / "keys.json")
     with pytest.raises(KeyStoreError, match="tenant"):
-        KeyStore(tmp_path / "keys.json").create("server", tenant=tenant)
+        store.create("server", tenant=tenant)
+    with pytest.raises(KeyStoreError, match="tenant"):
+        store.set_quota(tenant, 5)
+    assert not store.all_keys()
     assert not (tmp_path / "keys.json").exists()
 
 
