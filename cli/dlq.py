@@ -61,6 +61,7 @@ def _patch(text: str | None) -> str | None:
 
 
 _ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only letters with this reason, like bad_payload.", show_default=False)]
+_TenantOption = Annotated[str | None, typer.Option("--tenant", help="Only letters of this tenant.  [default: all]", show_default=False)]
 _SinceOption = Annotated[
     str | None,
     typer.Option("--since", metavar="T", help="Only letters logged since a time, or a duration ago, like 24h.", show_default=False),
@@ -85,6 +86,7 @@ _AgainOption = Annotated[bool, typer.Option("--again", help="Also send letters t
 
 def list_letters(
     reason: _ReasonOption = None,
+    tenant: _TenantOption = None,
     since: _SinceOption = None,
     limit: _LimitOption = None,
     model: _ModelOption = False,
@@ -101,7 +103,7 @@ def list_letters(
     if model:
         from cli.dlq_model import list_calls
 
-        list_calls(_settings(data_dir), reason, moment_of(since), limit or _SHOWN, as_json=as_json)
+        list_calls(_settings(data_dir), reason, tenant, moment_of(since), limit or _SHOWN, as_json=as_json)
         return
     import heapq
 
@@ -113,7 +115,7 @@ def list_letters(
 
     def counted() -> Iterator[DeadLetter]:
         nonlocal total
-        for letter in _read(settings, reason, since):
+        for letter in _read(settings, reason, since, tenant):
             total += 1
             yield letter
 
@@ -177,6 +179,7 @@ def show(letter_id: _IdArgument, model: _ModelOption = False, as_json: JsonOptio
 
 def stats(
     reason: _ReasonOption = None,
+    tenant: _TenantOption = None,
     since: _SinceOption = None,
     model: _ModelOption = False,
     as_json: JsonOption = False,
@@ -192,7 +195,7 @@ def stats(
     if model:
         from cli.dlq_model import count_calls
 
-        count_calls(_settings(data_dir), reason, moment_of(since), as_json=as_json)
+        count_calls(_settings(data_dir), reason, tenant, moment_of(since), as_json=as_json)
         return
     from collections import Counter
 
@@ -203,7 +206,7 @@ def stats(
     done = _replayed(settings)
     letters, again, attempts = Counter[str](), Counter[str](), Counter[str]()
     first, last = dict[str, tuple[Any, ...]](), dict[str, tuple[Any, ...]]()
-    for letter in _read(settings, reason, since):
+    for letter in _read(settings, reason, since, tenant):
         name, at = letter.reason, (when_logged(letter), _moment(letter), letter.id)
         letters[name] += 1
         again[name] += letter.id in done
@@ -231,6 +234,7 @@ def stats(
 def replay(
     letter_ids: _IdsArgument = None,
     reason: _ReasonOption = None,
+    tenant: _TenantOption = None,
     since: _SinceOption = None,
     limit: _LimitOption = None,
     dry_run: _DryRunOption = False,
@@ -244,11 +248,13 @@ def replay(
     """Send rejected messages again to the input of the job, the oldest first, as they were or changed by --edit.
 
     An event is applied once, however often it is sent, because of its event id. The audit log records what was replayed, with your name;
-    it is not sent again without --again. A message that is rejected again becomes a letter with one more attempt.
+    it is not sent again without --again. A message that is rejected again becomes a letter with one more attempt. One of a tenant that no
+    catalog is for yet is only sent if its ID is named.
 
     \b
     Example:  onramp dlq replay --reason unknown_event_type --edit '{"eventType": "track"}' --dry-run
               onramp dlq replay --reason unsupported_schema_version --since 7d --yes
+              onramp dlq replay --reason unknown_tenant --tenant acme --yes
     """
     from cli.audited import audit_log, confirm, login_name
     from cli.demo_dir import refuse_demo
@@ -263,11 +269,11 @@ def replay(
     refuse_demo(settings)
     name = login_name(by)
     patch = None if edit is None else json.loads(edit)
-    letters = sorted(_chosen(_read(settings, reason, since), letter_ids), key=when_logged)
+    letters = sorted(_chosen(_read(settings, reason, since, tenant), letter_ids), key=when_logged)
     topic = settings.kafka_topic if settings.kafka_brokers is not None else None
     several = is_directory(settings.catalog) or any(letter.reason == UNKNOWN_TENANT for letter in letters)
     plans = load_plans(settings.catalog) if several else None  # reading them takes a while
-    planned = plan_replay(letters, _replayed(settings), wall_clock(), patch, again=again, topic=topic, plans=plans)
+    planned = plan_replay(letters, _replayed(settings), wall_clock(), patch, again=again, topic=topic, plans=plans, named=bool(letter_ids))
     wanted = [each for each in planned if not each.skipped][:limit]
     skipped = [each for each in planned if each.skipped]
     target = JobInput(settings)
@@ -372,14 +378,17 @@ def _settings(data_dir: Path | None) -> Settings:
     return with_catalog_of_job(for_reading(found) if found is settings else found)
 
 
-def _read(settings: Settings, reason: str | None, since: str | None) -> Iterator[DeadLetter]:
+def _read(settings: Settings, reason: str | None, since: str | None, tenant: str | None = None) -> Iterator[DeadLetter]:
     from flows.dead_letters import read_dead_letters
+    from state.records.fact_builders import tenants_of
 
     earliest = moment_of(since)
     return (
         letter
         for letter in read_dead_letters(settings)
-        if (reason is None or letter.reason == reason) and (earliest is None or letter.log_time >= earliest)
+        if (reason is None or letter.reason == reason)
+        and (earliest is None or letter.log_time >= earliest)
+        and (tenant is None or tenant in tenants_of(letter))
     )
 
 

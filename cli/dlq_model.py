@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from flows.settings import Settings
 
 
-def list_calls(settings: Settings, reason: str | None, since: int | None, limit: int, *, as_json: bool) -> None:
+def list_calls(settings: Settings, reason: str | None, tenant: str | None, since: int | None, limit: int, *, as_json: bool) -> None:
     """Print the rejected and failed calls, the newest first. ``since`` is in milliseconds."""
     from cli.stores import open_facts
 
@@ -18,7 +18,7 @@ def list_calls(settings: Settings, reason: str | None, since: int | None, limit:
         from reports.kept_calls import HOW, as_record, is_anything_kept, rejected, show_list
         from reports.render import out, print_json
 
-        rows, total = rejected(facts, reason, since, limit)
+        rows, total = rejected(facts, reason, tenant, since, limit)
         kept = bool(total) or is_anything_kept(facts)
     if as_json:
         print_json({"total": total, "calls": [as_record(row) for row in rows]})
@@ -47,7 +47,7 @@ def show_call(settings: Settings, decision_id: str, *, as_json: bool) -> None:
         show_one(out(), row)
 
 
-def count_calls(settings: Settings, reason: str | None, since: int | None, *, as_json: bool) -> None:
+def count_calls(settings: Settings, reason: str | None, tenant: str | None, since: int | None, *, as_json: bool) -> None:
     """Print how many calls ended how, accepted ones included."""
     from cli.stores import open_facts
 
@@ -56,7 +56,7 @@ def count_calls(settings: Settings, reason: str | None, since: int | None, *, as
         from reports.render import out, print_json
         from reports.values import json_record
 
-        rows = counts(facts, reason, since)
+        rows = counts(facts, reason, tenant, since)
         kept = bool(rows) or is_anything_kept(facts)
     if as_json:
         print_json({"total": sum(row["calls"] for row in rows), "reasons": [json_record(row) for row in rows]})

@@ -60,15 +60,17 @@ def plan_replay(
     again: bool = False,
     topic: str | None = None,
     plans: Plans | None = None,
+    named: bool = False,
 ) -> list[Planned]:
     """Return what to do with each letter. ``done`` is what ``replayed`` returned; ``again`` ignores it. Pure.
 
-    ``plans`` are the catalogs that the job has now; None: every tenant has one.
+    ``plans`` are the catalogs that the job has now; None: every tenant has one. A letter of a tenant without one is skipped, because it
+    would only come back, unless somebody ``named`` the letters.
 
     ``topic`` is the topic that a job on Kafka reads. Jobs that read different topics may share one dead-letter topic, so letters from other
     topics are skipped.
     """
-    return [_plan(letter, done, now, patch, again=again, topic=topic, plans=plans) for letter in letters]
+    return [_plan(letter, done, now, patch, again=again, topic=topic, plans=plans, named=named) for letter in letters]
 
 
 def _plan(
@@ -80,6 +82,7 @@ def _plan(
     again: bool,
     topic: str | None,
     plans: Plans | None,
+    named: bool,
 ) -> Planned:
     if topic is not None and letter.topic != topic:
         return Planned(letter, letter, skipped=f"it comes from the topic {letter.topic}; replay it with ONRAMP_KAFKA_TOPIC set to that")
@@ -99,6 +102,8 @@ def _plan(
             return Planned(letter, letter, skipped="the patch changes nothing")
     judged = decode(Message(to_send.raw, to_send.key, letter.topic, letter.partition, letter.offset, now, now, 0))
     verdict = judged.reason if not isinstance(judged, Event) else "" if plans is None or takes(plans, judged) else UNKNOWN_TENANT
+    if verdict == UNKNOWN_TENANT and not named:
+        return Planned(letter, letter, skipped="no catalog is for the tenant yet; name the id to send it all the same")
     return Planned(letter, to_send, tuple(found), verdict=verdict)
 
 

@@ -28,7 +28,10 @@ HOW: Final = (
 
 _WIDTH: Final = 60
 _EVER: Final = 0
-_CHOSEN: Final = "({reason:String} = '' OR reason = {reason:String}) AND toUnixTimestamp64Milli(called_at) >= {since:Int64}"
+_CHOSEN: Final = (
+    "({reason:String} = '' OR reason = {reason:String}) AND ({tenant:String} = '' OR tenant_id = {tenant:String}) "
+    "AND toUnixTimestamp64Milli(called_at) >= {since:Int64}"
+)
 _LIST: Final = f"""
 SELECT decision_id, tenant_id, user_id, called_at, status, refused_by, reason, model, scope, step_id, trigger, arm, answer
 FROM llm_answers_final WHERE status IN ('rejected', 'failed') AND {_CHOSEN} ORDER BY called_at DESC, decision_id LIMIT {{limit:UInt32}}
@@ -47,9 +50,9 @@ def is_anything_kept(facts: Facts) -> bool:
     return bool(facts.rows("SELECT count() > 0 AS kept FROM llm_answers")[0]["kept"])
 
 
-def rejected(facts: Facts, reason: str | None, since: int | None, limit: int) -> tuple[list[Row], int]:
+def rejected(facts: Facts, reason: str | None, tenant: str | None, since: int | None, limit: int) -> tuple[list[Row], int]:
     """The newest rejected and failed calls, at most ``limit``, and how many there are in all. ``since`` is in milliseconds."""
-    chosen = {"reason": reason or "", "since": _EVER if since is None else since}
+    chosen = {"reason": reason or "", "tenant": tenant or "", "since": _EVER if since is None else since}
     return facts.rows(_LIST, **chosen, limit=limit), int(facts.rows(_TOTAL, **chosen)[0]["total"])
 
 
@@ -58,9 +61,9 @@ def one(facts: Facts, decision_id: str) -> Row | None:
     return next(iter(facts.rows(_ONE, id=decision_id)), None)
 
 
-def counts(facts: Facts, reason: str | None, since: int | None) -> list[Row]:
+def counts(facts: Facts, reason: str | None, tenant: str | None, since: int | None) -> list[Row]:
     """How many calls ended how, the most frequent first."""
-    return facts.rows(_STATS, reason=reason or "", since=_EVER if since is None else since)
+    return facts.rows(_STATS, reason=reason or "", tenant=tenant or "", since=_EVER if since is None else since)
 
 
 def as_record(row: Row) -> Row:

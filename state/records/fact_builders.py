@@ -246,9 +246,7 @@ def progress_effect(plan: Plan, person: Person, done: Mapping[str, int], step: s
 
 def dead_letter_fact(letter: DeadLetter) -> DeadLetterFact:
     """The row of a dead letter, identified by its place in the input."""
-    text = letter.text
-    if text is None:
-        text = b"" if letter.raw[:1] == b"\x00" and letter.raw.strip(b"\x00") else letter.raw
+    text = _text_of(letter)
     return DeadLetterFact(
         dead_letter_id=f"{letter.topic}:{letter.partition}:{letter.offset}",
         reason=letter.reason,
@@ -262,6 +260,18 @@ def dead_letter_fact(letter: DeadLetter) -> DeadLetterFact:
         user_ids=_named(_USER_ID, text),
         tenant_ids=_tenants(text),
     )
+
+
+def tenants_of(letter: DeadLetter) -> tuple[str, ...]:
+    """The tenant of a rejected message, as its row has it; empty where nobody can tell."""
+    return _tenants(_text_of(letter))
+
+
+def _text_of(letter: DeadLetter) -> bytes:
+    """What a rejected message says; empty where it has the framing of a schema registry and was not decoded."""
+    if letter.text is not None:
+        return letter.text
+    return b"" if letter.raw[:1] == b"\x00" and letter.raw.strip(b"\x00") else letter.raw
 
 
 def _tenants(text: bytes) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from flows.catalogs import BUILT_IN
 from local.data_dir import DataDir
 from sources.local_log.log import EventLog, Record
 from sources.local_log.reader import LogReader
@@ -179,6 +180,32 @@ def test_letters_are_sent_as_they_are_by_id(directory: DataDir, inside: Inside) 
     assert "would be rejected again: unknown_event_type" in result.out
     assert [each["eventId"] for each in sent(directory)] == ["e1"]
     assert inside("audit", cwd=cwd).out.count("dlq.replay") == 2
+
+
+def test_letters_of_one_tenant_are_listed_counted_and_sent(tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = DataDir.create(tmp_path / ".onramp")
+    of = {"acme": [1, 2], "beta": [3], "default": [4]}
+    raws = {
+        number: line(number, eventType="page_view", **({} if tenant == "default" else {"tenantId": tenant}))
+        for tenant, numbers in of.items()
+        for number in numbers
+    }
+    found = [DeadLetter("unknown_tenant", "", raw, "event-log", 2, number, NOW) for number, raw in raws.items()]
+    made.dead_letters.write_bytes(b"".join(map(encode_line, [*found, letter(5, b"{")])))
+    (tmp_path / "acme.yaml").write_text((BUILT_IN / "saas.yaml").read_text(encoding="utf-8") + "tenants: [acme]\n", encoding="utf-8")
+    monkeypatch.setenv("ONRAMP_CATALOG", "acme.yaml")
+    for tenant, numbers in of.items():
+        listed = inside("dlq", "list", "--tenant", tenant, "--json", cwd=tmp_path).json
+        assert {each["offset"] for each in listed["letters"]} == set(numbers)
+        assert inside("dlq", "stats", "--tenant", tenant, "--json", cwd=tmp_path).json["total"] == len(numbers)
+    assert inside("dlq", "list", "--json", cwd=tmp_path).json["total"] == 5
+    replay = ("dlq", "replay", "--reason", "unknown_tenant", "--yes", "--json")
+    assert inside(*replay, "--tenant", "beta", cwd=tmp_path).json["sent"] == 0
+    everything = inside(*replay, cwd=tmp_path).json
+    assert (everything["sent"], len(everything["skipped"])) == (2, 2)
+    assert "no catalog is for the tenant" in everything["skipped"][0]["because"]
+    by_id = inside("dlq", "replay", found[2].id, "--yes", "--json", cwd=tmp_path).json
+    assert by_id["sent"] == 1
 
 
 def test_the_oldest_go_first_and_a_limit_goes_on_where_it_stopped(tmp_path: Path, inside: Inside) -> None:

@@ -89,6 +89,10 @@ def test_rejected_and_failed_calls_are_listed_all_are_counted_and_one_is_shown(d
     assert listed["calls"][3]["calledAt"] == "2026-01-05T09:00:00.000Z"
     one = inside("dlq", "list", "--model", "--limit", "1", "--reason", "url", "--json", cwd=directory).json
     assert (one["total"], [int(each["id"], 16) for each in one["calls"]]) == (2, [6])
+    of_acme = inside("dlq", "list", "--model", "--tenant", "acme", "--json", cwd=directory).json
+    assert (of_acme["total"], {each["tenantId"] for each in of_acme["calls"]}) == (1, {"acme"})
+    assert inside("dlq", "list", "--model", "--tenant", "nobody", "--json", cwd=directory).json["total"] == 0
+    assert inside("dlq", "stats", "--model", "--tenant", "nobody", "--json", cwd=directory).json["total"] == 0
     late = inside("dlq", "list", "--model", "--since", "2026-01-05T11:00:00Z", "--json", cwd=directory).json
     assert [int(each["id"], 16) for each in late["calls"]] == [6, 4]
     none = inside("dlq", "list", "--model", "--since", "9999-01-01T00:00:00Z", cwd=directory)

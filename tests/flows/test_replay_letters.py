@@ -78,14 +78,18 @@ def test_a_replay_that_breaks_off_goes_on_and_loses_nothing(tmp_path: Path) -> N
     assert len(rest.sent) == 700
 
 
-def test_a_letter_of_a_tenant_without_a_catalog_would_be_rejected_again_unless_it_is_a_deletion() -> None:
+def test_a_letter_of_a_tenant_without_a_catalog_is_sent_only_if_it_is_named_or_a_deletion() -> None:
     sent = {"eventId": "e", "userId": "u", "tenantId": "acme", "timestamp": "2026-01-05T00:00:00Z", "payload": {"path": "/"}}
     values = [json.dumps({**sent, "eventType": kind}).encode() for kind in ("page_view", "user_deleted")]
     letters = [DeadLetter("unknown_tenant", "", value, "t", 0, place, 0) for place, value in enumerate(values)]
     plan = Plan(load_catalog("saas"))
     for own, verdicts in (({"beta": plan}, ["unknown_tenant", ""]), ({"acme": plan}, ["", ""])):
-        found = plan_replay(letters, {}, NOW, plans=ByTenant(None, own))
-        assert [each.verdict for each in found] == verdicts
+        found = plan_replay(letters, {}, NOW, plans=ByTenant(None, own), named=True)
+        assert [(each.verdict, each.skipped) for each in found] == [(verdict, "") for verdict in verdicts]
+        skipped = [bool(each.skipped) for each in plan_replay(letters, {}, NOW, plans=ByTenant(None, own))]
+        assert skipped == [bool(verdict) for verdict in verdicts], "it would only come back with one attempt more"
+    (elsewhere,) = plan_replay(letters[:1], {}, NOW, {"tenantId": "beta"}, plans=ByTenant(None, {"beta": plan}))
+    assert (elsewhere.skipped, elsewhere.verdict) == ("", "")
 
 
 def test_mended_letters_are_judged_before_they_are_sent(tmp_path: Path) -> None:
