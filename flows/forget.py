@@ -36,6 +36,7 @@ from state.catalog.parse import CatalogError
 from state.events import decode
 from state.ids import Keys
 from state.messages import Message
+from state.quantity import count
 from state.records.dead_letter import DeadLetter
 from state.records.subject import Subject
 from state.times import rfc3339
@@ -49,6 +50,10 @@ _NOT_ARCHIVED: Final = (
     "the log still has messages that are not archived; `onramp archive`, also with --once, leaves them out when it has read the log to its "
     "end, and keeps the ids until then"
 )
+
+
+Messages = DeadLetterLines | SentLines | EventLogMessages | ArchiveFiles
+"""Places whose bytes can be told apart: each message says whose it is."""
 
 
 class ForgetError(Exception):
@@ -194,6 +199,9 @@ def refuse_while_running(stores: Stores) -> None:
 def maintain(stores: Stores, subject: Subject) -> list[dict[str, Any]]:
     """Erase the bytes that stay in files, and search every file of the data directory. Returns a line of the receipt.
 
+    Bytes in a store do not say of which tenant they are. If another tenant has the id, the line says that nothing can be told of them,
+    and they do not count as held: the other lines say what each store holds.
+
     Blocks for some seconds, and up to a minute and a half more for a ClickHouse server. Raises ``DataDirInUseError`` while a job runs.
     """
     with stores.data_dir.lock("onramp forget"):
@@ -202,15 +210,23 @@ def maintain(stores: Stores, subject: Subject) -> list[dict[str, Any]]:
 
     def stays(first: str, pattern: re.Pattern[bytes]) -> int:
         at = stores.data_dir.path / first
-        messages = [place for place in stores.places if isinstance(place, SentLines | EventLogMessages | ArchiveFiles)]
+        messages = [place for place in stores.places if isinstance(place, Messages)]
         return sum(place.hits_that_stay(subject, pattern) for place in messages if _is_at(place, at))
 
-    found = files_with(stores.data_dir, subject, stays)
-    line: dict[str, Any] = {"store": "every byte of the data directory", "held": len(found), "verifiedAt": rfc3339(wall_clock())}
-    return [{**line, "note": f"{', '.join(found[:_SHOWN])}; repeat `--maintain` in some minutes"} if found else line]
+    found, notes = files_with(stores.data_dir, subject, stays), list[str]()
+    shared = {each.name for each in (stores.data_dir.state, stores.data_dir.clickhouse, stores.data_dir.valkey, stores.data_dir.spool)}
+    unclear = [name for name in found if Path(name).parts[0] in shared]
+    if unclear and any(place.has_of_others(subject) for place in stores.places if isinstance(place, Tables | Recovery)):
+        found = [name for name in found if name not in unclear]
+        notes = [f"cannot be told of {count(len(unclear), 'file')} of the stores: another tenant has a user with this id"]
+    if found:
+        notes.insert(0, f"{', '.join(found[:_SHOWN])}; repeat `--maintain` in some minutes")
+    held = len(found) if found or not notes else None
+    line: dict[str, Any] = {"store": "every byte of the data directory", "held": held, "verifiedAt": rfc3339(wall_clock())}
+    return [{**line, "note": "; ".join(notes)} if notes else line]
 
 
-def _is_at(place: SentLines | EventLogMessages | ArchiveFiles, path: Path) -> bool:
+def _is_at(place: Messages, path: Path) -> bool:
     own = place.directory if isinstance(place, ArchiveFiles) else place.path
     return own is not None and own.resolve() == path.resolve()
 

@@ -56,6 +56,16 @@ class Tables:
             found += [{"table": table, **row} for row in rows.to_dicts()]
         return found
 
+    def has_of_others(self, subject: Subject) -> bool:
+        """Whether another tenant has a row about a user with one of the ids, or a rejected message that names one."""
+        values = {"tenant": subject.tenant, "ids": list(subject.ids)}
+        rows = "tenant_id != {tenant:String} AND has({ids:Array(String)}, user_id)"
+        letters = "hasAny(user_ids, {ids:Array(String)}) AND notEmpty(tenant_ids) AND NOT has(tenant_ids, {tenant:String})"
+        return any(
+            query(self._store, f"SELECT 1 AS found FROM {table} WHERE {condition} LIMIT 1", values, private=True).height  # noqa: S608
+            for table, condition in (*((table, rows) for table in PERSONAL_TABLES), ("dead_letters", letters))
+        )
+
     def erase(self, subject: Subject) -> None:
         """Delete the rows, and wait until they are gone. Only where no job writes new ones."""
         ClickHouseInserter(self._store).erase(erasures_of(subject))

@@ -44,15 +44,19 @@ class DeadLetterLines:
 
     def __init__(self, data_dir: DataDir) -> None:
         """Open nothing yet."""
-        self._path = data_dir.dead_letters
+        self.path = data_dir.dead_letters
 
     def held(self, subject: Subject) -> list[Any]:
         """Return the letters that name the user."""
-        return [letter_as_json(letter) for letter in in_file(self._path) if letter_is_about(letter, subject)]
+        return [letter_as_json(letter) for letter in in_file(self.path) if letter_is_about(letter, subject)]
 
     def erase(self, subject: Subject) -> None:
         """Blank the letters that name the user."""
-        _blank(self._path, lambda line: _line_is_about(line, subject))
+        _blank(self.path, lambda line: _line_is_about(line, subject))
+
+    def hits_that_stay(self, subject: Subject, pattern: re.Pattern[bytes]) -> int:
+        """How often ``pattern`` is in letters that stay: those of other people."""
+        return _hits_of_others(self.path, pattern, lambda line: _line_is_about(line, subject))
 
     def maintain(self, subject: Subject) -> None:
         """Do nothing."""
@@ -79,11 +83,7 @@ class SentLines:
 
     def hits_that_stay(self, subject: Subject, pattern: re.Pattern[bytes]) -> int:
         """How often ``pattern`` is in messages that stay: the deletion, and messages of other people."""
-        try:
-            lines = self.path.read_bytes().splitlines()
-        except FileNotFoundError:
-            return 0
-        return sum(len(pattern.findall(line)) for line in lines if not _sent_line_is_about(line, subject))
+        return _hits_of_others(self.path, pattern, lambda line: _sent_line_is_about(line, subject))
 
     def maintain(self, subject: Subject) -> None:
         """Do nothing."""
@@ -157,6 +157,14 @@ class Recovery:
                 found.append({"step": step, "key": key, "state": {"bytes": len(change)} if person is None else _named(person)})
         return found
 
+    def has_of_others(self, subject: Subject) -> bool:
+        """Whether another tenant has a user with one of the ids."""
+        if not self._data_dir.state.is_dir():
+            return False
+        found = snapshots_with(self._data_dir.state, texts_of(subject.ids), as_values(subject.ids))
+        people = (_person(change) for step, _, change in found if step.endswith(".track"))
+        return any(each is not None and each.tenant != subject.tenant and each.user in subject.ids for each in people)
+
     def erase(self, subject: Subject) -> None:
         """Do nothing: the job forgets when it reads the deletion."""
 
@@ -179,6 +187,15 @@ def files_with(data_dir: DataDir, subject: Subject, stays: Callable[[str, re.Pat
             name = path.relative_to(data_dir.path)
             found.setdefault(name.parts[0], {})[str(name)] = hits
     return sorted(name for first, files in found.items() if sum(files.values()) > stays(first, pattern) for name in files)
+
+
+def _hits_of_others(path: Path, pattern: re.Pattern[bytes], concerned: Callable[[bytes], bool]) -> int:
+    """How often ``pattern`` is in the lines of a file that are not ``concerned``."""
+    try:
+        with path.open("rb") as file:
+            return sum(len(found) for line in file if (found := pattern.findall(line)) and not concerned(line))
+    except FileNotFoundError:
+        return 0
 
 
 def _hits(path: Path, texts: Sequence[bytes], pattern: re.Pattern[bytes]) -> int:

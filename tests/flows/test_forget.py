@@ -26,7 +26,7 @@ from flows.forget import (
     wait_for_job,
 )
 from flows.places.clickhouse import Traces
-from flows.places.files import Recovery, SentLines, Spool
+from flows.places.files import DeadLetterLines, Recovery, SentLines, Spool
 from flows.settings import load_settings
 from local.data_dir import DataDir, DataDirError, DataDirInUseError
 from local.secret import secret_for
@@ -36,6 +36,7 @@ from sources.wall_clock import wall_clock
 from state.events import Event, decode
 from state.ids import Keys
 from state.messages import Message
+from state.records.dead_letter import DeadLetter, encode_line
 from state.records.subject import Subject
 
 ANN = Subject("default", ("u-17",))
@@ -196,6 +197,47 @@ def test_maintenance_names_every_file_but_that_of_the_deletion(stores: Stores) -
     assert (line["held"], line["note"]) == (1, "a.log; repeat `--maintain` in some minutes")
     with stores.data_dir.lock("onramp run"), pytest.raises(DataDirInUseError):
         maintain(stores, ANN)
+
+
+class RecoveryOfOthers(Rows, Recovery):
+    """Another tenant has the id, or not."""
+
+    def __init__(self, others: bool) -> None:
+        super().__init__(reads=0)
+        self.others = others
+
+    def has_of_others(self, _subject: Subject) -> bool:
+        return self.others
+
+
+@pytest.mark.parametrize("stores", ["files"], indirect=True)
+def test_bytes_of_the_same_id_of_another_tenant_keep_no_receipt_from_being_complete(stores: Stores) -> None:
+    for name in ("state", "clickhouse", "valkey", "spool"):
+        (stores.data_dir.path / name).mkdir(exist_ok=True)
+        (stores.data_dir.path / name / "part").write_bytes(b"u-17")
+    (line,) = maintain(dataclasses.replace(stores, places=(RecoveryOfOthers(False),)), ANN)
+    assert line["held"] == 4
+    shared = dataclasses.replace(stores, places=(RecoveryOfOthers(True),))
+    (line,) = maintain(shared, ANN)
+    assert (line["held"], line["note"]) == (None, "cannot be told of 4 files of the stores: another tenant has a user with this id")
+    assert receipt(stores, ANN, [*LINES, line], by="eva", sent_to="", asked_at="", taken=True, known=True)["complete"]
+    (stores.data_dir.path / "a.log").write_bytes(b"u-17")
+    (line,) = maintain(shared, ANN)
+    assert line["held"] == 1, "no store of users, so nobody has to have the id there"
+    assert line["note"].startswith("a.log; repeat `--maintain` in some minutes; cannot be told of 4 files")
+
+
+@pytest.mark.parametrize("stores", ["files"], indirect=True)
+def test_letters_of_the_same_id_of_another_tenant_stay_and_are_not_counted(stores: Stores) -> None:
+    raws = [b'{"userId": "u-17", "tenantId": "acme"}', b'{"userId": "u-17"}']
+    letters = [DeadLetter("missing_event_id", "", raw, "events", 0, place, 0) for place, raw in enumerate(raws)]
+    stores.data_dir.dead_letters.write_bytes(b"".join(map(encode_line, letters)))
+    places = (DeadLetterLines(stores.data_dir),)
+    (line,) = maintain(dataclasses.replace(stores, places=places), ANN)
+    assert line["held"] == 1
+    places[0].erase(ANN)
+    (line,) = maintain(dataclasses.replace(stores, places=places), ANN)
+    assert line["held"] == 0
 
 
 class ClickHouse:

@@ -330,6 +330,8 @@ def test_state_of_a_longer_id_and_of_another_tenant_is_not_the_user_s(data_dir: 
     held = Recovery(data_dir).held(Subject("default", ("u-1",)))
     assert [each["key"] for each in held] == ["default-u-1", "1", "2", "?"]
     assert (held[0]["state"]["tenant"], held[0]["state"]["user"]) == ("default", "u-1")
+    shared = [Recovery(data_dir).has_of_others(Subject("default", (user,))) for user in ("u-1", "u-17", "nobody")]
+    assert shared == [True, False, False]
 
 
 def test_what_is_packed_in_a_snapshot_is_spelled_out(data_dir: DataDir) -> None:

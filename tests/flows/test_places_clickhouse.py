@@ -62,6 +62,8 @@ def test_rows_and_rejected_messages_go_and_the_text_of_the_deletion_is_told(migr
     assert traces.held(ANN) == []
     tables.erase(ANN)
     assert tables.held(ANN) == []
+    assert tables.has_of_others(ANN)
+    assert not tables.has_of_others(Subject("t", ("ben", "cookie")))
     assert query(migrated, "SELECT user_id FROM llm_answers")["user_id"].to_list() == ["ben"]
     left = query(migrated, "SELECT tenant_id, user_id FROM people ORDER BY 1").rows()
     assert left == [("other", "ann"), ("t", "ann-other")]
