@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 SHORTEST_MS: Final = 1
@@ -14,6 +14,10 @@ message nearly always comes sooner. With 20 it hardly ever does, and looking so 
 LONGEST_MS: Final = 64
 """The longest pause. A message in an idle partition may wait this long, and an epoch may end this much later: Bytewax ends it when all
 partitions are awake. ``python -m benchmarks.speed latency`` shows what the shortest pause costs, ``idle`` what the longest does."""
+_AT_ONCE: Final = 100
+"""Polls without a pause. The partition that must be read first is nearly always of the same worker, and read between two of them."""
+_NONE: Final = timedelta()
+_SHORTEST: Final = timedelta(milliseconds=SHORTEST_MS)
 _SHARE: Final = 50
 """The pause is a fiftieth of the time since the last message: 2 ms for a tenth of a second, 64 ms from 1.6 seconds on."""
 
@@ -34,6 +38,11 @@ class IdlePolling:
     def found(self) -> None:
         """There was a message."""
         self._found_at = time.monotonic()
+
+    @staticmethod
+    def next_try(tries: int) -> datetime:
+        """Return when to poll again where a message may not be read yet, after so many tries: at once, later after the shortest pause."""
+        return datetime.now(UTC) + (_SHORTEST if tries > _AT_ONCE else _NONE)
 
     def next_awake(self) -> datetime:
         """Begin a pause. Return when to poll again."""

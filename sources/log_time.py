@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from sources.alignment import NEVER
 from sources.batching import BatchAction, BatchPlanner, BatchPolicy
 from state.messages import Tick
 from state.times import YEAR_2000
@@ -33,7 +34,7 @@ class LogTime:
     its snapshot, and gives them back here when it resumes.
     """
 
-    __slots__ = ("_now", "_partition", "_planner", "_run_end", "_slot_end", "_trusted_until", "idle_time", "log_time", "seq")
+    __slots__ = ("_now", "_partition", "_planner", "_run_end", "_slot_end", "_trusted_until", "_until", "idle_time", "log_time", "seq")
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class LogTime:
         self._trusted_until = 0
         self._slot_end = 0
         self._run_end = 0  # what is appended before this time follows the last message of the batch
+        self._until = NEVER
 
     @property
     def ticked(self) -> int:
@@ -82,11 +84,16 @@ class LogTime:
         self._planner.pass_time(at)
         return self.tick()
 
-    def begin_batch(self) -> None:
-        """Begin an empty batch."""
+    def begin_batch(self, until: int = NEVER) -> None:
+        """Begin an empty batch. It ends before a message of the log time ``until`` or later (``sources/alignment.py``)."""
         self._planner.begin_batch()
         self._slot_end = self.log_time // GRID_MS * GRID_MS + GRID_MS
         self._run_end = 0
+        self._until = until
+
+    def expected(self, stamp: int | None) -> int:
+        """Return the log time that a message appended at ``stamp`` (ms) will have; without one the least that it can have."""
+        return self.log_time if stamp is None else max(self.log_time, self._trusted(stamp))
 
     def take_next(self, stamp: int) -> int:
         """Do what ``admit`` and ``append`` do, where the message follows another one of the batch in the same slot: most messages.
@@ -105,6 +112,8 @@ class LogTime:
         A ``stamp`` too far ahead moves nothing. The tick to append is ``tick()``.
         """
         at = stamp if stamp is not None and self.log_time <= stamp <= self._trusted_until else max(self.log_time, self._trusted(stamp))
+        if at >= self._until and stamp is not None:
+            return at, BatchAction.END_BATCH
         if at < self._slot_end:
             return at, _APPEND
         start = at // GRID_MS * GRID_MS - LAG_MS
@@ -118,7 +127,7 @@ class LogTime:
         if self._planner.first is None:
             self._planner.begin_messages(at)
         self.log_time = at
-        self._run_end = min(self._slot_end, self._trusted_until + 1)
+        self._run_end = min(self._slot_end, self._trusted_until + 1, self._until)
         self.seq += 2
         return self.seq
 

@@ -19,7 +19,7 @@ from sources.idle_polling import IdlePolling
 from sources.kafka.client import ErrorHandler, request
 from sources.kafka.error_codes import Reaction, rule_for
 from sources.kafka.liveness import INTERVAL_MS, Liveness
-from sources.kafka.record import headers_of, parts_of
+from sources.kafka.record import headers_of, parts_of, time_of
 from sources.kafka.schema_registry import FramingError, RegistryUnavailableError
 from sources.kafka.snapshot import VERSION, Snapshot, load
 from sources.log_time import MIN_TIME, LogTime
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+def _ignore(*_: object) -> None:
+    """The message is complained about when it is read."""
+
 
 ACCEPT_GAP_SETTING = "ONRAMP_KAFKA_ACCEPT_GAP"
 _REQUEST_S = 5.0
@@ -80,11 +85,13 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._timeout_s = source.cluster.timeout_s
         self._time = LogTime(source.policy, index, now=source.now, log_time=log_time, seq=seq, ticked=ticked)
         self._at_end = False
+        self._held = 0
         self._was_empty = False
         self._polling = IdlePolling(source.policy.while_idle)
         self._durable_next: int | None = None
         self._waits_for_schema = False
         source.opened.add(index)
+        source.alignment.add(index)
         if offset is not None:
             source.positions.of[index] = Position(self._offset, log_time)
 
@@ -94,6 +101,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if self._index in self._source.positions.clock.paused:
             self._source.positions.clock.resumed(self._index)
         if self._source.stopping() or (self._at_end and not self._source.tail):
+            self._source.alignment.end(self._index)
             raise StopIteration
         self._errors.raise_if_refused()
         if self._gap_seen:
@@ -103,7 +111,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             return []
         self._waits_for_schema = False
         if (tick := self._time.passed_tick()) is not None:
-            self._was_empty = not self._time.has_tick
+            self._was_empty = not self._time.has_tick and self._next == len(self._records)
             return [tick]
         now = time.monotonic()
         if self._next == len(self._records):
@@ -112,6 +120,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._fetched_at = now
             self._records, self._next = self._consumer.consume(self._source.policy.batch_size, 0), 0  # 0: must not block
             self._headers = headers_of(self._records, self._complain)
+            self._at_end &= not self._records
         if self._records and (watch := self._source.watch) is not None and watch.confirmed_at < self._confirmed_from:
             watch.raise_if_refused()  # while nothing is fetched, this consumer does not hear of it
             return []
@@ -120,7 +129,12 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
                 self._begin_in_another_topic(low)
                 self._assign()
             return []
-        batch = self._take() if self._records else []
+        alignment = self._source.alignment
+        if alignment.is_first_poll(self._index):
+            self._tell_next()
+            return []
+        until = alignment.until(self._index)
+        batch = self._take(until) if self._records else []
         if batch:
             self._was_empty = False
             self._polling.found()
@@ -128,13 +142,16 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._records, self._next = [], 0
             read_until = self._liveness.read_until(self._offset)
             if read_until is not None:
-                self._time.idle(read_until)
-            return []
+                self._time.idle(min(read_until, until))
+        self._held = 0 if batch or self._next == len(self._records) else self._held + 1
+        self._tell_next()
         return batch
 
     @override
     def next_awake(self) -> datetime | None:
-        """While idle, poll less and less often."""
+        """While idle, poll less and less often; while another partition is read first, at once."""
+        if self._held:
+            return self._polling.next_try(self._held)
         return self._polling.next_awake() if self._was_empty else None
 
     @override
@@ -158,12 +175,23 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if self._source.watch is not None:
             self._confirmed_from = self._source.watch.ask_again()
 
-    def _take(self) -> list[Message | Tick]:
-        """Turn fetched records into a batch, up to the end of the batch or of the records."""
+    def _tell_next(self) -> None:
+        """Tell the other partitions what is the next message here."""
+        if self._next < len(self._records):
+            record = self._records[self._next]
+            stamp = None if record.error() is not None else time_of(record, _ignore)
+            self._source.alignment.has_next(self._index, self._time.expected(stamp))
+        elif self._at_end:
+            self._source.alignment.end(self._index)
+        else:
+            self._source.alignment.fetches(self._index, self._time.log_time)
+
+    def _take(self, until: int) -> list[Message | Tick]:
+        """Turn fetched records into a batch, up to the end of the batch or of the records, or to the log time ``until``."""
         batch: list[Message | Tick] = []
         log_time, records, topic, index, registry = self._time, self._records, self._topic, self._index, self._source.registry
         all_headers, complain = self._headers, self._complain
-        log_time.begin_batch()
+        log_time.begin_batch(until)
         for place in range(self._next, len(records)):
             record = records[place]
             error = record.error()

@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection
 from bytewax.inputs import FixedPartitionedSource
 from typing_extensions import override
 
+from sources.alignment import PartitionAlignment
 from sources.batching import BatchPolicy
 from sources.kafka.client import Cluster, another_topic
 from sources.kafka.closing import ConsumerCloser
@@ -37,6 +38,7 @@ from state.never import never
 class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
     """Reads all partitions of the cluster's topic.
 
+    Partitions of this process are kept in step (``sources/alignment.py``); with ``tail=False`` messages come in the order of log time.
     ``now`` returns wall-clock milliseconds. ``accept_gap``: if the position is no longer in the topic, or is that of another topic with the
     same name, continue at the earliest message instead of raising ``OffsetGapError``. ``tail=False`` ends each partition at its end. While
     ``paused()`` is true nothing is read. Once ``stopping()`` is true every partition ends, which gives a final snapshot. ``lag`` is the
@@ -73,6 +75,7 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         self.closer = ConsumerCloser(cluster.topic)
         self.lag: dict[int, int] = {}
         self.positions = Positions()
+        self.alignment = PartitionAlignment(now=now) if tail else PartitionAlignment(now=None, most_ahead_ms=0)
         self.opened: set[int] = set()
         """The partitions of the topic that this process reads."""
         self._present: list[int] = []

@@ -17,6 +17,7 @@ from typing import Final
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from typing_extensions import override
 
+from sources.alignment import PartitionAlignment
 from sources.batching import BatchPolicy
 from sources.errors import OffsetGapError, SourceError
 from sources.headers import traceparent_of
@@ -73,6 +74,7 @@ class LocalLogSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         self.paused = paused
         self.lag: dict[int, int] = {}
         self.positions = Positions()
+        self.alignment = PartitionAlignment(now=now) if tail else PartitionAlignment(now=None, most_ahead_ms=0)
 
     @override
     def list_parts(self) -> list[str]:
@@ -107,6 +109,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._rows: list[Stored] = []
         self._next = 0
         self._at_end = False
+        self._held = 0
         self._was_empty = False
         self._polling = IdlePolling(source.policy.while_idle)
         self._look_at = 0.0
@@ -116,6 +119,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         except BaseException:
             self._reader.close()
             raise
+        source.alignment.add(index)
         if offset is not None:
             source.positions.of[index] = Position(self._offset, log_time)
 
@@ -124,22 +128,33 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if self._index in self._source.positions.clock.paused:
             self._source.positions.clock.resumed(self._index)
         if self._source.stopping() or (self._at_end and not self._source.tail):
+            self._source.alignment.end(self._index)
             raise StopIteration
         self._was_empty = True
         if self._source.paused():
             return []
         if (tick := self._time.passed_tick()) is not None:
-            self._was_empty = not self._time.has_tick
+            self._was_empty = not self._time.has_tick and self._next == len(self._rows)
             return [tick]
-        if self._next == len(self._rows) and not self._fetch():
-            return []
-        self._was_empty = False
-        self._polling.found()
-        return self._take()
+        alignment = self._source.alignment
+        first, until = alignment.is_first_poll(self._index), alignment.until(self._index)
+        has_rows = self._next < len(self._rows) or self._fetch(until)
+        batch = self._take(until) if has_rows and not first else []
+        self._held = 0 if batch or self._next == len(self._rows) else self._held + 1
+        if batch:
+            self._was_empty = False
+            self._polling.found()
+        if self._next < len(self._rows):
+            alignment.has_next(self._index, self._time.expected(self._rows[self._next].time))
+        elif has_rows:
+            alignment.fetches(self._index, self._time.log_time)
+        return batch
 
     @override
     def next_awake(self) -> datetime | None:
-        """While idle, poll as the Kafka source does."""
+        """As in the Kafka source."""
+        if self._held:
+            return self._polling.next_try(self._held)
         return self._polling.next_awake() if self._was_empty else None
 
     @override
@@ -153,8 +168,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
     def close(self) -> None:
         self._reader.close()
 
-    def _fetch(self) -> bool:
-        """Read the next rows. Return whether there are any. At the end of the partition let the wall clock move log time."""
+    def _fetch(self, until: int) -> bool:
+        """Read the next rows. Return whether there are any. At the end of the partition the wall clock moves log time, up to ``until``."""
         looks = time.monotonic() >= self._look_at or not self._source.tail
         committed = self._reader.committed_until(self._source.now()) if looks else None  # before the read, which sees all of that
         rows = self._reader.read(self._index, self._offset, self._source.policy.batch_size)
@@ -162,9 +177,11 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if rows:
             if rows[0].offset != self._offset:
                 self._skip_gap(rows[0].offset)
-        elif rows is not None and looks:
-            self._look_at = time.monotonic() + _LOOK_S
-            self._settle(committed)
+        elif rows is not None:
+            self._source.alignment.end(self._index)
+            if looks:
+                self._look_at = time.monotonic() + _LOOK_S
+                self._settle(None if committed is None else min(committed, until))
         return bool(rows)
 
     def _settle(self, committed: int | None) -> None:
@@ -180,11 +197,11 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             if committed is not None:
                 self._time.idle(committed)
 
-    def _take(self) -> list[Message | Tick]:
-        """Turn rows into a batch, up to the end of the batch or of the rows."""
+    def _take(self, until: int) -> list[Message | Tick]:
+        """Turn rows into a batch, up to the end of the batch or of the rows, or to the log time ``until``."""
         batch: list[Message | Tick] = []
         log_time, rows, index = self._time, self._rows, self._index
-        log_time.begin_batch()
+        log_time.begin_batch(until)
         for place in range(self._next, min(len(rows), self._next + self._source.policy.batch_size)):
             offset, stamp, record = rows[place]
             if not record.value and is_erased(record):

@@ -108,8 +108,8 @@ def _tell_offset(file: Path) -> None:
     take: Callable[..., Any] = local_log._Partition._take
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
 
-    def telling(self: Any) -> Any:
-        batch = take(self)
+    def telling(self: Any, until: int) -> Any:
+        batch = take(self, until)
         os.pwrite(descriptor, b"%12d" % self._offset, 0)
         return batch
 

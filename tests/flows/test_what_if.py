@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from flows.settings import load_settings
 from flows.what_if import decide_twice
 from local.audit_log import AuditLog
 from local.data_dir import DataDir, DataDirError
+from sources.local_log.log import EventLog, Record
 from state.catalog.by_tenant import ByTenant
 from state.duration import HOUR
 from state.ids import Keys
@@ -60,6 +62,40 @@ def test_the_same_catalog_changes_nothing(tmp_path: Path, source: Path) -> None:
     assert all(row["text"] for row in before if row["outcome"] == "decided")
     assert {same for row in before for same in row["same_text"]} == {True}
     assert not (tmp_path / "d").exists()
+
+
+def decide_log(tmp_path: Path, *, partitions: int) -> list[dict[str, Any]]:
+    """Decide a log in which sign-ins are in other partitions than what the visitors did before, twice with one catalog."""
+    clock = [0]
+    place = tmp_path / f"log-{partitions}"
+    with EventLog(place, partitions=partitions, retention=None, now=lambda: clock[0]) as log:
+
+        def send(at: int, sender: dict[str, str], kind: str, **payload: Any) -> None:
+            clock[0] = MONDAY + at
+            time = datetime.fromtimestamp(clock[0] / 1_000, UTC).isoformat()
+            event = {"eventId": f"e{at}", **sender, "eventType": kind, "timestamp": time, "payload": payload}
+            (key,) = sender.values()
+            log.append([Record(key.encode(), json.dumps(event).encode())])
+
+        for number in range(40):
+            visitor, user, at = {"anonymousId": f"anon-{number}"}, {"userId": f"user-{number}"}, number * 5 * HOUR
+            send(at, visitor, "page_view", path="/sample/overview")
+            send(at + 600_001, user, "identity_merged", previousId=f"anon-{number}")
+            send(at + 600_002, user, "signup", traits={"persona": "analyst"})
+            send(at + 3 * HOUR + 1, user, "page_view", path="/data/new")
+    settings = load_settings(data_dir=tmp_path / "d", event_log=place)
+    before, after = decide_twice(settings, KEYS, str(SAAS), Input(), tenant="default", since=None, until=None)
+    assert before == after
+    return before
+
+
+def test_the_same_catalog_changes_nothing_for_a_log_of_several_partitions(tmp_path: Path) -> None:
+    def what(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+        return sorted((row["user_id"], row["trigger"], row["outcome"], row["reason"]) for row in rows)
+
+    several = what(decide_log(tmp_path, partitions=4))
+    assert len(several) > 40
+    assert several == what(decide_log(tmp_path, partitions=1))
 
 
 def test_without_guidance_everything_is_dropped_and_says_why(tmp_path: Path, source: Path) -> None:

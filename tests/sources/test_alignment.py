@@ -1,0 +1,181 @@
+"""Partitions are kept in step while they catch up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sources.alignment import BEHIND_MS, FIRST_PATIENCE_S, MOST_AHEAD_MS, NEVER, PATIENCE_S, PartitionAlignment
+from sources.batching import BatchPolicy
+from sources.kafka.client import Cluster
+from sources.kafka.source import KafkaSource
+from sources.local_log.log import EventLog, Record
+from sources.local_log.source import LocalLogSource
+from sources.log_time import LogTime
+from state.messages import Message
+from tests.sources.harness import LOOKAHEAD, Part
+from tests.sources.test_kafka import produce
+from tests.support.tansu import Tansu, tansu_fixture
+from tests.support.waiting import wait_until
+
+broker = tansu_fixture
+HOUR = 3_600_000
+START = 1_700_000_000_000
+PARTITIONS = 3
+TIMES = [[START + (PARTITIONS * n + partition) * HOUR for n in range(40)] for partition in range(PARTITIONS)]
+"""Append times by partition: each message is an hour after one of another partition."""
+Open = Callable[..., list[Part]]
+
+
+def wall() -> int:
+    return int(time.time() * 1_000)
+
+
+@pytest.fixture(params=["kafka", "local log"])
+def open_parts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Opens all partitions of a source over ``TIMES``."""
+    policy = BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD, 1_000)
+    opened: list[Part] = []
+    source: KafkaSource | LocalLogSource
+    if request.param == "kafka":
+        broker: Tansu = request.getfixturevalue("broker")
+        topic = broker.new_topic(PARTITIONS)
+        for partition, times in enumerate(TIMES):
+            produce(broker, topic, [b"{}"] * len(times), partition=partition, times=times)
+    else:
+        clock = [0]
+        with EventLog(tmp_path / "log", partitions=PARTITIONS, retention=None, now=lambda: clock[0]) as log:
+            keys = {log.partition_of(key): key for key in map(str.encode, map(str, range(50)))}
+            for at, partition in sorted((at, partition) for partition, times in enumerate(TIMES) for at in times):
+                clock[0] = at
+                log.append([Record(keys[partition], b"{}")])
+
+    def build(**more: Any) -> list[Part]:
+        nonlocal source
+        if request.param == "kafka":
+            source = KafkaSource(Cluster(broker.brokers, topic, "g"), policy, now=wall, **more)
+        else:
+            source = LocalLogSource(tmp_path / "log", policy, now=wall, **more)
+        parts: list[Part] = [source.build_part("input", name, None) for name in source.list_parts()[:PARTITIONS]]
+        opened.extend(parts)
+        return parts
+
+    yield build
+    for part in opened:
+        part.close()
+
+
+def read_all(parts: list[Part]) -> list[tuple[int, int]]:
+    """Poll the partitions in turn, as one worker does, until all was read: (log time, partition) of each message."""
+    found: list[tuple[int, int]] = []
+
+    def poll() -> bool:
+        for part in parts:
+            try:
+                found.extend((item.log_time, item.partition) for item in part.next_batch() if isinstance(item, Message))
+            except StopIteration:
+                continue
+        return len(found) == sum(map(len, TIMES))
+
+    wait_until(poll, "all messages of all partitions", every=0.001)
+    return found
+
+
+def test_a_log_that_is_read_to_its_end_comes_in_the_order_of_log_time(open_parts: Open) -> None:
+    assert read_all(open_parts(tail=False)) == sorted((at, partition) for partition, times in enumerate(TIMES) for at in times)
+
+
+def test_a_job_that_catches_up_reads_no_partition_far_ahead_of_another(open_parts: Open) -> None:
+    newest = 0
+    for at, _ in read_all(open_parts(tail=True)):
+        assert at >= newest - MOST_AHEAD_MS
+        newest = max(newest, at)
+
+
+def test_the_time_of_a_partition_that_is_read_to_its_end_goes_on_with_those_that_are_behind(tmp_path: Path) -> None:
+    """Else an alarm would come from the idle partition before the sign-in that stands in the other one."""
+    clock = [START]
+    with EventLog(tmp_path / "log", partitions=2, retention=None, now=lambda: clock[0]) as log:
+        keys = {log.partition_of(key): key for key in (b"a", b"b", b"c", b"d")}
+        log.append([Record(keys[0], b"{}")])
+        for n in range(5):
+            clock[0] = START + (n + 1) * HOUR
+            log.append([Record(keys[1], b"{}")])
+        clock[0] = START + 24 * HOUR
+        source = LocalLogSource(tmp_path / "log", BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD, 1), now=lambda: clock[0])
+        idle, behind = (source.build_part("input", name, None) for name in source.list_parts())
+        read_then = START + HOUR
+
+        def poll() -> bool:
+            nonlocal read_then
+            idle.next_batch()
+            passed = idle.snapshot()[2]
+            assert passed <= read_then + HOUR + MOST_AHEAD_MS or read_then == START + 5 * HOUR
+            read_then = max([read_then, *(item.log_time for item in behind.next_batch() if isinstance(item, Message))])
+            return passed > START + 23 * HOUR
+
+        wait_until(poll, "the wall clock, once all is read", every=0.01)
+        idle.close()
+        behind.close()
+
+
+class TestRules:
+    @pytest.fixture
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        clock = [1_000.0]
+        monkeypatch.setattr("sources.alignment.time.monotonic", lambda: clock[0])
+        return clock
+
+    def test_a_partition_that_fetches_is_waited_for_only_so_long(self, clock: list[float]) -> None:
+        """Its broker may be down."""
+        alignment = PartitionAlignment(now=None)
+        alignment.fetches(0, START)
+        assert alignment.until(1) <= START + MOST_AHEAD_MS
+        clock[0] += FIRST_PATIENCE_S
+        alignment.fetches(0, START)
+        assert alignment.until(1) == NEVER
+        alignment.has_next(0, START + HOUR)
+        clock[0] += 1_000
+        assert alignment.until(1) <= START + HOUR + MOST_AHEAD_MS, "it is read now"
+        alignment.fetches(0, START + HOUR)
+        assert alignment.until(1) <= START + HOUR + MOST_AHEAD_MS
+        clock[0] += PATIENCE_S
+        assert alignment.until(1) == NEVER
+
+    def test_nobody_waits_for_one_that_has_ended_or_is_hardly_behind(self) -> None:
+        now = START + HOUR
+        alignment = PartitionAlignment(now=lambda: now)
+        alignment.has_next(0, now - BEHIND_MS)
+        assert alignment.until(1) == NEVER
+        alignment.has_next(0, now - BEHIND_MS - 1)
+        assert alignment.until(1) < now
+        assert alignment.until(0) == NEVER, "it waits for no other"
+        alignment.end(0)
+        assert alignment.until(1) == NEVER
+
+    def test_of_messages_of_one_time_those_of_the_first_partition_come_first(self) -> None:
+        alignment = PartitionAlignment(now=None, most_ahead_ms=0)
+        for partition in range(3):
+            alignment.has_next(partition, START)
+        assert [alignment.until(partition) > START for partition in range(3)] == [True, False, False]
+
+    def test_the_first_poll_of_a_partition_reads_nothing_while_others_were_not_polled(self) -> None:
+        alignment = PartitionAlignment(now=None)
+        for partition in range(3):
+            alignment.add(partition)
+        assert [alignment.is_first_poll(partition) for partition in (0, 1, 2, 0, 1, 2)] == [True, True, False, False, False, False]
+
+    def test_a_batch_ends_before_what_may_not_be_read_yet(self) -> None:
+        log_time = LogTime(BatchPolicy(lambda *_: None, lambda _: HOUR), 0, now=lambda: START + 20)
+        log_time.begin_batch(START + 10)
+        at, action = log_time.admit(START)
+        assert not action.ends
+        log_time.append(at)
+        assert log_time.take_next(START + 9)
+        assert not log_time.take_next(START + 10)
+        assert log_time.admit(START + 10)[1].ends
+        assert not log_time.admit(None)[1].ends, "a message without a time has no place among those of others"
