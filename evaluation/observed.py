@@ -6,6 +6,7 @@ after H. *Called stuck*: the score says that being stuck is at least as likely a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,8 @@ from evaluation.arrays import ratio
 from evaluation.episodes import episodes
 from evaluation.evidence import HOLDOUT, Evidence
 from evaluation.frontier import LEAST_STUCK, scored
+from state.catalog.plan import SHORTEST_TIMER
+from state.stuck.score import SHARES
 
 CALLED: Final = 0.5
 """The score from which on a person is called stuck. Fixed beforehand: one chosen on the same people would flatter."""
@@ -58,8 +61,15 @@ class StepLoss:
     looks: list[StepLook]
 
     @property
+    def leaves_look(self) -> bool:
+        """Whether ``horizon`` is long enough for a look. Scores of a shorter one are from before it was learned, and of few people."""
+        return self.horizon is None or math.ceil(SHARES[-1] * self.horizon) >= SHORTEST_TIMER
+
+    @property
     def known(self) -> StepLook | None:
         """The first look at which enough people are called stuck and enough of them are; None: at none."""
+        if not self.leaves_look:
+            return None
         sure = (look for look in self.looks if look.called >= LEAST_STUCK and look.precision is not None and look.precision >= SURE)
         return next(sure, None)
 
@@ -76,9 +86,16 @@ class Observed:
     too_early: int
     at_most: int
     """How many more would activate if guidance brought everybody through: no guidance can bring more."""
+    lost: int
+    """Of ``at_most``, those who are lost at a step."""
     after_horizon: int
     """Completions by people who were stuck before, over all steps: no more of those after H could come sooner."""
     steps: list[StepLoss]
+
+    @property
+    def went_another_way(self) -> int:
+        """Of ``at_most``, those who are lost at no step: they left the way to the activation, and wait nowhere."""
+        return self.at_most - self.lost
 
 
 def is_observing(evidence: Evidence) -> bool:
@@ -105,15 +122,22 @@ def observed(evidence: Evidence, strict: Collection[str] = ()) -> Observed:
         .otherwise(pl.lit("too_early")),
         after_horizon=(done & (pl.col("lasted") > pl.col("horizon"))).fill_null(value=False),
     )
-    open_ = ended.filter(pl.col("activated_at").is_null() & (pl.col("end") == "too_early"))["user_id"].n_unique()
-    users = ended["user_id"].n_unique()
-    activated = ended.filter(pl.col("activated_at").is_not_null())["user_id"].n_unique()
+    whole = ended.group_by("user_id").agg(
+        activated=pl.col("activated_at").is_not_null().any(),
+        open=(pl.col("end") == "too_early").any(),
+        lost=(pl.col("end") == "lost").any(),
+    )
+    users, activated = whole.height, int(whole["activated"].sum())
+    others = whole.filter(~pl.col("activated"))
+    open_ = int(others["open"].sum())
+    lost = others.filter(~pl.col("open") & pl.col("lost")).height
     steps = [_step(str(step), mine, rows, horizons) for (step,), mine in ended.group_by(["step_id"], maintain_order=True)]
     return Observed(
         users=users,
         activated=activated,
         too_early=open_,
         at_most=users - activated - open_,
+        lost=lost,
         after_horizon=sum(step.after_horizon for step in steps),
         steps=sorted(steps, key=lambda step: (-step.lost, -(step.lost_share or 0.0), -step.began, step.step)),
     )

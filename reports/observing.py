@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MOST: Final = 5
 """Steps in a table: both tables and what they come to fit a screen of 24 lines."""
 _SHOWN: Final = (0.1, 0.3, 0.5)
+_NO_LOOK: Final = "half of H is under a second there, and nobody is scored so soon."
 
 
 def show_observed(console: Console, report: RunReport) -> None:
@@ -58,25 +59,35 @@ def _where(first: StepLoss) -> str:
 
 
 def _how_soon(first: StepLoss) -> str:
-    look = first.known
+    if not first.leaves_look:
+        return _NO_LOOK
+    look, where = first.known, "there" if first.lost else f"at {first.step}"
     if look is not None:
         after = "" if first.horizon is None else f" ({hours(look.share * first.horizon / HOUR)} at present)"
         return (
-            f"after {look.share:g} H there{after} {percent(look.precision)} of the {look.called:,} called stuck are; "
+            f"after {look.share:g} H {where}{after} {percent(look.precision)} of the {look.called:,} called stuck are; "
             f"they are {percent(look.found)} of the {first.stuck:,} stuck."
         )
     most = max((each.called for each in first.looks), default=0)
     if most < LEAST_STUCK:
-        return f"too few were called stuck there to say: {most:,}, it takes {LEAST_STUCK}."
-    return f"not within half of H there: at no look are {100 * SURE:.0f} % of those called stuck right."
+        return f"too few were called stuck {where} to say: {most:,}, it takes {LEAST_STUCK}."
+    return f"not within half of H {where}: at no look are {100 * SURE:.0f} % of those called stuck right."
 
 
 def _worth(found: Observed) -> str:
     now = f"{number(found.activated)} of {number(found.users)} have activated"
-    more = f"{now}; at most {found.at_most:,} more would if guidance brought everybody through"
-    sooner = f"at most {count(found.after_horizon, 'completion')} after H would come sooner"
-    new = f" {count(found.too_early, 'is', 'are')} too new to count." if found.too_early else ""
-    return f"{more}, and {sooner}.{new}"
+    new = f"{count(found.too_early, 'is', 'are')} too new to count"
+    sooner = f"{count(found.after_horizon, 'completion')} after H would come sooner."
+    if found.activated and not found.at_most:
+        everybody = f", {new}: everybody else" if found.too_early else ": everybody"
+        return f"{now}{everybody} reaches the activation so far, so this catalog cannot tell who stays. At most {sooner}"
+    others = [
+        *([f"{count(found.lost, 'is', 'are')} lost at a step"] if found.lost else []),
+        *([f"{found.went_another_way:,} went another way"] if found.went_another_way else []),
+        *([new] if found.too_early else []),
+    ]
+    more = f"At most {found.at_most:,} more would activate if guidance brought everybody through"
+    return f"{now}; of the others {', '.join(others)}. {more}, and at most {sooner}"
 
 
 def _show_losses(console: Console, found: Observed) -> None:
@@ -103,12 +114,18 @@ def _show_losses(console: Console, found: Observed) -> None:
 def _show_looks(console: Console, found: Observed) -> None:
     note = f"right of those called stuck (score {100 * CALLED:.0f} % or more); H: 9 in 10 need less"
     heading(console, "How soon it can be known", note)
-    rows = []
+    rows, left_out = [], []
     for step in found.steps[:MOST]:
+        if not step.leaves_look:
+            left_out.append(plain(step.step))
+            continue
         at = {look.share: look for look in step.looks}
         after = hours(None if step.horizon is None else step.horizon / HOUR)
         rows.append((step.step, after, number(step.stuck), *(_called(at.get(share)) for share in _SHOWN)))
-    console.print(table(["~step", ">H", ">stuck", *(f">after {share:g} H" for share in _SHOWN)], rows))
+    if rows:
+        console.print(table(["~step", ">H", ">stuck", *(f">after {share:g} H" for share in _SHOWN)], rows))
+    if left_out:
+        lines(console, Text(f"{' and '.join(left_out)} {'is' if len(left_out) == 1 else 'are'} left out: {_NO_LOOK}", style="dim"))
 
 
 def _called(look: StepLook | None) -> str:
@@ -138,6 +155,7 @@ def observed_json(report: RunReport) -> dict[str, Any] | None:
     return {
         **pick(found, "users", "activated", "too_early"),
         "atMostMoreActivated": found.at_most,
+        **pick(found, "lost", "went_another_way"),
         "atMostSooner": found.after_horizon,
         "calledFromScore": CALLED,
         "summary": dict(zip(("where", "howSoon", "worthAtMost"), said, strict=True)) if said else None,

@@ -115,8 +115,10 @@ def test_the_summary_names_the_step_the_look_and_the_bound_with_the_people_behin
     where, soon, worth = (words for _, words in summary(_observed(*crowd())))
     assert where == "the most users are lost at connect: 50 of 100 who began it (50.0 %) neither completed it nor went past it."
     assert soon == "after 0.1 H there (1.0 h at present) 100.0 % of the 50 called stuck are; they are 100.0 % of the 50 stuck."
-    more = "at most 100 more would if guidance brought everybody through"
-    assert worth == f"0 of 100 have activated; {more}, and at most 0 completions after H would come sooner."
+    assert worth == (
+        "0 of 100 have activated; of the others 50 are lost at a step, 50 went another way. At most 100 more would activate if guidance "
+        "brought everybody through, and at most 0 completions after H would come sooner."
+    )
 
 
 def test_all_figures_are_whole_where_the_names_of_steps_are_not() -> None:
@@ -141,11 +143,59 @@ def test_the_summary_says_where_nothing_is_known_and_who_is_too_new() -> None:
     (_, where), (_, soon), (_, worth) = summary(_observed(few, [said("a", 0.1, 0.9)], until=START + H))
     assert where.startswith("the most users are lost at connect: 1 of 1 who began it")
     assert soon == "too few were called stuck there to say: 1, it takes 20."
-    assert worth.endswith("1 is too new to count.")
+    assert worth.startswith(
+        "0 of 2 have activated; of the others 1 is lost at a step, 1 is too new to count. At most 1 more would activate"
+    )
     rows, scores = crowd()
     unsure = [row | {"score": 0.6} for row in scores]
     assert (
         dict(summary(_observed(rows, unsure)))["How soon"] == "not within half of H there: at no look are 75 % of those called stuck right."
     )
     finished = [progress("a", "connect", 1, 0, HOUR)]
-    assert dict(summary(_observed(finished, [])))["Where"] == "nobody is lost at a step so far."
+    said_of_all = dict(summary(_observed(finished, [])))
+    assert said_of_all["Where"] == "nobody is lost at a step so far."
+    assert said_of_all["How soon"] == "too few were called stuck at connect to say: 0, it takes 20."
+
+
+def test_where_everybody_activates_it_says_that_the_catalog_cannot_tell_who_stays() -> None:
+    rows = [progress("a", "connect", 1, 0, HOUR), progress("b", "connect", 1, 0, 2 * H)]
+    seen = evidence(rows, activated={"a": HOUR, "b": 2 * H}, statistics=[statistic(H)])
+    assert dict(summary(observed(seen)))["Worth at most"] == (
+        "2 of 2 have activated: everybody reaches the activation so far, so this catalog cannot tell who stays. "
+        "At most 1 completion after H would come sooner."
+    )
+    new = evidence([*rows, progress("new", "connect", 1, 2 * H, None)], activated={"a": HOUR, "b": 2 * H}, until=START + 2 * H + 1)
+    said = dict(summary(observed(new)))["Worth at most"]
+    assert said.startswith("2 of 3 have activated, 1 is too new to count: everybody else reaches the activation so far, so this catalog")
+    assert "more would" not in said
+
+
+def _printed(rows: list[dict[str, Any]], scores: list[dict[str, Any]], **horizons: int) -> str:
+    statistics = [statistic(horizon, step=step) for step, horizon in horizons.items()]
+    report = build_report(evidence(rows, scores, decisions=[request(1, "observing")], statistics=statistics), _learned(*horizons))
+    console = Console(file=io.StringIO(), width=200)
+    show_observed(console, report)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_step_whose_horizon_leaves_no_look_is_left_out_of_how_soon() -> None:
+    rows, scores = crowd()
+    quick = [progress(f"u{n}", "quick", 2, H, None) for n in range(0, 100, 2)]
+    seldom = [progress("u0", "seldom", 3, None, None)]
+    early = [said("u0", share, 0.9, step="quick", since=H) for share in (0.1, 0.5)]  # before the horizon was learned
+    shown = _printed(rows + quick + seldom, scores + early, connect=H, quick=1_998)
+    losses, looks = shown.split("How soon it can be known")
+    assert "  quick " in losses
+    assert "  quick " not in looks.split("after 0.5 H")[1].split("Scores are")[0].replace("  quick is left out", "")
+    assert "quick is left out: half of H is under a second there, and nobody is scored so soon." in looks
+    assert "  quick  " in _printed(rows + quick, scores + early, connect=H, quick=2_000).split("How soon it can be known")[1]
+
+
+def test_where_no_step_leaves_a_look_there_is_no_table() -> None:
+    names = ("one", "two")
+    rows = [progress(f"u{n}", step, place, place, None) for n in range(30) for place, step in enumerate(names, 1)]
+    shown = _printed(rows, [], one=1_000, two=1_000)
+    assert "How soon: half of H is under a second there, and nobody is scored so soon." in shown
+    assert "two and one are left out: half of H is under a second there, and nobody is scored so soon." in shown
+    assert "after 0.1 H" not in shown

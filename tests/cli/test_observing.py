@@ -61,8 +61,8 @@ def test_the_first_screen_says_where_users_are_lost_how_soon_it_is_known_and_wha
     assert "Where: the most users are lost at upload: 119 of 239 who began it (49.8 %) neither completed it nor went past it." in said
     soon = r"How soon: after 0\.\d H there \(.+? at present\) [\d.]+ % of the \d+ called stuck are; they are [\d.]+ % of the \d+ stuck"
     assert re.search(soon, said)
-    assert "96 of 240 have activated; at most 143 more would if guidance brought everybody through" in said
-    assert "1 is too new to count." in said
+    assert "96 of 240 have activated; of the others 143 are lost at a step, 1 is too new to count." in said
+    assert "At most 143 more would activate if guidance brought everybody through" in said
     assert "began leaves out who had done the step before it was next" in said
     places = [screen.index(title) for title in ("What observing showed", "Where users are lost", "How soon it can be known")]
     assert places == sorted(places)
@@ -83,7 +83,8 @@ def test_json_has_the_same_of_all_steps(observed: Ready, inside: Inside) -> None
     assert steps["upload"]["lostShare"] == 119 / 239
     look = next(look for look in steps["upload"]["looks"] if look["share"] == steps["upload"]["knownAtShare"])
     assert look["precision"] == look["right"] / look["called"] >= 0.75
-    assert found["atMostMoreActivated"] == found["users"] - found["activated"] - found["tooEarly"]
+    assert found["atMostMoreActivated"] == found["users"] - found["activated"] - found["tooEarly"] == found["lost"]
+    assert found["wentAnotherWay"] == 0
     assert "the most users are lost at upload" in found["summary"]["where"]
     assert found["frontier"] == whole["verdict"]["frontier"]
     rows = inside("sql", "SELECT count() AS n FROM stuck_scores_final", "--json", cwd=observed.cwd).json["rows"]

@@ -58,6 +58,7 @@ def test_everybody_who_began_a_step_is_counted_once() -> None:
     assert (invite.began, invite.completed, invite.too_early) == (2, 1, 1), "without any horizon nobody can be lost"
     assert (found.users, found.activated, found.too_early) == (6, 1, 2)
     assert found.at_most == 3, "late is still on its way to activation, and new has just begun"
+    assert (found.lost, found.went_another_way) == (2, 1)
     assert found.after_horizon == 1
 
 
@@ -99,3 +100,11 @@ def test_the_step_where_most_are_lost_comes_first() -> None:
 
 def test_nobody_there_is_no_step() -> None:
     assert observed(evidence([])).steps == []
+
+
+def test_where_half_of_the_horizon_is_too_short_for_a_look_nothing_is_known() -> None:
+    people = [progress(f"u{n}", "connect", 1, 0, None) for n in range(30)]
+    scores = [said(f"u{n}", 0.1, 0.9) for n in range(30)]
+    for horizon, leaves_look in ((1_998, False), (1_999, True), (2_000, True)):
+        step = observed(evidence(people, scores, statistics=[statistic(horizon)])).steps[0]
+        assert (step.leaves_look, step.known is not None) == (leaves_look, leaves_look)
