@@ -60,7 +60,8 @@ def _notes_on_time(progress: Progress, read: int) -> list[str]:
     """A note on a file that is not sorted, or else on clocks that are fast. Few lines are a device's; most of a file is its order."""
     ahead = count(progress.ahead, "line is", "lines are")
     first_ahead = f"by up to {_long(progress.furthest_ahead)} (first in line {progress.first_ahead:,})"
-    if progress.backward > UNSORTED * read or progress.backward + progress.ahead > MOST * read:
+    judged = progress.ahead - progress.not_judged
+    if progress.backward > UNSORTED * read or progress.backward + judged > MOST * read:
         behind = f", behind line {progress.backward_from:,}" if progress.backward_from else ""
         found = []
         if progress.backward:
@@ -71,11 +72,15 @@ def _notes_on_time(progress: Progress, read: int) -> list[str]:
         if progress.ahead:
             found.append(f"{ahead} more than a day ahead of the lines around, {first_ahead}")
         return [f"{', and '.join(found)}, so pauses and timers are wrong. Sort the file by time and read it into another --data-dir."]
-    note = (
-        f"{ahead} more than a day ahead of all lines before, {first_ahead}, and the lines after do not agree. The clock of a device is "
-        "wrong; it did not move time for others."
-    )
-    return [note] if progress.ahead else []
+    if not progress.ahead:
+        return []
+    if judged:
+        others = ", or there are none" if progress.not_judged else ""
+        why = f"the lines after do not agree{others}. The clock of a device is wrong; it did not move time for others."
+    else:
+        which = "it says whether its clock is" if progress.ahead == 1 else "them says whether their clocks are"
+        why = f"no line after {which} right. {'It' if progress.ahead == 1 else 'They'} did not move time for others."
+    return [f"{ahead} more than a day ahead of all lines before, {first_ahead}, and {why}"]
 
 
 def nothing_accepted(summary: dict[str, Any], progress: Progress | None) -> bool:

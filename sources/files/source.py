@@ -21,7 +21,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -92,6 +92,8 @@ class Progress:
     """The largest distance of such a line from log time, in milliseconds."""
     first_ahead: int = 0
     """Number of the first such line, 0 if there is none."""
+    not_judged: int = 0
+    """Of ``ahead``, the lines after which none with a time came that could say whether they are right."""
     head: bytes | None = None
     """The beginning of the text, for a message about an input that holds no events; None if an earlier run has read it from a pipe."""
     from_start: bool = False
@@ -333,13 +335,14 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
             person = self._source.peek_person(self._lines[index])
             following = self._following(index + 1, latest, waits=not self._regular and log_time != MIN_TIME)
             try:
-                judged = judge(time, person, log_time, following, unknown=MIN_TIME)
+                first = list(islice(following, 1))
+                judged = judge(time, person, log_time, chain(first, following), unknown=MIN_TIME)
             except _NotYetError:
                 self._held = number
                 return None
             self._judged = number, judged
             if time > judged + FUTURE_MS:
-                self._note_ahead(number, time - judged)
+                self._note_ahead(number, time - judged, judged=bool(first))
         return self._judged[1]
 
     def _has_news(self) -> bool:
@@ -377,9 +380,10 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
             yield from self._ahead[seen].lines
             seen += 1
 
-    def _note_ahead(self, line: int, by: int) -> None:
+    def _note_ahead(self, line: int, by: int, *, judged: bool) -> None:
         progress = self._progress
         progress.ahead += 1
+        progress.not_judged += not judged
         progress.furthest_ahead = max(progress.furthest_ahead, by)
         progress.first_ahead = progress.first_ahead or line
 

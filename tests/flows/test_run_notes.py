@@ -57,6 +57,21 @@ def test_a_fast_clock_is_named_with_its_line(tmp_path: Path) -> None:
     assert note.startswith("2 lines are more than a day ahead")
 
 
+def test_a_line_that_no_line_follows_blames_no_clock(tmp_path: Path) -> None:
+    last = Progress(done=True, ahead=1, not_judged=1, furthest_ahead=40 * DAY, first_ahead=1000)
+    (note,) = notes_on(summary(), last, tmp_path / "none")
+    assert note == (
+        "1 line is more than a day ahead of all lines before, by up to 40 days (first in line 1,000), and no line after it says whether "
+        "its clock is right. It did not move time for others."
+    )
+    (alone,) = notes_on(summary(1), last, tmp_path / "none")
+    assert alone == note, "one line that continues a log is no file in disorder"
+    both = Progress(done=True, ahead=3, not_judged=1, furthest_ahead=40 * DAY, first_ahead=7)
+    (note,) = notes_on(summary(), both, tmp_path / "none")
+    assert note.startswith("3 lines are more than a day ahead of all lines before, by up to 40 days (first in line 7), and the lines after")
+    assert "the lines after do not agree, or there are none. The clock of a device is wrong; it did not move time for others." in note
+
+
 def test_where_most_of_a_file_does_not_move_time_no_clock_is_blamed(tmp_path: Path) -> None:
     (note,) = notes_on(summary(), Progress(done=True, ahead=501, furthest_ahead=9 * DAY, first_ahead=1), tmp_path / "none")
     assert note.startswith("501 lines are more than a day ahead of the lines around, by up to 9 days (first in line 1), so")

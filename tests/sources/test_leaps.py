@@ -75,6 +75,15 @@ def test_the_line_is_named_and_never_rejected_by_the_time_of_its_neighbours(tmp_
     assert 39 * DAY < progress.furthest_ahead <= 40 * DAY
 
 
+def test_a_line_that_no_line_follows_is_counted_as_not_judged(tmp_path: Path) -> None:
+    fast, later = by("fast", START + 40 * DAY), by("late", START + HOUR)
+    for lines, judged in (([*crowd(20), fast], False), ([*crowd(20), fast, b"{}", b""], False), ([*crowd(20), fast, later], True)):
+        consumer = Consumer()
+        source, part = file_part(write(tmp_path / f"{len(lines)}.jsonl", lines), None, consumer, peek_person=person_of)
+        assert drain(part, consumer.take)
+        assert (source.progress.ahead, source.progress.first_ahead, source.progress.not_judged) == (1, 21, int(not judged))
+
+
 def by_user(users: int) -> list[bytes]:
     """A file that is sorted by user and then by time."""
     return [by(f"u{user}", START + day * DAY + user) for user in range(users) for day in (0, 1, 3, 7)]
