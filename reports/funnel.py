@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
@@ -10,14 +11,27 @@ from rich.text import Text
 
 from evaluation.sequences import wilson
 from reports.render import bar, heading, hours, lines, number, percent, table
+from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.plain_text import plain
 from state.quantity import count
 
 if TYPE_CHECKING:
     from reports.facts import Facts
 
-_EDGES: Final = (0, 1, 4, 12, 24, 48, 96, 168, 336)
-_NAMES: Final = ("under 1 h", "1–4 h", "4–12 h", "12–24 h", "1–2 d", "2–4 d", "4–7 d", "7–14 d", "over 14 d")
+_UNITS: Final = {"s": SECOND, "min": MINUTE, "h": HOUR, "d": DAY, "y": 365 * DAY}
+_BOUNDS: Final = tuple(
+    (number * _UNITS[unit], number, unit)
+    for unit, numbers in {
+        "s": (1, 10, 30),
+        "min": (1, 2, 5, 15, 30),
+        "h": (1, 2, 4, 8, 12),
+        "d": (1, 2, 4, 7, 14, 30, 60, 90, 120, 180, 270),
+        "y": (1, 2, 5),
+    }.items()
+    for number in numbers
+)
+"""Bounds of the times to activation: in ms, and as they are named."""
+_MOST_BOUNDS: Final = 9
 
 
 def show_activation(console: Console, facts: Facts, tenant: str) -> None:
@@ -67,27 +81,40 @@ def _interval(successes: int, people: int) -> str:
 def show_time_to_activation(console: Console, facts: Facts, tenant: str) -> None:
     """Print how long activation took, as a bar chart."""
     began = "coalesce(if(signup_at <= activated_at, signup_at, NULL), first_seen_at, activated_at)"  # as the view `activation` has it
-    taken = f"dateDiff('millisecond', assumeNotNull({began}), assumeNotNull(activated_at)) / 3600000"
+    taken = f"dateDiff('millisecond', assumeNotNull({began}), assumeNotNull(activated_at))"
+    activated = "FROM counted_people WHERE tenant_id = {tenant:String} AND activated_at IS NOT NULL"
+    spread = facts.rows(
+        f"SELECT count() AS people, quantilesExactInclusive(0.05, 0.25, 0.5, 0.75, 0.9, 0.95)({taken}) AS at {activated}",
+        tenant=tenant,
+    )[0]
+    if not spread["people"]:
+        return
+    first, *named, last = spread["at"]
+    note = ", ".join(f"{name} {hours(value / HOUR)}" for name, value in zip(("p25", "p50", "p75", "p90"), named, strict=True))
+    heading(console, "Time from sign-up to activation", note)
+    edges, names = _scale(first, last)
     found = facts.rows(
-        f"SELECT roundDown(hours, {list(_EDGES)}) AS bucket, count() AS people FROM (SELECT {taken} AS hours "  # noqa: S608 -- constants
-        "FROM counted_people WHERE tenant_id = {tenant:String} AND activated_at IS NOT NULL) GROUP BY bucket",
+        f"SELECT roundDown(toFloat64({taken}), {[float(edge) for edge in edges]}) AS bucket, count() AS people {activated} GROUP BY bucket",
         tenant=tenant,
     )
-    if not found:
-        return
-    spread = facts.rows(
-        f"SELECT quantilesExactInclusive(0.25, 0.5, 0.75, 0.9)({taken}) AS at "  # noqa: S608 -- constants
-        "FROM counted_people WHERE tenant_id = {tenant:String} AND activated_at IS NOT NULL",
-        tenant=tenant,
-    )[0]["at"]
-    note = ", ".join(f"{name} {hours(value)}" for name, value in zip(("p25", "p50", "p75", "p90"), spread, strict=True))
-    heading(console, "Time from sign-up to activation", note)
     counts = {int(row["bucket"]): row["people"] for row in found}
     most = max(counts.values())
-    rows = [(name, number(counts.get(edge, 0)), bar(counts.get(edge, 0) / most, 40)) for edge, name in zip(_EDGES, _NAMES, strict=True)]
-    while not counts.get(_EDGES[len(rows) - 1]):
-        rows.pop()
-    console.print(table(["after", ">users", ""], rows))
+    rows = [(name, number(counts.get(edge, 0)), bar(counts.get(edge, 0) / most, 40)) for edge, name in zip(edges, names, strict=True)]
+    filled = [place for place, edge in enumerate(edges) if counts.get(edge)]
+    console.print(table(["after", ">users", ""], rows[filled[0] : filled[-1] + 1]))
+
+
+def _scale(first: float, last: float) -> tuple[list[int], list[str]]:
+    """Buckets for times of which few are below ``first`` and few above ``last`` (ms): where each begins, and its name."""
+    below = sum(bound <= first for bound, _, _ in _BOUNDS)
+    above = sum(bound <= last for bound, _, _ in _BOUNDS)
+    bounds = _BOUNDS[max(0, below - 1) : above + 1]
+    bounds = bounds[:: -(-len(bounds) // _MOST_BOUNDS)]
+    between = [
+        f"{low}–{high} {unit}" if unit == upper else f"{low} {unit}–{high} {upper}" for (_, low, unit), (_, high, upper) in pairwise(bounds)
+    ]
+    (_, low, unit), (_, high, upper) = bounds[0], bounds[-1]
+    return [0, *(bound for bound, _, _ in bounds)], [f"under {low} {unit}", *between, f"over {high} {upper}"]
 
 
 def show_funnels(console: Console, facts: Facts, tenant: str) -> None:

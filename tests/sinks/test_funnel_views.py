@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from msgspec import structs
@@ -13,6 +14,7 @@ from reports.facts import Facts
 from reports.funnel import show_activation, show_funnels, show_time_to_activation
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.read_only_query import query
+from state.duration import DAY, MINUTE
 from state.records.facts import (
     CatalogFact,
     DecisionFact,
@@ -166,7 +168,45 @@ def test_who_activates_before_signing_up_is_timed_from_the_first_event(migrated:
         assert rows(migrated, view, "time_to_activation_p50_hours") == [(2.0,)], view
     said = printed(show_time_to_activation, migrated)
     assert "p25 1.5 h, p50 2.0 h" in said
-    assert [line.split()[-2] for line in said.splitlines() if line.strip().startswith(("under 1 h", "1–4 h"))][-1] == "2"
+    assert _buckets(said) == [("1–2 h", 1), ("2–4 h", 1)]
+
+
+def _buckets(said: str) -> list[tuple[str, int]]:
+    rows = [re.fullmatch(r"  (\S.*?)  +([\d,]+)  █*\s*", line) for line in said.splitlines()]
+    return [(row[1], int(row[2].replace(",", ""))) for row in rows if row is not None]
+
+
+@pytest.mark.parametrize(
+    ("taken", "buckets"),
+    [
+        ([0, 0, 0], [("under 1 s", 3)]),
+        ([HOUR], [("1–2 h", 1)]),
+        ([20_000, 40_000, 70_000], [("10–30 s", 1), ("30 s–1 min", 1), ("1–2 min", 1)]),
+        ([MINUTE + 1] * 100 + [40 * DAY], [("1–2 min", 100), ("over 2 min", 1)]),
+        ([day * DAY for day in range(100, 300)], [("90–120 d", 20), ("120–180 d", 60), ("180–270 d", 90), ("270 d–1 y", 30)]),
+        ([4 * 365 * DAY, 6 * 365 * DAY], [("2–5 y", 1), ("over 5 y", 1)]),
+    ],
+)
+def test_times_to_activation_are_counted_on_a_scale_that_fits_them(
+    migrated: ClickHouse, taken: list[int], buckets: list[tuple[str, int]]
+) -> None:
+    users = [
+        make(PersonFact, user_id=f"u{n}", path_id="p", first_seen_at=MONDAY, signup_at=MONDAY, activated_at=MONDAY + each)
+        for n, each in enumerate(taken)
+    ]
+    insert(migrated, *users)
+    assert _buckets(printed(show_time_to_activation, migrated)) == buckets
+
+
+def test_a_wide_scale_has_few_rows(migrated: ClickHouse) -> None:
+    users = [
+        make(PersonFact, user_id=f"u{n}", path_id="p", first_seen_at=MONDAY, signup_at=MONDAY, activated_at=MONDAY + 1000 * 2**n)
+        for n in range(27)
+    ]
+    insert(migrated, *users)
+    found = _buckets(printed(show_time_to_activation, migrated))
+    assert sum(number for _, number in found) == 27
+    assert 5 <= len(found) <= 10
 
 
 def test_activation(migrated: ClickHouse) -> None:
