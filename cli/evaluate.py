@@ -16,7 +16,7 @@ def evaluate(
         typer.Option("--policy", metavar="POLICY", help="uniform, greedy, arm:ID or table:SEGMENT=ARM,SEGMENT=ARM.", show_default=False),
     ],
     trigger: Annotated[str | None, typer.Option("--trigger", help="Only the decisions upon this trigger, like signup.")] = None,
-    tenant: Annotated[str | None, typer.Option("--tenant", help="One tenant; without it the biggest.")] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", help="One tenant; without it the one with most users.")] = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
@@ -45,17 +45,21 @@ def evaluate(
         from reports import policy_value
         from reports.evidence import load as load_evidence
         from reports.render import out, print_json
+        from state.plain_text import plain
 
-        chosen = tenant if tenant is not None else facts.biggest_tenant()
-        evidence = load_evidence(facts.frame, chosen)
+        known = facts.tenants()
+        chosen = tenant if tenant is not None else next(iter(known), "default")
+        evidence = load_evidence(facts.frame, chosen) if chosen in known else None
     try:
-        found, logged, notes = policy_value.estimate(evidence, policy, trigger)
+        found, logged, notes = policy_value.nobody(policy, chosen) if evidence is None else policy_value.estimate(evidence, policy, trigger)
     except policy_value.UnknownTriggerError as error:
         raise typer.BadParameter(str(error), param_hint="'--trigger'") from None
     best = found["dr"]
+    named = chosen if evidence is not None and (chosen != "default" or len(known) > 1) else ""
     if as_json:
         print_json(
             {
+                "tenantId": chosen,
                 "policy": policy,
                 "trigger": trigger,
                 **policy_value.head(best),
@@ -65,9 +69,10 @@ def evaluate(
             }
         )
     elif not isinstance(best, Refused):
-        policy_value.show(out(), policy, trigger, found, logged, notes)
+        policy_value.show(out(), policy, trigger, found, logged, notes, named)
     if isinstance(best, Refused):
         for note in notes:
             say(f"{note}.")
-        say(f"{'the log does not say' if best.decisions else 'nothing to evaluate yet'}: {best.reason}.")
+        where = f" {'of' if best.decisions else 'in'} tenant {plain(named)}" if named else ""
+        say(f"{f'the log{where} does not say' if best.decisions else f'nothing to evaluate yet{where}'}: {best.reason}.")
         raise typer.Exit(1)

@@ -238,7 +238,7 @@ def _try(
     cost, worth, unknown = _worth(settings, tenant, *frames, since, to)
     what = report.WhatIf(other, settings.catalog, compare(*frames), cost, worth, unknown)
     if as_json:
-        print_json(report.as_json(what, since, to))
+        print_json({"tenantId": tenant, **report.as_json(what, since, to)})
     else:
         report.show(out(), what)
 

@@ -12,7 +12,9 @@ from cli.streams import writing
 
 
 def report(
-    tenant: Annotated[str | None, typer.Option("--tenant", help="One tenant; without it the biggest, and in JSON all.")] = None,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", help="One tenant; without it the one with most users, and in JSON the views of all.")
+    ] = None,
     plots: Annotated[
         Path | None, typer.Option("--plots", metavar="DIR", help="Draw plots (SVG) into this directory.", file_okay=False)
     ] = None,
@@ -41,8 +43,7 @@ def report(
         from reports.render import out, print_json
         from state.plain_text import plain
 
-        people = "SELECT tenant_id FROM people_final WHERE experiment_group != 'merged' GROUP BY tenant_id ORDER BY count() DESC, tenant_id"
-        known = [row["tenant_id"] for row in facts.rows(people)]
+        known = facts.tenants()
         chosen = tenant if tenant is not None else next(iter(known), "default")
         found = live.build(facts, chosen) if chosen in known else None
         drawn = []

@@ -20,10 +20,10 @@ class Facts:
         """``store`` must stay open for as long as this is used."""
         self._store = store
 
-    def biggest_tenant(self) -> str:
-        """Return the tenant with most users; ``default`` where there is none. Raises ``StoreError``."""
-        found = self.rows("SELECT tenant_id FROM activation ORDER BY people DESC, tenant_id LIMIT 1")
-        return next((str(row["tenant_id"]) for row in found), "default")
+    def tenants(self) -> list[str]:
+        """Return the tenants that have users, the one with most of them first. Raises ``StoreError``."""
+        people = "SELECT tenant_id FROM people_final WHERE experiment_group != 'merged' GROUP BY tenant_id ORDER BY count() DESC, tenant_id"
+        return [str(row["tenant_id"]) for row in self.rows(people)]
 
     def frame(self, sql: str, **parameters: Any) -> pl.DataFrame:
         """Return the rows of one read; ``parameters`` fill ``{name:Type}`` places. Raises ``StoreError``."""

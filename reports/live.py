@@ -51,13 +51,14 @@ def build(facts: Facts, tenant: str) -> RunReport:
 
 
 def as_json(facts: Facts, report: RunReport | None, tenant: str, *, only: bool) -> dict[str, Any]:
-    """All views (of ``tenant`` alone where ``only``), the report and the section on texts by a model."""
+    """All views and unknown time zones (of ``tenant`` alone where ``only``); guidance, the report and texts by a model, of ``tenant``."""
+    observed = None if report is None else observing.observed_json(report)
     return {
         **{view: _rows(facts, view, tenant if only else None) for view in _VIEWS},
-        "unknownTimeZones": trust.unknown_zones(facts, tenant),
-        "guidance": switches.read(facts, tenant),
+        "unknownTimeZones": trust.unknown_zones(facts, tenant if only else None),
+        "guidance": {"tenantId": tenant, **switches.read(facts, tenant)},
         "verdict": None if report is None else {"tenantId": tenant, **report_json(report)},
-        "observed": None if report is None else observing.observed_json(report),
+        "observed": None if observed is None else {"tenantId": tenant, **observed},
         "llm": None if report is None else llm.as_record(llm.read(facts, tenant), report.model),
     }
 

@@ -56,6 +56,12 @@ def estimate(evidence: Evidence, policy: str, trigger: str | None) -> tuple[dict
     return found, mean, without_weight(everything, policy, trigger=trigger)
 
 
+def nobody(policy: str, tenant: str) -> tuple[dict[Method, Value | Refused], float | None, list[str]]:
+    """Return the same for a tenant without users. Raises ``PolicyError``."""
+    parse(policy)
+    return dict.fromkeys(_METHODS, Refused(f"no user is known in tenant {plain(tenant)}", 0, 0.0)), None, []
+
+
 def head(found: Value | Refused) -> dict[str, Any]:
     """The result of one estimator as JSON."""
     if isinstance(found, Refused):
@@ -85,9 +91,10 @@ def show(
     found: dict[Method, Value | Refused],
     logged_reward: float | None,
     notes: Sequence[str],
+    tenant: str,
 ) -> None:
-    """Print a line for each estimator, and the ``notes``."""
-    where = f" upon {trigger}" if trigger is not None else ""
+    """Print a line for each estimator, and the ``notes``. ``tenant`` is named in the heading; empty: there is only one."""
+    where = (f" upon {trigger}" if trigger is not None else "") + (f", tenant {tenant}" if tenant else "")
     heading(console, f"What {plain(policy)} would have earned{plain(where)}", "successes per shown recommendation")
     rows = []
     for name, each in found.items():

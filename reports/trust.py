@@ -17,11 +17,12 @@ from state.plain_text import plain
 from state.quantity import count
 
 _ZONES: Final = """
-SELECT JSONExtractRaw(e.payload, 'traits', 'timezone') AS zone, uniqExact(if(v.user_id = '', e.user_id, v.user_id)) AS people
+SELECT e.tenant_id AS tenant_id, JSONExtractRaw(e.payload, 'traits', 'timezone') AS zone,
+    uniqExact(if(v.user_id = '', e.user_id, v.user_id)) AS people
 FROM events_final AS e LEFT JOIN users_of_visitors AS v ON v.tenant_id = e.tenant_id AND v.visitor_id = e.user_id
-WHERE e.tenant_id = {tenant:String} AND status = 'applied' AND event_type IN ('signup', 'identify')
+WHERE ({all:Bool} OR e.tenant_id = {tenant:String}) AND status = 'applied' AND event_type IN ('signup', 'identify')
     AND JSONHas(payload, 'traits', 'timezone')
-GROUP BY zone ORDER BY people DESC, zone LIMIT 10000
+GROUP BY tenant_id, zone ORDER BY tenant_id, people DESC, zone LIMIT 10000 BY tenant_id
 """
 _MOST_ZONES: Final = 5
 
@@ -77,9 +78,13 @@ def show_ignored_exposures(console: Console, facts: Facts, tenant: str) -> None:
         lines(console, Text.assemble(("NO   ", "bold red"), plain(sentence)))
 
 
-def unknown_zones(facts: Facts, tenant: str) -> list[dict[str, Any]]:
-    """The values of the trait ``timezone`` that were sent and are no known zone, each with the number of people."""
-    return [{"timezone": zone, "people": row["people"]} for row in facts.rows(_ZONES, tenant=tenant) for zone in _unknown(row["zone"])]
+def unknown_zones(facts: Facts, tenant: str | None) -> list[dict[str, Any]]:
+    """The values of the trait ``timezone`` that were sent and are no known zone, each with its tenant and the number of people.
+
+    ``tenant`` None: of all tenants.
+    """
+    rows = facts.rows(_ZONES, tenant=tenant or "", all=tenant is None)
+    return [{"tenantId": row["tenant_id"], "timezone": zone, "people": row["people"]} for row in rows for zone in _unknown(row["zone"])]
 
 
 def _unknown(raw: str) -> list[Any]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+from rich.console import Console
+
+from evaluation.off_policy import Value
+from reports.policy_value import show
 from tests.cli.conftest import Inside, Ready
 
 
@@ -57,6 +62,27 @@ def test_too_little_evidence_is_a_sentence_and_no_number(own: Ready, inside: Ins
     assert refused.code == 1
     assert refused.json["value"] is None
     assert refused.json["refused"]
+
+
+def test_a_value_says_of_which_tenant_it_is_and_that_a_tenant_has_no_users(own: Ready, inside: Inside) -> None:
+    assert inside("evaluate", "--policy", "uniform", "--json", cwd=own.cwd).json["tenantId"] == "default"
+    nobody = inside("evaluate", "--policy", "uniform", "--tenant", "nosuch", cwd=own.cwd)
+    assert (nobody.code, nobody.out) == (1, "")
+    assert nobody.err == "onramp: nothing to evaluate yet: no user is known in tenant nosuch.\n"
+    refused = inside("evaluate", "--policy", "uniform", "--trigger", "signup", "--tenant", "nosuch", "--json", cwd=own.cwd)
+    assert refused.code == 1
+    assert (refused.json["tenantId"], refused.json["value"]) == ("nosuch", None)
+    assert refused.json["refused"] == "no user is known in tenant nosuch"
+    assert "table:SEGMENT=ARM" in inside("evaluate", "--policy", "maybe", "--tenant", "nosuch", cwd=own.cwd).err
+
+
+def test_the_table_names_the_tenant_where_there_are_several() -> None:
+    value = Value("dr", 0.5, 0.4, 0.6, 0.3, 0.7, 0.05, 100, 50.0)
+    for tenant, title in (("acme", "What uniform would have earned upon signup, tenant acme  "), ("", "earned upon signup  ")):
+        console = Console(file=io.StringIO(), width=100)
+        show(console, "uniform", "signup", {"dr": value}, 0.5, [], tenant)
+        assert isinstance(console.file, io.StringIO)
+        assert title in console.file.getvalue()
 
 
 def test_what_cannot_be_read_is_named(demo: Ready, inside: Inside) -> None:

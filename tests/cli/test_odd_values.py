@@ -194,7 +194,7 @@ def test_no_command_dies_of_a_value(odd: Ready, inside: Inside, arguments: list[
         assert "unknown time zones, with the number of users: " in printed
         assert "exposure events were ignored: they carry a recommendationId that was not issued to that user" in printed
     if arguments == ["report", "--json"]:
-        assert {"timezone": "text", "people": 2} in result.json["unknownTimeZones"]
+        assert {"tenantId": "default", "timezone": "text", "people": 2} in result.json["unknownTimeZones"]
 
 
 def test_a_model_can_be_tried_for_a_person_of_odd_values(odd: Ready, inside: Inside) -> None:

@@ -58,6 +58,7 @@ def test_the_catalog_of_the_job_is_known_from_its_directory(shop: Path, inside: 
     own = str(shop / "own.yaml")
     tried = inside("replay", "--catalog", "own.yaml", "--from", "7d", "--input", "events.jsonl", "--json", cwd=shop)
     assert (tried.code, tried.json["against"], tried.json["usersTreatedDifferently"]) == (0, own, 0)
+    assert tried.json["tenantId"] == "default"
     rebuilt = inside("replay", "--user", "u-17", "--input", "events.jsonl", "--json", cwd=shop)
     assert (rebuilt.code, rebuilt.json["same"]) == (0, True), rebuilt.err
     assert inside("replay", "--into", "again", "--input", "events.jsonl", cwd=shop).code == 0

@@ -178,7 +178,7 @@ def test_names_that_only_other_decisions_have_get_no_weight_and_are_said() -> No
     text = "table:engineer=bold,executive=calm"
     console = Console(file=io.StringIO(), width=200)
     found, mean, notes = estimate(known, text, None)
-    show(console, text, None, found, mean, notes)
+    show(console, text, None, found, mean, notes, "")
     assert isinstance(console.file, io.StringIO)
     assert "\n  No shown decision of executive has closed; it has no weight.\n" in console.file.getvalue()
     for text, said in {

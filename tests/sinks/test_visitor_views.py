@@ -127,7 +127,7 @@ def test_a_visitor_who_signed_in_counts_as_that_user_wherever_users_are_counted(
     assert rows(migrated, "stuck_signals_by_trigger", "signals, people") == [(5, 3)]
     assert rows(migrated, "stuck_signals_by_step", "signals, people") == [(5, 3)]
     assert rows(migrated, "exposures_ignored_by_reason", "events, people") == [(5, 3)]
-    assert unknown_zones(Facts(migrated), "t") == [{"timezone": "Mars/Olympus", "people": 3}]
+    assert unknown_zones(Facts(migrated), "t") == [{"tenantId": "t", "timezone": "Mars/Olympus", "people": 3}]
     console = Console(file=io.StringIO(), width=140)
     show_stuck_by_step(console, Facts(migrated), "t")
     assert isinstance(console.file, io.StringIO)
