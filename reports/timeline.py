@@ -41,14 +41,21 @@ _OUTCOMES: Final = {
     "superseded": "replaced by a newer one before it was shown",
 }
 
+_PERSON: Final = """
+SELECT p.* REPLACE (if(p.experiment_group NOT IN ('existing', 'merged') AND c.version != '', 'observing', p.experiment_group)
+    AS experiment_group)
+FROM (SELECT * FROM people_final WHERE tenant_id = {tenant:String} AND user_id = {user:String}) AS p
+LEFT JOIN (SELECT tenant_id AS tenant, catalog_version AS version FROM catalogs_final WHERE holdout >= 1) AS c
+    ON c.tenant = p.tenant_id AND c.version = p.entered_under
+"""
+"""The group is that of the view ``experiment_groups``."""
+
 Row = dict[str, Any]
 
 
 def read(facts: Facts, tenant: str, user: str) -> tuple[Row | None, list[Row]]:
     """Return what is known of the user, and everything that happened, in order."""
-    people = facts.rows(
-        "SELECT * FROM people_final WHERE tenant_id = {tenant:String} AND user_id = {user:String}", tenant=tenant, user=user
-    )
+    people = facts.rows(_PERSON, tenant=tenant, user=user)
     timeline = facts.rows(
         "SELECT at, kind, what, path_id, step_id, trigger, reason, arm, propensity, decision_id, detail FROM person_timeline "
         "WHERE tenant_id = {tenant:String} AND user_id = {user:String} "

@@ -21,7 +21,7 @@ _TICKS: Final = {MINUTE: "1 min", 10 * MINUTE: "10 min", HOUR: "1 h", 6 * HOUR: 
 
 
 def draw(report: RunReport) -> Figure | None:
-    """One panel a step, those that most held-out people came to. None: no user was held out."""
+    """One panel a step, those that most people without guidance came to. None: nobody was without."""
     curves = report.steps[:MOST]
     if not curves:
         return None
@@ -29,8 +29,8 @@ def draw(report: RunReport) -> Figure | None:
     across = min(4, len(curves))
     down = -(-len(curves) // across)
     note = (
-        "Share of users who have not completed the step so long after it became current. Blue: observed among held-out users "
-        "(Kaplan–Meier)"
+        "Share of users who have not completed the step so long after it became current. Blue: observed among users without "
+        "guidance (Kaplan–Meier)"
         + (", shaded: 95 %. Orange: what the engine has learned. " if learned else ", shaded: 95 %. ")
         + ("Dotted: H, within which nine of ten of those who complete the step alone do so." if report.truth else "Dotted: the newest H.")
     )
@@ -55,7 +55,8 @@ def title(report: RunReport) -> str:
     gaps = [gap for curve in report.steps[:MOST] if (gap := _gap(report, curve)) is not None]
     if not gaps:
         return "How long each step takes users who get no guidance"
-    return f"What the engine learned of each step is within {100 * float(np.median(gaps)):.0f} points of what held-out users do (median)"
+    off = f"{100 * float(np.median(gaps)):.0f} points"
+    return f"What the engine learned of each step is within {off} of what users without guidance do (median)"
 
 
 def _gap(report: RunReport, curve: StepCurve) -> float | None:

@@ -77,6 +77,7 @@ def test_it_says_nothing_that_only_an_experiment_can(report: Result) -> None:
 def test_json_has_the_same_of_all_steps(observed: Ready, inside: Inside) -> None:
     whole = inside("report", "--json", cwd=observed.cwd).json
     found = whole["observed"]
+    assert found["tenantId"] == whole["guidance"]["tenantId"] == "default"
     steps = {step["stepId"]: step for step in found["steps"]}
     assert [(step["stepId"], step["lost"]) for step in found["steps"]] == [("upload", 119), ("share", 24), ("company", 0)]
     assert all(step["began"] == step["completed"] + step["passed"] + step["lost"] + step["tooEarly"] for step in steps.values())
@@ -89,6 +90,16 @@ def test_json_has_the_same_of_all_steps(observed: Ready, inside: Inside) -> None
     assert found["frontier"] == whole["verdict"]["frontier"]
     rows = inside("sql", "SELECT count() AS n FROM stuck_scores_final", "--json", cwd=observed.cwd).json["rows"]
     assert sum(each["people"] for each in found["frontier"]["looks"]) <= rows[0]["n"]
+
+
+def test_a_user_is_of_the_same_group_in_explain_as_in_the_report(observed: Ready, report: Result, inside: Inside) -> None:
+    (group,) = inside("report", "--json", cwd=observed.cwd).json["experiment_groups"]
+    assert group["experiment_group"] == "observing"
+    assert "observing" in report.out
+    assert ", group observing, " in inside("explain", "u1", cwd=observed.cwd).out
+    person = inside("explain", "u1", "--json", cwd=observed.cwd).json["person"]
+    assert (person["userId"], person["experimentGroup"]) == ("u1", "observing")
+    assert "version" not in person
 
 
 def test_a_run_that_guides_is_not_reported_as_observing(demo: Ready, inside: Inside) -> None:
