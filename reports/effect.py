@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _NO_EFFECT: Final = 0.002
 """A lift below a fifth of a point is not worth planning an experiment for."""
+_ENOUGH: Final = 20
+"""If so many users without guidance activate, and all of them, there is nothing that guidance could raise."""
 AROUND: Final = "An interval surrounds a running estimate, not the measured difference; while little is known the two differ."
 """Why an interval has not the measured difference in its middle."""
 
@@ -157,10 +159,14 @@ def proof(effect: EffectReport) -> str:
     lift = effect.lift_of(ADAPTIVE, HOLDOUT)
     if lift is None or lift.claimed_after is not None or lift.upper < 0:
         return " ".join(sentences or ["No difference is proven."])
+    held_out = next(group for group in effect.groups if group.group == HOLDOUT)
+    if held_out.rate == 1.0 and held_out.people >= _ENOUGH:
+        sentences.append("So far everybody held out activated: guidance cannot raise that, and this catalog cannot tell who stays.")
+        return " ".join(sentences)
     true = effect.true_lift
     size, what = (lift.lift, "the measured size") if true is None else (true.lift, "the true size")
     sentences.append(f"{count(lift.people, 'user is', 'users are')} too few to prove that guidance helps.")
-    rate = true.untreated if true is not None else next(group.rate for group in effect.groups if group.group == HOLDOUT)
+    rate = true.untreated if true is not None else held_out.rate
     if size >= _NO_EFFECT and rate is not None:
         planned = _two_digits(people_needed(lift=size, rate=rate, share=lift.share))
         if planned > lift.people:  # else the size is an accident of few users

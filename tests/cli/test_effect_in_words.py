@@ -55,6 +55,15 @@ def _said(of: list[dict[str, Any]], holdouts: dict[str, float], *, rules: float 
 BOTH = {"holdout": 20, "adaptive": 20}
 
 
+def test_where_everybody_held_out_activates_no_number_of_users_is_asked_for() -> None:
+    said = _said(people(BOTH, activated_at=START + HOUR), {"p@1": 0.5})
+    assert "So far everybody held out activated: guidance cannot raise that, and this catalog cannot tell who stays." in said
+    assert "too few to prove" not in said
+    few = _said(people({"holdout": 19, "adaptive": 20}, activated_at=START + HOUR), {"p@1": 0.5})
+    assert "39 users are too few to prove that guidance helps." in few
+    assert "40 users are too few to prove that guidance helps." in _said(people(BOTH), {"p@1": 0.5})
+
+
 @pytest.mark.parametrize(
     ("of", "holdouts", "sentence"),
     [
