@@ -7,17 +7,33 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from reports.plots.style import BLUE, GREY, INK, ORANGE, as_percent, canvas, panel_title, room
-from state.duration import DAY, HOUR, MINUTE
+from reports.render import hours
+from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.quantity import count
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from reports.run_report import RunReport, StepCurve
 
 MOST: Final = 8
-_TICKS: Final = {MINUTE: "1 min", 10 * MINUTE: "10 min", HOUR: "1 h", 6 * HOUR: "6 h", DAY: "1 d", 7 * DAY: "7 d"}
+_TICKS: Final = {
+    SECOND: "1 s",
+    10 * SECOND: "10 s",
+    MINUTE: "1 min",
+    10 * MINUTE: "10 min",
+    HOUR: "1 h",
+    6 * HOUR: "6 h",
+    DAY: "1 d",
+    7 * DAY: "7 d",
+    30 * DAY: "30 d",
+    180 * DAY: "180 d",
+    730 * DAY: "2 y",
+}
+_MOST_TICKS: Final = 6
 
 
 def draw(report: RunReport) -> Figure | None:
@@ -38,8 +54,9 @@ def draw(report: RunReport) -> Figure | None:
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     room(figure, top=1.35, apart=0.12)
     figure.subplots_adjust(hspace=0.32)
+    limits = scale(curves)
     for axes, curve in zip(panels.flat, curves, strict=False):
-        _panel(axes, curve, learned.get(curve.step))
+        _panel(axes, curve, learned.get(curve.step), limits)
     for index, axes in enumerate(panels.flat):
         axes.set_visible(index < len(curves))
         if len(curves) - across <= index < len(curves):
@@ -69,9 +86,18 @@ def _gap(report: RunReport, curve: StepCurve) -> float | None:
     )
 
 
-def _panel(axes: Axes, curve: StepCurve, learned: dict[str, Any] | None) -> None:
-    observed = curve.observed
-    times = np.concatenate([[MINUTE / 10], np.maximum(observed.times, MINUTE / 10), [20 * DAY]])
+def scale(curves: Sequence[StepCurve]) -> tuple[float, float]:
+    """Return where the axis of time begins and ends (ms): around nine in ten completions of each step, and every H."""
+    ends = [curve.observed.quantile_among_completers(share) for curve in curves for share in (0.05, 0.95)]
+    known = [each for each in (*ends, *(curve.horizon for curve in curves)) if each]
+    if not known:
+        return MINUTE / 2, 16 * DAY
+    return max(SECOND / 2, min(known) / 2), max(10 * SECOND, 2 * max(known))
+
+
+def _panel(axes: Axes, curve: StepCurve, learned: dict[str, Any] | None, limits: tuple[float, float]) -> None:
+    observed, (begin, end) = curve.observed, limits
+    times = np.concatenate([[begin / 5], np.maximum(observed.times, begin / 5), [max(end, *observed.times)]])
     last = observed.surviving[-1] if observed.surviving.size else 1.0
     share = np.concatenate([[1.0], observed.surviving, [last]])
     error = np.concatenate([[0.0], observed.standard_error, [observed.standard_error[-1] if observed.standard_error.size else 0.0]])
@@ -80,11 +106,11 @@ def _panel(axes: Axes, curve: StepCurve, learned: dict[str, Any] | None) -> None
     )
     axes.step(times, share, where="post", color=BLUE, linewidth=1.6)
     if learned is not None and learned["curve_ms"]:
-        axes.plot(np.maximum(learned["curve_ms"], MINUTE / 10), learned["survival"], color=ORANGE, linewidth=1.6)
+        axes.plot(np.maximum(learned["curve_ms"], begin / 5), learned["survival"], color=ORANGE, linewidth=1.6)
     if curve.horizon is not None:
         axes.axvline(curve.horizon, color=INK, linewidth=1, linestyle=":")
         axes.annotate(
-            f"H {in_words(curve.horizon)}",
+            f"H {hours(curve.horizon / HOUR)}",
             (curve.horizon, 1.0),
             xytext=(3, -3),
             textcoords="offset points",
@@ -93,18 +119,13 @@ def _panel(axes: Axes, curve: StepCurve, learned: dict[str, Any] | None) -> None
             color=INK,
         )
     axes.set_xscale("log")
-    axes.set_xlim(MINUTE / 2, 16 * DAY)
+    axes.set_xlim(begin, end)
     axes.set_ylim(0, 1.05)
-    axes.set_xticks(list(_TICKS), list(_TICKS.values()))
+    ticks = [each for each in _TICKS if begin <= each <= end]
+    ticks = ticks[:: -(-len(ticks) // _MOST_TICKS) or 1]
+    axes.set_xticks(ticks, [_TICKS[each] for each in ticks])
     axes.minorticks_off()
     axes.tick_params(axis="x", labelsize=7.5)
     as_percent(axes, y=True)
     panel_title(axes, curve.step)
     axes.annotate(count(curve.people, "user"), (0.03, 0.05), xycoords="axes fraction", fontsize=8, color=GREY)
-
-
-def in_words(duration: float) -> str:
-    """A duration (ms) with one unit: ``40 min``, ``9.2 h``, ``2.1 d``."""
-    if duration < HOUR:
-        return f"{duration / MINUTE:.0f} min"
-    return f"{duration / HOUR:.1f} h" if duration < 2 * DAY else f"{duration / DAY:.1f} d"
