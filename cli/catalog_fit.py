@@ -43,6 +43,7 @@ def fit(
     from cli.streams import writing
     from evaluation.catalog_fit import CatalogFit
     from flows.catalogs import built_in, load_catalog
+    from flows.run_notes import not_kept_note
     from reports.render import print_json
     from state.catalog.set_measured import set_measured
 
@@ -63,8 +64,11 @@ def fit(
             Path(catalog).write_bytes(changed.encode())
     diff = _diff(catalog, text, changed)
     if as_json:
-        print_json({"steps": [_as_json(each) for each in steps], "linesLeftOut": log.as_json(), "diff": diff, "written": write})
+        said = {"linesLeftOut": log.as_json(), "traitsNotKept": fitting.traits_not_kept, "diff": diff, "written": write}
+        print_json({"steps": [_as_json(each) for each in steps], **said})
         return
+    if fitting.traits_not_kept:
+        say(not_kept_note(fitting.traits_not_kept))
     for step in steps:
         say(_sentence(step))
     typer.echo(readable(diff), nl=False)

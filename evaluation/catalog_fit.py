@@ -19,6 +19,7 @@ from state.catalog.evidence_weights import render as render_weights
 from state.catalog.model import AlarmAt, Catalog, Evidence, Step
 from state.catalog.plan import Plan
 from state.catalog.set_measured import Fields, with_measured
+from state.counters import TRAITS_NOT_KEPT, CounterTotals, add_to_totals
 from state.duration import parse, render_rounded
 from state.events import Event, decode
 from state.ids import Keys
@@ -34,6 +35,7 @@ from state.stuck.estimator import new_estimator
 from state.stuck.observations import COMPLETED, LEFT
 from state.stuck.parameters import ParameterStore
 from state.stuck.score import SHARES
+from state.upcast import ABOUT_USERS
 
 User = tuple[str, str]
 
@@ -114,7 +116,13 @@ class CatalogFit:
         """Step → since, took and active of its completions, in order of their ends."""
         self._ended: Final[defaultdict[str, array[int]]] = defaultdict(lambda: array("q"))
         """Step → since and lasted of its ended episodes."""
+        self._counts: Final[CounterTotals] = {}
         self._now = 0
+
+    @property
+    def traits_not_kept(self) -> dict[str, int]:
+        """Trait of the events that the catalog does not keep → its values."""
+        return TRAITS_NOT_KEPT.by_label(self._counts)
 
     def add(self, event: Event) -> None:
         """Take one event."""
@@ -229,6 +237,8 @@ class CatalogFit:
         key = self._keys.stream_key(*user)
         self._user_of[key] = user
         self._timers.set(key, person.next_due)
+        if event.type in ABOUT_USERS:
+            add_to_totals(self._counts, out.counts)
         if out.observations:
             sessions, session_to, active = before
             active += person.session_to - session_to if person.sessions == sessions else 0

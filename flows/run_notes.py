@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,7 +54,18 @@ def notes_on(summary: dict[str, Any], progress: Progress | None, dead_letters: P
     if unread := run["valuesUnread"]:
         fields = ", ".join(f"{name} {number:,}" for name, number in unread.items())
         notes.append(f"Values that cannot be read were ignored: {fields}. docs/events.md says what each field may hold.")
+    if unkept := run["traitsNotKept"]:
+        notes.append(not_kept_note(unkept))
     return notes
+
+
+def not_kept_note(unkept: Mapping[str, int]) -> str:
+    """One sentence on traits of events that the catalog does not keep, with the number of their values, and what to do."""
+    named = ", ".join(f"{name} {number:,}" for name, number in unkept.items())
+    return (
+        f"Traits that the catalog does not keep were left out: {named}. Those with few values may say who gets stuck: name them in "
+        "`traits` of the catalog (docs/catalog.md)."
+    )
 
 
 def _notes_on_time(progress: Progress, read: int) -> list[str]:

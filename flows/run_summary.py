@@ -41,4 +41,5 @@ def _figures(totals: CounterTotals) -> dict[str, Any]:
         "stuckSignalsLessSure": counters.STUCK_SIGNALS_LESS_SURE.total(totals),
         "exposuresIgnored": counters.EXPOSURES_IGNORED.by_label(totals),
         "valuesUnread": counters.VALUES_UNREAD.by_label(totals),
+        "traitsNotKept": counters.TRAITS_NOT_KEPT.by_label(totals),
     }

@@ -17,7 +17,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
 
 from operators.sink_batches import unkeyed
-from state.counters import CounterTotals, add
+from state.counters import CounterTotals, add, add_to_totals
 
 
 class HasCounts(Protocol):
@@ -50,7 +50,7 @@ class CounterLogic(StatefulBatchLogic[CounterTotals, Any, bytes]):
     @override
     def on_batch(self, values: list[CounterTotals]) -> tuple[list[Any], bool]:
         for value in values:
-            add(self._total, value)
+            add_to_totals(self._total, value)
         self._view.total = dict(self._total)
         return [], False
 

@@ -11,6 +11,9 @@ import msgspec
 
 CounterTotals = dict[str, int]
 """``Counter.key`` → total."""
+MOST_NAMED: Final = 20
+"""Labels of ``TRAITS_NOT_KEPT`` that are told apart, because an app may send names without end; the others count as ``OTHERS``."""
+OTHERS: Final = "(others)"
 
 
 class Counter(msgspec.Struct, frozen=True):
@@ -49,6 +52,9 @@ EXPOSURES_IGNORED: Final = Counter(
 VALUES_UNREAD: Final = Counter(
     "values_unread", "values", "values of accepted events that cannot be read (state/event_fields.py) and were ignored", "field"
 )
+TRAITS_NOT_KEPT: Final = Counter(
+    "traits_not_kept", "values", "values of traits of users that the catalog neither names nor uses, and that were left out", "trait"
+)
 PEOPLE: Final = Counter(
     "people", "users", "users in state; a visitor who becomes a user counts once, and a deleted user not at all", kind="gauge"
 )
@@ -79,6 +85,7 @@ COUNTERS: Final = (
     EVENTS_IGNORED,
     EXPOSURES_IGNORED,
     VALUES_UNREAD,
+    TRAITS_NOT_KEPT,
     PEOPLE,
     PEOPLE_ACTIVATED,
     STEPS_COMPLETED,
@@ -94,12 +101,22 @@ COUNTERS: Final = (
     STUCK_SIGNALS_LESS_SURE,
 )
 """Every counter of the job, in the order in which an event passes the steps."""
+_FROM_EVENTS: Final = f"{TRAITS_NOT_KEPT.name}|"
 
 
 def count(totals: CounterTotals, counter: Counter, label: str = "", by: int = 1) -> None:
     """Add ``by`` to one counter in place."""
     name = counter.key(label) if label else counter.name
     totals[name] = totals.get(name, 0) + by
+
+
+def add_to_totals(totals: CounterTotals, more: CounterTotals) -> None:
+    """Add ``more`` to the totals of a job in place, which tell at most ``MOST_NAMED`` labels apart that come from events."""
+    for name, number in more.items():
+        if name not in totals and name.startswith(_FROM_EVENTS) and sum(each.startswith(_FROM_EVENTS) for each in totals) >= MOST_NAMED:
+            count(totals, TRAITS_NOT_KEPT, OTHERS, number)
+        else:
+            totals[name] = totals.get(name, 0) + number
 
 
 def add(totals: CounterTotals, more: CounterTotals) -> None:

@@ -7,12 +7,12 @@ compiles one for the fold. A catalog is validated once, at start; nothing here r
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from state.catalog.evidence_weights import read as read_weights
-from state.catalog.wording_schema import Emoji, Expression, Language, Trait
+from state.catalog.wording_schema import Emoji, Expression, Language, Trait, identifies
 from state.duration import DAY, HOUR, MINUTE, SECOND, Duration
 from state.vocabulary import EventType, Surface, Tone, Trigger, UiComponent
 
@@ -71,6 +71,20 @@ def _instant(value: object) -> int:
     except ValueError:
         raise ValueError(f"should be a time like 2026-03-01T00:00:00Z, not {value!r}") from None
     return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+MOST_TRAITS: Final = 16
+"""Traits that a catalog names. It bounds the state of a person."""
+LONGEST_TRAIT_NAME: Final = 64
+"""Characters."""
+
+
+def _kept_trait(name: str) -> str:
+    if not name.strip():
+        raise ValueError("is empty")
+    if identifies(name):
+        raise ValueError(f"{name!r} identifies a user, and is no evidence of who gets stuck")
+    return name
 
 
 class Matcher(_Model):
@@ -312,6 +326,10 @@ class Catalog(_Model):
     rules: Annotated[float, Field(ge=0, le=0.9, description="share of users who always get the first eligible arm, for comparison")] = 0.0
     delivers: Annotated[list[Surface], Field(description="surfaces on which guidance is delivered")] = ["in_app"]
     segment_by: Annotated[list[str], Field(max_length=2, description="traits by which the bandit forms segments")] = []
+    traits: Annotated[
+        list[Annotated[str, Field(max_length=LONGEST_TRAIT_NAME), AfterValidator(_kept_trait)]],
+        Field(max_length=MOST_TRAITS, description="traits with names of your own that are kept as evidence of who gets stuck"),
+    ] = []
     slots: dict[str, Slot] = {}
     links: Annotated[list[str], Field(description="allowed deep links; a trailing * allows every link that begins so")] = []
     bot_detection: Annotated[bool, Field(description="whether accounts that behave like bots get no guidance and raise no alarm")] = True

@@ -209,6 +209,9 @@ def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     for index, path in enumerate(catalog.paths):
         yield from _path_faults(catalog, steps, index, path)
     yield from _tenant_faults(catalog.tenants)
+    for index, trait in enumerate(catalog.traits):
+        if trait in catalog.traits[:index]:
+            yield ("traits", index), f"{trait!r} appears twice"
     used = {step_id for path in catalog.paths for step_id in path.steps}
     for index, step in enumerate(catalog.steps):
         if step.id not in used:

@@ -14,7 +14,7 @@ from state.duration import HOUR, SECOND
 from state.vocabulary import SURFACE, TRIGGERS
 
 KNOWN_TRAITS: Final = ("persona", "useCase", "companySize", "signupSource", "tier", "locale", "timezone", "firstName")
-"""Traits that are kept for every catalog. Others are kept only where the catalog uses them."""
+"""Traits that are kept for every catalog. Others are kept only where the catalog names or uses them."""
 
 SHORTEST_TIMER: Final = SECOND
 """Lower bound of ``Plan.lookahead``: a person cannot be helped sooner."""
@@ -33,6 +33,7 @@ _NOT_IN_STATE: Final = {
     "product",
     "description",
     "tenants",
+    "traits",
     "slots",
     "links",
     "learning",
@@ -315,7 +316,7 @@ def _rule(step: str, matcher: Matcher, completion: int, times: int) -> Rule:
 
 def _used_traits(catalog: Catalog) -> frozenset[str]:
     used = {trait for path in catalog.paths for trait in path.match} | set(catalog.starts.match)
-    return frozenset(used | set(catalog.segment_by) | {slot.trait for slot in catalog.slots.values()})
+    return frozenset(used | set(catalog.traits) | set(catalog.segment_by) | {slot.trait for slot in catalog.slots.values()})
 
 
 def _eligible(catalog: Catalog, step: Step, trigger: str) -> tuple[str, ...]:

@@ -83,10 +83,15 @@ def _language(text: str) -> str:
     raise ValueError(f"should be a language's code of two or three small letters, like en or de, not {text[:40]!r}{meant}")
 
 
+def identifies(trait: str) -> bool:
+    """Whether a trait of this name identifies a person."""
+    return re.sub(r"[\W_]", "", trait).lower() in _IDENTIFYING
+
+
 def _trait(text: str) -> str:
     if not text.strip():
         raise ValueError("is empty")
-    if re.sub(r"[\W_]", "", text).lower() in _IDENTIFYING:
+    if identifies(text):
         raise ValueError(f"{text!r} identifies a user, and is never sent to a model; a text names users through slots")
     return text
 

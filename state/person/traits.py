@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+from typing import Final
+
 from state import counters
-from state.catalog.model import Scalar
+from state.catalog.model import LONGEST_TRAIT_NAME, Scalar
+from state.catalog.wording_schema import identifies
 from state.event_fields import UnreadableError, read_trait
 from state.events import Event
 from state.person.collector import Collector
 from state.person.person import Person
 
+_PLAIN: Final = re.compile(r"[^\W\d][\w $.:/\-]*")
+
 
 def update_traits(person: Person, event: Event, wanted: frozenset[str], out: Collector) -> bool:
     """Keep the newest value of each wanted trait; return whether one changed. At equal times the greater text wins, whatever the order.
 
-    Values that cannot be read are counted, once for the visitor or user who sent them.
+    Values that cannot be read are counted, once for the visitor or user who sent them, and so are those of traits that are not wanted.
     """
     given = event.payload.get("traits")
     if not isinstance(given, dict):
@@ -21,6 +28,8 @@ def update_traits(person: Person, event: Event, wanted: frozenset[str], out: Col
     changed, at = False, event.timestamp
     for name, sent in given.items():
         if name not in wanted:
+            if not event.from_visitor and isinstance(sent, str | int | float) and (label := _label(name)):
+                out.count(counters.TRAITS_NOT_KEPT, label)
             continue
         try:
             value = read_trait(name, sent)
@@ -39,6 +48,14 @@ def update_traits(person: Person, event: Event, wanted: frozenset[str], out: Col
             if at != person.traits_at:
                 person.trait_times[name] = at
     return changed
+
+
+@lru_cache(maxsize=1_024)
+def _label(name: str) -> str:
+    """How a trait that is not kept is counted; empty for one that no catalog could name. A name that is no plain word may be a value."""
+    if identifies(name):
+        return ""
+    return name if len(name) <= LONGEST_TRAIT_NAME and _PLAIN.fullmatch(name) else counters.OTHERS
 
 
 def _rank(value: Scalar) -> tuple[str, str]:

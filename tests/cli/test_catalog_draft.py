@@ -166,6 +166,18 @@ def test_fit_shows_the_diff_and_writes_when_told(tmp_path: Path, inside: Inside)
     assert again.err.endswith("onramp: nothing changes.\n")
 
 
+def test_a_fit_tells_which_traits_of_the_log_the_catalog_does_not_keep(tmp_path: Path, inside: Inside) -> None:
+    _write_log(tmp_path / "log.jsonl", users=60, second=20)
+    traits = {"plan": "pro", "age": 30, "email": "ana@example.com"}
+    event = {"eventId": "i", "userId": "u1", "eventType": "identify", "timestamp": "2026-01-05T20:00:00Z", "payload": {"traits": traits}}
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write(json.dumps(event) + "\n")
+    (tmp_path / "mine.yaml").write_text(f"traits: [age]\n{CATALOG}")
+    arguments = ("catalog", "fit", "--events", "log.jsonl", "--catalog", "mine.yaml")
+    assert inside(*arguments, "--json", cwd=tmp_path).json["traitsNotKept"] == {"plan": 1}
+    assert "Traits that the catalog does not keep were left out: plan 1." in inside(*arguments, cwd=tmp_path).err
+
+
 def test_a_catalog_with_faults_is_not_fitted(tmp_path: Path, inside: Inside) -> None:
     (tmp_path / "bad.yaml").write_text("id: 3\n")
     result = inside("catalog", "fit", "--events", EVENTS, "--catalog", "bad.yaml", cwd=tmp_path)

@@ -30,6 +30,7 @@ NEEDS_MORE = frozenset(
         "onramp_events_ignored_total",
         "onramp_exposures_ignored_total",
         "onramp_values_unread_total",
+        "onramp_traits_not_kept_total",
         "onramp_outcomes_total",
         "onramp_stuck_signals_total",
     }

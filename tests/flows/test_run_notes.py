@@ -31,6 +31,7 @@ def summary(read: int = 1000, rejected: int = 0, completed: int = 50, **ignored:
             "outcomes": {"shown": 95},
             "exposuresIgnored": ignored,
             "valuesUnread": {},
+            "traitsNotKept": {},
         },
     }
 
@@ -169,6 +170,14 @@ def test_values_that_were_left_out_are_counted_by_field(tmp_path: Path) -> None:
     run["thisRun"]["valuesUnread"] = {"firstName": 3, "timezone": 1200}
     (note,) = notes_on(run, None, tmp_path / "none")
     assert note.startswith("Values that cannot be read were ignored: firstName 3, timezone 1,200.")
+
+
+def test_traits_that_the_catalog_does_not_keep_are_counted_by_name(tmp_path: Path) -> None:
+    run = summary()
+    run["thisRun"]["traitsNotKept"] = {"age": 3, "plan": 1200}
+    (note,) = notes_on(run, None, tmp_path / "none")
+    assert note.startswith("Traits that the catalog does not keep were left out: age 3, plan 1,200.")
+    assert "`traits` of the catalog" in note
 
 
 def test_a_directory_belongs_to_the_first_catalog_that_used_it(tmp_path: Path) -> None:
