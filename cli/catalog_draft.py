@@ -80,6 +80,7 @@ def _as_json(found: Draft, log: EventsFile, out: str | None, text: str) -> dict[
         "steps": [{"id": each.id, "users": each.users, "optional": each.optional, "completions": each.completions} for each in found.steps],
         "activatedBy": found.activates,
         "leftOut": [{"type": each.kind.type, "name": each.kind.subject, "users": each.users, "why": each.why} for each in found.left_out],
+        "traits": [{"name": each.name, "values": each.values, "users": each.users, "why": each.why} for each in found.traits],
         "linesLeftOut": log.as_json(),
         "file": out,
         "catalog": text,

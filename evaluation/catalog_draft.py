@@ -15,6 +15,7 @@ from statistics import median
 from typing import Final, NamedTuple
 
 from evaluation.catalog_fit import KEPT
+from evaluation.drafted_traits import DraftedTrait, drafted_traits
 from evaluation.event_histories import EventHistories, History, Kind
 from state.catalog.model import Catalog
 from state.catalog.plan import Plan
@@ -91,6 +92,7 @@ class Draft(NamedTuple):
     events: int
     first: int
     last: int
+    traits: list[DraftedTrait]
 
     @property
     def signup(self) -> bool:
@@ -127,7 +129,8 @@ def draft(log: EventHistories) -> Draft:
         steps.append(DraftedStep(names[kind], kind, done[kind], kind in optional, skipped[kind], calendar, active, len(found), at_once))
     before = [kind for kind in order[: order.index(activates)] if kind not in optional]
     early = sum(activates in user.kinds and not _did_before(user, before, user.kinds[activates].at) for user in users)
-    return Draft(steps, names[activates], early, left_out, len(users), len(everybody) - len(users), log.events, log.first, log.last)
+    traits, others = drafted_traits((each.traits for each in users), len(users)), len(everybody) - len(users)
+    return Draft(steps, names[activates], early, left_out, len(users), others, log.events, log.first, log.last, traits)
 
 
 def nine_of_ten(times: Sequence[int]) -> float:
@@ -141,7 +144,7 @@ def half(times: Sequence[int]) -> float:
 
 
 def _from_the_first_event(user: History) -> History:
-    return History(user.start, 0, user.newest, user.active, user.known, user.kinds, user.first)
+    return History(user.start, 0, user.newest, user.active, user.known, user.kinds, user.first, user.traits)
 
 
 # which events are steps

@@ -13,6 +13,7 @@ from state.stuck.completion_times import ENOUGH
 from state.times import rfc3339
 
 _MOST_LEFT_OUT: Final = 15
+_LONGEST_NAME: Final = 60
 _FEWEST_TIMES: Final = 10
 """Completions below which a time is not written: it would be one user's habit."""
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_/]*(?: [A-Za-z0-9_/]+)*")
@@ -60,6 +61,8 @@ def _lines(found: Draft, product: str) -> Iterator[str]:
     yield "observe: true  # nobody is guided; to guide, add links, arms and templates and take this line out"
     if found.signup:
         yield "starts: {when: signup}"
+    if found.traits:
+        yield from _traits(found)
     yield "steps:"
     for step in found.steps:
         yield from _step(found, step)
@@ -75,6 +78,20 @@ def _lines(found: Draft, product: str) -> Iterator[str]:
     yield f"    activated_by: [{found.activates}]"
     if found.left_out:
         yield from _left_out(found)
+
+
+def _traits(found: Draft) -> Iterator[str]:
+    named = [each for each in found.traits if not each.why]
+    if named:
+        yield "# Traits with few values: evidence of who gets stuck. Take out what you do not want to be used."
+        yield from (f"#   {quoted(each.name)}: {count(each.values, 'value')}, {_share(each.users, found.users)}" for each in named)
+        yield f"traits: [{', '.join(quoted(each.name) for each in named)}]"
+    left = [each for each in found.traits if each.why]
+    if left:
+        yield "# No evidence:"
+        yield from (f"#   {quoted(each.name[:_LONGEST_NAME])}: {each.why}" for each in left[:_MOST_LEFT_OUT])
+        if len(left) > _MOST_LEFT_OUT:
+            yield f"#   and {count(len(left) - _MOST_LEFT_OUT, 'other')}"
 
 
 def _step(found: Draft, step: DraftedStep) -> Iterator[str]:

@@ -9,12 +9,19 @@ import msgspec
 
 from state.decision.attribution import EXPOSURES
 from state.duration import MINUTE
+from state.event_fields import UnreadableError, read_trait
 from state.events import Event
+from state.upcast import ABOUT_USERS
 
 SESSION_GAP: Final = 30 * MINUTE
 """A longer pause between two events is no active time: the default of ``limits.session_gap``."""
 MOST_KINDS: Final = 20_000
 """Kinds of event that are told apart. Names with an id in them would be without end; what is common comes up long before."""
+MOST_TRAITS: Final = 100
+"""Names of traits that are told apart."""
+MOST_VALUES: Final = 1_000
+"""Values of a trait that are told apart; the others are ``OTHER_VALUE``."""
+OTHER_VALUE: Final = "(other)"
 _LONGEST_SUBJECT: Final = 200
 _SUBJECT: Final = {"form_submit": "form", "button_click": "target", "page_view": "path"}
 _NO_STEP: Final = EXPOSURES | {"error", "identify", "preferences_changed", "identity_merged", "user_deleted"}
@@ -40,7 +47,7 @@ class Occurrence(msgspec.Struct, gc=False):
 class History(msgspec.Struct, gc=False):
     """One user: the first event, the sign-up (0 for none), the active time so far, and the kinds of event in order of arrival.
 
-    ``first``: the kind of the first event, if it is one that could be a step.
+    ``first``: the kind of the first event, if it is one that could be a step. ``traits``: trait → its newest value, as text.
     """
 
     start: int
@@ -50,6 +57,7 @@ class History(msgspec.Struct, gc=False):
     known: bool = False
     kinds: dict[Kind, Occurrence] = {}
     first: Kind | None = None
+    traits: dict[str, str] = {}
 
     @property
     def begin(self) -> int:
@@ -66,6 +74,7 @@ class EventHistories:
         self._users: dict[User, History] = {}
         self._merged: dict[User, User] = {}
         self._kinds: dict[Kind, Kind] = {}
+        self._values: dict[str, dict[str, str]] = {}
 
     def __len__(self) -> int:
         return len(self._users)
@@ -91,6 +100,8 @@ class EventHistories:
             gap = at - history.newest if history.newest else 0
             history.active += gap if gap <= SESSION_GAP else 0
             history.newest = at
+        if event.type in ABOUT_USERS:
+            self._note_traits(history, event)
         if event.type == "identity_merged":
             self._merge((event.tenant, str(event.payload["previousId"])), user, history)
         elif event.type not in _NO_STEP:
@@ -123,9 +134,23 @@ class EventHistories:
         for each in history.kinds.values():
             each.active += earlier.active
         history.active += earlier.active
+        history.traits = {**earlier.traits, **history.traits}
         own, history.kinds = history.kinds, earlier.kinds
         for kind, each in own.items():
             _count(history, kind, each)
+
+    def _note_traits(self, history: History, event: Event) -> None:
+        for name, sent in (event.payload.get("traits") or {}).items():
+            try:
+                value = read_trait(name, sent)
+            except UnreadableError:
+                continue
+            if value is None or (name not in self._values and len(self._values) >= MOST_TRAITS):
+                continue
+            values, text = self._values.setdefault(name, {}), str(value)
+            if text not in values and len(values) >= MOST_VALUES:
+                text = OTHER_VALUE
+            history.traits[name] = values.setdefault(text, text)
 
     def _note(self, history: History, event: Event) -> None:
         field = _SUBJECT.get(event.type)

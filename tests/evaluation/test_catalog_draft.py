@@ -10,10 +10,10 @@ import pytest
 from evaluation.catalog_draft import DOZENS, MOST_STEPS, Draft, DraftError, draft
 from evaluation.catalog_draft_text import catalog_text, quoted
 from evaluation.catalog_fit import CatalogFit
-from evaluation.event_histories import EventHistories
+from evaluation.event_histories import MOST_VALUES, EventHistories
 from state.catalog.parse import parse
 from state.catalog.yaml_text import read
-from state.duration import MINUTE, SECOND
+from state.duration import HOUR, MINUTE, SECOND
 from state.events import Event
 from tests.state.lives import anonymously, event, signup, track
 
@@ -293,3 +293,67 @@ def test_ids_are_unique_text() -> None:
     found = drafted(each for n in range(20) for each in life(n, "Order-Paid", "order paid", "orderPaid", "2024", "NULL"))
     catalog = parse(catalog_text(found, "P"), "")
     assert [step.id for step in catalog.steps] == ["order_paid", "order_paid_2", "order_paid_3", "step_2024", "step_null"]
+
+
+def with_traits(**values: Iterable[object]) -> list[Event]:
+    """Users with these traits, by their number, who all do two steps; `-` is none."""
+    told = {name: list(each) for name, each in values.items()}
+    users = range(max(map(len, told.values())))
+    given = [
+        event("identify", SECOND, user=f"u{n}", traits={name: each[n] for name, each in told.items() if n < len(each) and each[n] != "-"})
+        for n in users
+    ]
+    return [*(each for n in users for each in life(n, "one", "two")), *given]
+
+
+def named(found: Draft) -> list[str]:
+    return parse(catalog_text(found, "P"), "p.yaml").traits
+
+
+def test_traits_with_few_values_of_many_users_are_named() -> None:
+    found = drafted(with_traits(age=[20, 50, 90] * 40, vip=[True] * 30, tier=["free", "paid"] * 60))
+    assert named(found) == ["age", "vip"]
+    text = catalog_text(found, "P")
+    assert "#   age: 3 values, 120 of 120 users (100 %)\n#   vip: 1 value, 30 of 120 users (25 %)\ntraits: [age, vip]\n" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        (["ana@example.com", "ben@example.com"] * 40, "may tell who a user is"),
+        (["Ana Lopes", "Lopes, Ben"] * 40, "may tell who a user is"),
+        (["acct-8273641", "acct-8273642"] * 40, "may tell who a user is"),
+        ([8273641, 8273642] * 40, "may tell who a user is"),
+        (["3f2a9c1e-77aa-4c1d-9f00-0123456789ab", "x"] * 40, "may tell who a user is"),
+        (["a long text that somebody wrote about a problem", "none"] * 40, "may tell who a user is"),
+        ([f"team {n % 21}" for n in range(210)], "more than 20 values"),
+        ([f"v{n}" for n in range(MOST_VALUES + 9)], "more than 20 values"),
+        ([f"v{n}" for n in range(19)], "values that few users have"),
+        (["a"] * 50 + ["b"] * 50 + [f"rare {n}" for n in range(6)], "values that few users have"),
+        (["same"] * 80, "the same for nearly everybody"),
+    ],
+)
+def test_other_traits_are_not_named_and_no_value_is_told(values: list[object], why: str) -> None:
+    found = drafted(with_traits(mine=values))
+    assert named(found) == []
+    text = catalog_text(found, "P")
+    assert f"# No evidence:\n#   mine: {why}\n" in text
+    assert not [value for value in map(str, values) if len(value) > 1 and value in text.replace("not among", "") and value != "same"]
+
+
+def test_a_trait_whose_name_identifies_a_user_is_not_named() -> None:
+    assert named(drafted(with_traits(First_Name=["ana", "ben"] * 40, Plan=["pro", "free"] * 40))) == ["Plan"]
+
+
+def test_the_newest_value_of_a_user_counts_and_that_of_a_deleted_one_does_not() -> None:
+    changed = [event("identify", HOUR, user=f"u{n}", traits={"plan": "pro"}) for n in range(60)]
+    assert named(drafted([*with_traits(plan=["free", "pro"] * 30), *changed])) == []
+    gone = [event("user_deleted", HOUR, user=f"u{n}") for n in range(1, 60, 2)]
+    assert named(drafted([*with_traits(plan=["free", "pro"] * 30), *gone])) == []
+    assert named(drafted(with_traits(plan=["free", "pro"] * 30))) == ["plan"]
+
+
+def test_the_traits_of_a_visitor_are_those_of_the_user() -> None:
+    seen = [anonymously(event("identify", 0, user=f"v{n}", traits={"plan": ["free", "pro"][n % 2]})) for n in range(40)]
+    merged = [event("identity_merged", 1, user=f"u{n}", previousId=f"v{n}") for n in range(40)]
+    assert named(drafted([*seen, *merged, *lives((40, "one two"))])) == ["plan"]
