@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.events_file import EventsFile, EventsOption
+from cli.events_file import EventsFile, EventsOption, LogTenantOption, in_words
 from cli.failures import say
 from cli.options import JsonOption, refuse_missing_directory
 
@@ -23,6 +23,7 @@ def draft(
         str | None, typer.Option("--out", metavar="FILE", help="Where the catalog goes. [default: standard output]", show_default=False)
     ] = None,
     product: Annotated[str, typer.Option("--product", metavar="NAME", help="The name of the product.")] = "My product",
+    tenant: LogTenantOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Draft a catalog from a log of events: steps, what completes them, their order, one path, and how long they take.
@@ -48,11 +49,14 @@ def draft(
     out = None if out == "-" else out
     if out is not None:
         _refuse_target(Path(out))
-    log, histories = EventsFile(events, "onramp catalog draft"), EventHistories()
+    log, histories = EventsFile(events, "onramp catalog draft", () if tenant is None else (tenant,)), EventHistories()
     for event in log.events():
         histories.add(event)
+    if tenant is None and len(log.tenants) > 1:
+        tenants = f"{count(len(log.tenants), 'tenant')}, {in_words(sorted(log.tenants))}"
+        say(f"the log has events of {tenants}, which the draft mixes; choose one with --tenant.")
     found = draft_from(histories)
-    text = catalog_text(found, product)
+    text = catalog_text(found, product, tenant if log.of_other_tenants else None)
     parse(text, out or "draft.yaml")  # what is written passes `catalog check`
     if out is not None:
         with writing(out), Path(out).open("x", encoding="utf-8") as file:
@@ -82,6 +86,7 @@ def _as_json(found: Draft, log: EventsFile, out: str | None, text: str) -> dict[
         "leftOut": [{"type": each.kind.type, "name": each.kind.subject, "users": each.users, "why": each.why} for each in found.left_out],
         "traits": [{"name": each.name, "values": each.values, "users": each.users, "why": each.why} for each in found.traits],
         "linesLeftOut": log.as_json(),
+        "eventsOfOtherTenants": log.of_other_tenants,
         "file": out,
         "catalog": text,
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.events_file import EventsFile, EventsOption
+from cli.events_file import EventsFile, EventsOption, LogTenantOption, in_words
 from cli.failures import say
 from cli.options import JsonOption, require_catalog
 
@@ -26,6 +26,7 @@ def fit(
             "--catalog", metavar="FILE", help="The catalog: a YAML file, or the name of a built-in one.", callback=require_catalog
         ),
     ],
+    tenant: LogTenantOption = None,
     write: Annotated[bool, typer.Option("--write", help="Change the catalog's file.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -34,7 +35,8 @@ def fit(
     `usual` is the time within which nine of ten of the last 1,000 completions took place, `typical` the median active time, `waiting` the
     shares of users who do not complete the step in time, and `alarm_at` the scores at which an alarm is as sure as the catalog asks.
     `evidence` is what signs, pauses, hours and traits say of who gets stuck. Steps with fewer than 50 completions stay as they are. A file
-    is read twice, the second time with the times known; a pipe only once. Without --write the catalog is not changed.
+    is read twice, the second time with the times known; a pipe only once. Only events of the catalog's `tenants` are taken, of all where it
+    names none. Without --write the catalog is not changed.
 
     \b
     Example:  onramp catalog fit --events events.jsonl.gz --catalog product.yaml
@@ -50,7 +52,10 @@ def fit(
     if write and catalog in built_in():
         raise typer.BadParameter("a built-in catalog is not changed; copy it to a file and name that.", param_hint="'--write'")
     model, text = load_catalog(catalog), _text_of(catalog)
-    log, fitting = EventsFile(events, f"onramp catalog fit --catalog {shlex.quote(catalog)}"), CatalogFit(model)
+    if tenant is not None and model.tenants and tenant not in model.tenants:
+        raise typer.BadParameter(f"the catalog is for {in_words(model.tenants)}.", param_hint="'--tenant'")
+    tenants = model.tenants if tenant is None else [tenant]
+    log, fitting = EventsFile(events, f"onramp catalog fit --catalog {shlex.quote(catalog)}", tenants), CatalogFit(model)
     for event in log.events():
         fitting.add(event)
     if log.can_be_read_again:
@@ -64,7 +69,8 @@ def fit(
             Path(catalog).write_bytes(changed.encode())
     diff = _diff(catalog, text, changed)
     if as_json:
-        said = {"linesLeftOut": log.as_json(), "traitsNotKept": fitting.traits_not_kept, "diff": diff, "written": write}
+        said = {"linesLeftOut": log.as_json(), "eventsOfOtherTenants": log.of_other_tenants}
+        said |= {"traitsNotKept": fitting.traits_not_kept, "diff": diff, "written": write}
         print_json({"steps": [_as_json(each) for each in steps], **said})
         return
     if fitting.traits_not_kept:

@@ -21,9 +21,9 @@ _CONSTANTS: Final = frozenset({"true", "false", "null"})
 _FIELD: Final = {"form_submit": "form", "button_click": "target", "page_view": "path"}
 
 
-def catalog_text(found: Draft, product: str) -> str:
-    """Return the catalog. It passes ``catalog check``."""
-    return "\n".join(_lines(found, product)) + "\n"
+def catalog_text(found: Draft, product: str, tenant: str | None = None) -> str:
+    """Return the catalog, for one ``tenant`` or for all. It passes ``catalog check``."""
+    return "\n".join(_lines(found, product, tenant)) + "\n"
 
 
 def quoted(text: str) -> str:
@@ -45,7 +45,7 @@ def title(step: DraftedStep) -> str:
     return " ".join(re.sub(r"[_\-.:/]+", " ", words).split()) or step.id
 
 
-def _lines(found: Draft, product: str) -> Iterator[str]:
+def _lines(found: Draft, product: str, tenant: str | None) -> Iterator[str]:
     begin = f" {found.others:,} more never signed up; they are only observed." if found.signup else ""
     yield (
         f"# Drafted from {count(found.events, 'event')}, {rfc3339(found.first)[:10]} to {rfc3339(found.last)[:10]}; "
@@ -58,6 +58,8 @@ def _lines(found: Draft, product: str) -> Iterator[str]:
     yield "id: draft"
     yield 'version: "1"'
     yield f"product: {quoted(product)}"
+    if tenant is not None:
+        yield f"tenants: [{quoted(tenant)}]  # only its events were read; take the line out if the catalog is for all tenants"
     yield "observe: true  # nobody is guided; to guide, add links, arms and templates and take this line out"
     if found.signup:
         yield "starts: {when: signup}"

@@ -166,6 +166,69 @@ def test_fit_shows_the_diff_and_writes_when_told(tmp_path: Path, inside: Inside)
     assert again.err.endswith("onramp: nothing changes.\n")
 
 
+def _write_log_of_tenants(path: Path, **seconds: int) -> None:
+    """60 users of each tenant, who need so long for the first step."""
+    lines = []
+    for tenant, second in seconds.items():
+        for user in range(60):
+            for at, name in ((user * 60, ""), (user * 60 + second, "one"), (user * 60 + second + 5, "two")):
+                event = json.loads(_line(0, user, at, name))
+                lines.append((at, json.dumps(event if tenant == "default" else {**event, "tenantId": tenant})))
+    path.write_text("\n".join(line for _, line in sorted(lines)) + "\n")
+
+
+def test_a_fit_measures_only_the_tenants_of_the_catalog(tmp_path: Path, inside: Inside) -> None:
+    _write_log_of_tenants(tmp_path / "log.jsonl", acme=40, other=4_000, default=8_000)
+    (tmp_path / "mine.yaml").write_text(f"tenants: [acme]\n{CATALOG}")
+    arguments = ("catalog", "fit", "--events", "log.jsonl", "--catalog", "mine.yaml")
+    found = inside(*arguments, "--json", cwd=tmp_path).json
+    assert found["steps"][0]["completions"] == 60
+    assert found["steps"][0]["changes"]["usual"] == "40s"
+    assert found["eventsOfOtherTenants"] == 2 * 60 * 3
+    assert inside(*arguments, cwd=tmp_path).err.count("onramp: 360 events of other tenants than acme were left out.\n") == 1
+
+
+def test_an_event_without_a_tenant_is_of_the_tenant_default(tmp_path: Path, inside: Inside) -> None:
+    _write_log_of_tenants(tmp_path / "log.jsonl", acme=4_000, default=40)
+    (tmp_path / "mine.yaml").write_text(f"tenants: [default]\n{CATALOG}")
+    found = inside("catalog", "fit", "--events", "log.jsonl", "--catalog", "mine.yaml", "--json", cwd=tmp_path).json
+    assert (found["steps"][0]["completions"], found["steps"][0]["changes"]["usual"]) == (60, "40s")
+
+
+def test_a_fit_takes_one_tenant_of_several(tmp_path: Path, inside: Inside) -> None:
+    _write_log_of_tenants(tmp_path / "log.jsonl", acme=40, other=4_000)
+    (tmp_path / "mine.yaml").write_text(CATALOG)
+    arguments = ("catalog", "fit", "--events", "log.jsonl", "--catalog", "mine.yaml")
+    assert inside(*arguments, "--json", cwd=tmp_path).json["steps"][0]["completions"] == 120
+    assert inside(*arguments, "--tenant", "acme", "--json", cwd=tmp_path).json["steps"][0]["completions"] == 60
+    (tmp_path / "mine.yaml").write_text(f"tenants: [acme]\n{CATALOG}")
+    refused = inside(*arguments, "--tenant", "other", cwd=tmp_path)
+    assert (refused.code, "the catalog is for acme" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize("command", [["draft"], ["fit", "--catalog", "mine.yaml"]])
+def test_a_log_without_the_tenant_is_refused_with_those_that_it_has(tmp_path: Path, inside: Inside, command: list[str]) -> None:
+    _write_log_of_tenants(tmp_path / "log.jsonl", acme=40, other=4_000)
+    (tmp_path / "mine.yaml").write_text(CATALOG)
+    result = inside("catalog", *command, "--events", "log.jsonl", "--tenant", "acne", cwd=tmp_path)
+    assert (result.code, result.out) == (1, "")
+    assert "the log holds no event of the tenant acne; it has events of acme and other." in result.err
+
+
+def test_a_draft_of_a_log_of_several_tenants_says_that_they_are_mixed(tmp_path: Path, inside: Inside) -> None:
+    _write_log_of_tenants(tmp_path / "log.jsonl", acme=40, other=4_000)
+    mixed = inside("catalog", "draft", "--events", "log.jsonl", "--json", cwd=tmp_path)
+    assert mixed.json["users"] == 120
+    assert "the log has events of 2 tenants, acme and other, which the draft mixes; choose one with --tenant." in mixed.err
+    assert "tenants:" not in mixed.json["catalog"]
+    one = inside("catalog", "draft", "--events", "log.jsonl", "--tenant", "acme", "--json", cwd=tmp_path)
+    assert (one.json["users"], one.json["eventsOfOtherTenants"]) == (60, 180)
+    assert "mixes" not in one.err
+    assert "tenants: [acme]" in one.json["catalog"]
+    only = inside("catalog", "draft", "--events", EVENTS, "--tenant", "default", "--json", cwd=tmp_path)
+    assert ("tenants:" in only.json["catalog"], only.json["eventsOfOtherTenants"]) == (False, 0)
+
+
 def test_a_fit_tells_which_traits_of_the_log_the_catalog_does_not_keep(tmp_path: Path, inside: Inside) -> None:
     _write_log(tmp_path / "log.jsonl", users=60, second=20)
     traits = {"plan": "pro", "age": 30, "email": "ana@example.com"}
