@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -126,7 +127,11 @@ def _look(rows: RowFile, mapping: Mapping, events: int) -> tuple[Outcome, list[b
     found: list[tuple[int, bytes]] = []
     outcome = _run(rows, mapping, take=lambda at, line: found.append((at, line)), reject=lambda _: None, most_rows=_PREVIEW_ROWS)
     found.sort(key=lambda each: each[0])
-    return outcome, [line for _, line in found[:events]]
+    lines = _with_sign_ups((line for _, line in found), mapping, outcome)
+    shown = list(islice(lines, events))
+    for _ in lines:  # the others are counted
+        pass
+    return outcome, shown
 
 
 def _write(rows: RowFile, mapping: Mapping, *, out: str, rejected: str) -> Outcome:
@@ -139,9 +144,21 @@ def _write(rows: RowFile, mapping: Mapping, *, out: str, rejected: str) -> Outco
         events = both.enter_context(whole_file(out, keep_empty=True))
         with TimeSort(directory) as order:
             outcome = _run(rows, mapping, take=order.add, reject=lambda line: refused.write(line + b"\n"))
-            for line in order.in_order():
+            for line in _with_sign_ups(order.in_order(), mapping, outcome):
                 events.write(line + b"\n")
     return outcome
+
+
+def _with_sign_ups(lines: Iterable[bytes], mapping: Mapping, outcome: Outcome) -> Iterator[bytes]:
+    """Yield the events by time, with the sign-ups that the mapping adds, and count these."""
+    from sources.tables.first_rows import FirstRows
+
+    if mapping.signup is None:
+        yield from lines
+        return
+    first_rows = FirstRows()
+    yield from first_rows(lines)
+    outcome.sign_ups = first_rows.added
 
 
 def _run(

@@ -59,6 +59,7 @@ def imported_json(
     return {
         "rows": outcome.rows,
         "events": outcome.events,
+        "signUpsAdded": outcome.sign_ups,
         "leftOut": outcome.left_out,
         "rejected": dict(outcome.rejected.most_common()),
         "rejectedExamples": [
@@ -93,6 +94,8 @@ def notes(outcome: Outcome) -> Iterator[str]:
 
 def _figures(outcome: Outcome) -> str:
     parts = [count(outcome.events, "event")]
+    if outcome.sign_ups:
+        parts.append(f"{count(outcome.sign_ups, 'sign-up')} added")
     if outcome.left_out:
         parts.append(f"{outcome.left_out:,} left out by the mapping")
     if outcome.rejected:

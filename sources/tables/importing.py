@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from sources.tables.first_rows import joined
 from sources.tables.mapper import Mapped, Mapper, Rejected
 from sources.tables.row_files import TableRow
 from sources.tables.values import encode, plain
@@ -30,12 +31,13 @@ class Example:
 
 @dataclass
 class Outcome:
-    """What became of the rows. Times are milliseconds, None without events."""
+    """What became of the rows. ``sign_ups`` were added beside ``events``. Times are milliseconds, None without events."""
 
     rows: int = 0
     events: int = 0
     left_out: int = 0
     repeated: int = 0
+    sign_ups: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     examples: dict[tuple[str, str], Example] = field(default_factory=dict)
     kinds: Counter[str] = field(default_factory=Counter)
@@ -56,6 +58,8 @@ def import_rows(
 ) -> Outcome:
     """Map ``rows``; give events to ``take`` with their time, and rejected rows to ``reject`` as JSON. ``watch`` is called for each row.
 
+    Where the mapping adds sign-ups, events come joined to theirs, for ``FirstRows``.
+
     ``most_rows``: stop behind as many; ``complete`` is False then if there are more.
     """
     outcome = Outcome()
@@ -75,7 +79,7 @@ def import_rows(
             reject(_rejection(row, found))
         else:
             _count(outcome, found, seen)
-            take(found.at, found.line)
+            take(found.at, found.line if found.sign_up is None else joined(found.sign_up, found.line))
     outcome.unseen = sorted(mapper.unseen) if outcome.rows else []
     return outcome
 

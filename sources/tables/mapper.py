@@ -22,15 +22,22 @@ Row = Mapping[str, Any]
 _OBJECT_BEGINS: Final = ("{", b"{")
 _DIGEST_BYTES: Final = 16
 _OUT_OF_RANGE: Final = "timestamp_out_of_range"
+_SIGN_UP: Final = "-signup"
+"""What the id of a sign-up has behind that of the event."""
 
 
 class Mapped(NamedTuple):
-    """An event: its time in milliseconds, its JSON without a line end, what it is for a count, and who and which it is."""
+    """An event: its time in milliseconds, its JSON without a line end, what it is for a count, and who and which it is.
+
+    ``sign_up`` is the JSON of the sign-up that goes before it if it is the user's first: None if the mapping adds none,
+    empty if the event is one itself.
+    """
 
     at: int
     line: bytes
     kind: str
     identity: tuple[str, str, str]
+    sign_up: bytes | None = None
 
 
 class Rejected(NamedTuple):
@@ -147,7 +154,18 @@ class Mapper:
         event = decode(Message(line, None, "", 0, 0, self._now, self._now, 0))
         if not isinstance(event, Event):
             return self._out_of_range(event.detail, moment) if event.reason == _OUT_OF_RANGE else Rejected(event.reason, event.detail)
-        return Mapped(event.timestamp, line, f"{kind} {name}" if name else kind, (event.tenant, event.user, event.id))
+        sign_up = None if mapping.signup is None else b"" if kind == "signup" else self._sign_up(cells, fields, mapping.signup)
+        return Mapped(event.timestamp, line, f"{kind} {name}" if name else kind, (event.tenant, event.user, event.id), sign_up)
+
+    def _sign_up(self, cells: Cells, fields: Mapping[str, Any], traits: Payload) -> bytes:
+        """The sign-up of the user of ``fields``. Raises ``_RowError`` where it would be no event of the contract."""
+        fields = {name: value for name, value in fields.items() if name not in {"name", "sessionId"}}
+        own = {"eventId": f"{fields['eventId']}{_SIGN_UP}", "eventType": "signup", "payload": {"traits": self._fields(cells, {}, traits)}}
+        line = encode({**fields, **own})
+        event = decode(Message(line, None, "", 0, 0, self._now, self._now, 0))
+        if not isinstance(event, Event):
+            raise _RowError(event.reason, f"its sign-up is no event: {event.detail}")
+        return line
 
     def _out_of_range(self, detail: str, moment: int) -> Rejected:
         """Reject a time; where the number would be a time by another unit, say so."""
@@ -193,10 +211,13 @@ class Mapper:
         if column is not None:
             whole = cells.object(column)
             found = _read(column, plain, whole) if whole is not None else {}
-        for fields in (self._mapping.payload, own):
-            for field, take in fields.items():
-                if (value := _payload_value(cells, take, self._decimal)) is not None:
-                    _put(found, field, value)
+        return self._fields(cells, self._fields(cells, found, self._mapping.payload), own)
+
+    def _fields(self, cells: Cells, found: dict[str, Any], fields: Payload) -> dict[str, Any]:
+        """Put the values of ``fields`` into ``found``."""
+        for field, take in fields.items():
+            if (value := _payload_value(cells, take, self._decimal)) is not None:
+                _put(found, field, value)
         return found
 
 

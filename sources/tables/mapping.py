@@ -199,6 +199,8 @@ class Mapping(_Model):
     event: EventRule
     payload: Payload = {}
     payload_from: Column | None = None
+    signup: Payload | None = None
+    """Traits of the ``signup`` that is added before each user's first event; None adds none."""
 
     @model_validator(mode="after")
     def _names_a_user(self) -> Mapping:
@@ -213,7 +215,7 @@ class Mapping(_Model):
     def _columns(self) -> Iterator[str]:
         rule = self.event
         meanings = [*(rule.values or {}).values(), rule.otherwise]
-        payloads = [self.payload, *(each.payload for each in meanings)]
+        payloads = [self.payload, self.signup or {}, *(each.payload for each in meanings)]
         taken = [*(self.eventId or ()), self.tenantId, self.userId, self.anonymousId, self.sessionId]
         yield self.timestamp.column
         yield from (each.column for each in taken if each is not None and each.column is not None)

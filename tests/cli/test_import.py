@@ -141,3 +141,49 @@ def test_a_posthog_export_with_its_properties_as_json_text(here: Path, inside: I
     found = inside(*LOOK, "--json", cwd=here).json
     assert [each["payload"] for each in found["preview"]] == [{"path": "/welcome"}, {"traits": {"tier": "free"}}, {}]
     assert found["rejected"] == {"bad_value": 1}
+
+
+SIGN_UP = MAPPING + "signup: {age: {column: age, type: integer}, plan: plan}\n"
+ROWS = (
+    "id,user,what,at,age,plan\n"
+    "3,ben,a,2026-03-02T09:00:00Z,,\n"
+    "2,ana,a,2026-03-02T08:30:00Z,99,pro\n"
+    "1,ana,a,2026-03-02T08:00:00Z,30,\n"
+    "4,ben,a,2026-03-02T10:00:00Z,40,free\n"
+)
+
+
+def test_a_sign_up_is_added_before_the_first_event_of_each_user(here: Path, inside: Inside) -> None:
+    (here / "t.csv").write_text(ROWS)
+    (here / "m.yaml").write_text(SIGN_UP)
+    result = inside(*LOOK, "--out", "e.jsonl", cwd=here)
+    assert (result.code, "4 events, 2 sign-ups added" in result.err) == (0, True)
+    events = [json.loads(line) for line in (here / "e.jsonl").read_text().splitlines()]
+    assert [event["eventId"] for event in events] == ["1-signup", "1", "2", "3-signup", "3", "4"]
+    assert events[0] == {
+        "eventId": "1-signup",
+        "userId": "ana",
+        "eventType": "signup",
+        "timestamp": "2026-03-02T08:00:00.000Z",
+        "payload": {"traits": {"age": 30}},
+    }
+    assert events[3]["payload"] == {"traits": {}}
+    preview = inside(*LOOK, "--json", "--preview", 2, cwd=here).json
+    assert [event["eventId"] for event in preview["preview"]] == ["1-signup", "1"]
+    assert (preview["events"], preview["signUpsAdded"]) == (4, 2)
+
+
+def test_no_sign_up_is_added_for_visitors_and_before_a_sign_up(here: Path, inside: Inside) -> None:
+    rows = "id,user,cookie,what,at\n1,,c1,a,2026-03-02T08:00:00Z\n2,ana,c1,up,2026-03-02T08:10:00Z\n3,ana,c1,a,2026-03-02T08:20:00Z\n"
+    (here / "t.csv").write_text(rows)
+    mapping = MAPPING.replace("{a:", "{up: signup, a:").replace("userId: user", "userId: user\nanonymousId: cookie")
+    (here / "m.yaml").write_text(mapping + "signup: {}\n")
+    assert inside(*LOOK, "--out", "e.jsonl", "--json", cwd=here).json["signUpsAdded"] == 0
+    assert [json.loads(line)["eventId"] for line in (here / "e.jsonl").read_text().splitlines()] == ["1", "2", "3"]
+
+
+def test_a_row_whose_sign_up_cannot_be_made_is_rejected(here: Path, inside: Inside) -> None:
+    (here / "t.csv").write_text(ROWS.replace("99", "old"))
+    (here / "m.yaml").write_text(SIGN_UP)
+    result = inside(*LOOK, "--out", "e.jsonl", "--json", cwd=here).json
+    assert (result["events"], result["rejected"]) == (3, {"bad_value": 1})
