@@ -54,8 +54,8 @@ class DraftError(Exception):
 class DraftedStep(NamedTuple):
     """A step: what completes it, how many users did it, how many went past it, and the times of its last completions.
 
-    ``at_once``: users who did it with their first event, so that they were never at it. Times are milliseconds, sorted; both are empty
-    where nobody completed it while it was the current step.
+    ``at_once``: users who did it at the very time at which they began, so that they were never at it. Times are milliseconds, sorted; both
+    are empty where nobody completed it while it was the current step.
     """
 
     id: str
@@ -125,7 +125,7 @@ def draft(log: EventHistories) -> Draft:
         found = times[names[kind]]
         recent = sorted(found)[-KEPT:]
         calendar, active = sorted(took for _, took, _ in recent), sorted(spent for _, _, spent in recent)
-        at_once = sum(_was_first(user, kind) for user in users)
+        at_once = sum(kind in user.kinds and user.kinds[kind].at == user.begin for user in users)
         steps.append(DraftedStep(names[kind], kind, done[kind], kind in optional, skipped[kind], calendar, active, len(found), at_once))
     before = [kind for kind in order[: order.index(activates)] if kind not in optional]
     early = sum(activates in user.kinds and not _did_before(user, before, user.kinds[activates].at) for user in users)
@@ -144,7 +144,7 @@ def half(times: Sequence[int]) -> float:
 
 
 def _from_the_first_event(user: History) -> History:
-    return History(user.start, 0, user.newest, user.active, user.known, user.kinds, user.first, user.traits)
+    return History(user.start, 0, user.newest, user.active, user.known, user.kinds, user.traits)
 
 
 # which events are steps
@@ -237,11 +237,6 @@ def _did_before(user: History, kinds: Iterable[Kind], at: int) -> bool:
     return all(kind in user.kinds and user.kinds[kind].at <= at for kind in kinds)
 
 
-def _was_first(user: History, kind: Kind) -> bool:
-    """Whether the user did it with the first event, so that the step was never current."""
-    return kind == user.first and user.kinds[kind].at == user.start
-
-
 def _skipped(users: Log, kind: Kind, later: Iterable[Kind]) -> int:
     """Users who did a later step and never this one."""
     after = list(later)
@@ -285,7 +280,10 @@ def _ids(kinds: Iterable[Kind]) -> dict[Kind, str]:
 def _completion_times(
     users: Log, names: Mapping[Kind, str], optional: Iterable[Kind], activates: Kind
 ) -> dict[str, list[tuple[int, int, int]]]:
-    """Step → (when, calendar time, active time) of every completion while the step was the current one."""
+    """Step → (when, calendar time, active time) of every completion while the step was the current one.
+
+    What is completed at the very time at which it would have become current never was: ``state.person.progress.beginnings``.
+    """
     unneeded = set(optional)
     steps = [{"id": name, "title": name, "optional": kind in unneeded, "complete": [{"type": kind.type}]} for kind, name in names.items()]
     path = {"id": PATH, "title": PATH, "steps": list(names.values()), "activated_by": [names[activates]]}
@@ -298,8 +296,8 @@ def _completion_times(
         for kind, what in sorted(((kind, what) for kind, what in user.kinds.items() if kind in names), key=lambda each: each[1].at):
             name = names[kind]
             done[name] = what.at
-            if name == step and not left and what.at >= user.begin and not _was_first(user, kind):
-                times[name].append((what.at, max(what.at - onset, 0), max(what.active - active, 0)))
+            if name == step and not left and what.at > onset:
+                times[name].append((what.at, what.at - onset, max(what.active - active, 0)))
             active = what.active
             if kind == activates:
                 break

@@ -47,7 +47,7 @@ class Occurrence(msgspec.Struct, gc=False):
 class History(msgspec.Struct, gc=False):
     """One user: the first event, the sign-up (0 for none), the active time so far, and the kinds of event in order of arrival.
 
-    ``first``: the kind of the first event, if it is one that could be a step. ``traits``: trait → its newest value, as text.
+    ``traits``: trait → its newest value, as text.
     """
 
     start: int
@@ -56,7 +56,6 @@ class History(msgspec.Struct, gc=False):
     active: int = 0
     known: bool = False
     kinds: dict[Kind, Occurrence] = {}
-    first: Kind | None = None
     traits: dict[str, str] = {}
 
     @property
@@ -91,7 +90,6 @@ class EventHistories:
             self._users.pop(user, None)
             return
         history = self._users.get(user)
-        new = history is None
         if history is None:
             history = self._users[user] = History(at)
         history.known = history.known or not event.anonymous
@@ -106,8 +104,6 @@ class EventHistories:
             self._merge((event.tenant, str(event.payload["previousId"])), user, history)
         elif event.type not in _NO_STEP:
             self._note(history, event)
-            if new:
-                history.first = next(iter(history.kinds), None)
 
     def _user_of(self, event: Event) -> User:
         user = event.tenant, event.user
@@ -127,8 +123,6 @@ class EventHistories:
         if earlier is None:
             return
         del self._users[visitor]
-        if earlier.start <= history.start:
-            history.first = earlier.first
         history.start = min(history.start, earlier.start)
         history.signup = min(filter(None, (history.signup, earlier.signup)), default=0)
         for each in history.kinds.values():

@@ -230,6 +230,21 @@ def test_who_does_a_step_before_the_sign_up_was_never_at_it() -> None:
     assert [step.completions for step in fit.steps()] == [54, 60], "as in the engine"
 
 
+@pytest.mark.parametrize("signs_up", [True, False])
+def test_a_step_done_at_the_moment_of_the_beginning_gives_no_time_with_a_sign_up_as_without(signs_up: bool) -> None:
+    waiting = [each for n in range(100, 160) for each in life(n, "one", "two")]
+    at_once = [each for n in range(100) for each in (signup(user=f"u{n}"), track("one", user=f"u{n}"), track("two", HOUR, user=f"u{n}"))]
+    begun = [*waiting, *(event("page_view", user=f"u{n}", path="/") for n in range(100, 160)), *at_once]
+    events = [each for each in sorted(begun, key=lambda each: each.log_time) if signs_up or each.type != "signup"]
+    found = drafted(events)
+    assert [(step.at_once, step.completions) for step in found.steps] == [(100, 60), (0, 160)]
+    assert found.steps[0].calendar == [10 * MINUTE] * 60
+    fit = CatalogFit(parse(catalog_text(found, "P"), ""))
+    for each in events:
+        fit.add(each)
+    assert [step.completions for step in fit.steps()] == [60, 160]
+
+
 def test_nobody_waits_at_a_step_after_the_activating_one() -> None:
     found = drafted(lives((50, "one two three"), (250, "one two")))
     assert (found.activates, found.steps[2].calendar) == ("two", [])
