@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Final, NamedTuple
 
-from evaluation.catalog_fit import KEPT
+from evaluation.completions import KEPT
 from evaluation.drafted_traits import DraftedTrait, drafted_traits
 from evaluation.event_histories import EventHistories, History, Kind
 from state.catalog.model import Catalog

@@ -12,15 +12,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
+from evaluation.completions import Completion, begun_last, to_measure
 from evaluation.person_timers import PersonTimers
 from state.catalog.evidence_weights import render as render_weights
 from state.catalog.model import AlarmAt, Catalog, Evidence, Step
 from state.catalog.plan import Plan
 from state.catalog.set_measured import Fields, with_measured
 from state.counters import TRAITS_NOT_KEPT, CounterTotals, add_to_totals
-from state.duration import parse, render_rounded
+from state.duration import SECOND, parse, render_rounded
 from state.events import Event, decode
 from state.ids import Keys
 from state.messages import Message
@@ -41,11 +42,6 @@ User = tuple[str, str]
 
 _in_time = attrgetter("at")
 
-KEPT: Final = 1_000
-"""Completions from which times are measured, or more where some began at the same time. The last 200, from which the job learns, can be
-slow or quick ones by chance."""
-_FOLLOWED: Final = 3.0
-"""For how many usual times people must have been followed, so that nearly all who complete a step have done so."""
 _EPISODES: Final = 5_000
 """Episodes of a step from which the shares of stuck users are measured: the last that began and could have lasted for the usual time."""
 _ENOUGH_ALARMED: Final = 200
@@ -58,18 +54,6 @@ _ENDS: Final = (COMPLETED, LEFT)
 _LATER: Final = 1 << 40
 """A period after all events."""
 _PARTITION: Final = 0
-
-
-class _Completion(NamedTuple):
-    """When the step became current, how long it took from then, and how much of that the user was active."""
-
-    since: int
-    took: int
-    active: int
-
-
-Began = TypeVar("Began", bound=tuple[int, ...])
-"""An episode: first when it began."""
 
 
 class FittedStep(NamedTuple):
@@ -179,13 +163,15 @@ class CatalogFit:
 
     def _fitted(self, step: Step, still: Iterable[int]) -> FittedStep:
         flat = self._times[step.id]
-        completions = [_Completion(*each) for each in zip(flat[::3], flat[1::3], flat[2::3], strict=True)]
-        times = self._to_measure(completions)
+        completions = [Completion(*each) for each in zip(flat[::3], flat[1::3], flat[2::3], strict=True)]
+        times = to_measure(completions, self._now)
         if len(times) < ENOUGH:
             return FittedStep(step.id, len(completions), len(times), {})
         usual = quantile(sorted(each.took for each in times), HORIZON_QUANTILE)
         typical = quantile(sorted(each.active for each in times), 0.5)
-        measured = {"typical": (step.typical, render_rounded(typical)), "usual": (step.usual, render_rounded(usual))}
+        measured = {"usual": (step.usual, render_rounded(usual))}
+        if typical >= SECOND:  # in a log of dates nobody is active for a time
+            measured["typical"] = step.typical, render_rounded(typical)
         changes = {name: text for name, (before, text) in measured.items() if parse(text) != before}
         waiting = self._waiting(step.id, still, parse(measured["usual"][1]))
         if waiting != step.waiting:
@@ -194,19 +180,6 @@ class CatalogFit:
             changes["measured"] = str(len(times))
         return FittedStep(step.id, len(completions), len(times), changes)
 
-    def _to_measure(self, times: list[_Completion]) -> list[_Completion]:
-        """The completions to measure: all, or ``KEPT``, those of users who began last, of those who were followed for long enough.
-
-        The last ones of all would be slow ones where fewer and fewer begin, as at the end of a log of those who signed up in one month.
-        They are taken where too few were followed for so long, as in a short log of a product with many users.
-        """
-        last = times[-KEPT:]
-        if len(times) <= KEPT:
-            return last
-        usual = quantile(sorted(each.took for each in last), HORIZON_QUANTILE)
-        followed = [each for each in times if each.since + _FOLLOWED * usual <= self._now]
-        return _begun_last(followed, KEPT) if 2 * len(followed) >= len(last) else last
-
     def _waiting(self, step: str, still: Iterable[int], usual: int) -> list[float]:
         """The shares of people who did not end the step within ``usual``, of all and of those who waited; all could have waited so long.
 
@@ -214,7 +187,7 @@ class CatalogFit:
         """
         flat = self._ended[step]
         episodes = [*zip(flat[::2], flat[1::2], strict=True), *((since, usual + 1) for since in still)]
-        followed = _begun_last([each for each in episodes if each[0] + usual < self._now], _EPISODES)
+        followed = begun_last([each for each in episodes if each[0] + usual < self._now], _EPISODES)
         stuck = sum(lasted > usual for _, lasted in followed)
         waited = [sum(lasted >= share * usual for _, lasted in followed) for share in (0.0, *SHARES)]
         return [round((stuck + 0.5) / (count + 1.0), 2) for count in waited]
@@ -276,14 +249,6 @@ class CatalogFit:
             self._people[user] = after
         for each in self._stitcher.merge(self._visitors.setdefault(user, Visitor()), merged):
             self._apply(into, each)
-
-
-def _begun_last(episodes: list[Began], most: int) -> list[Began]:
-    """The last ``most`` of ``episodes`` by their beginning; all that began as the first of them did, so none is left out for its length."""
-    if len(episodes) <= most:
-        return episodes
-    first = sorted(each[0] for each in episodes)[-most]
-    return [each for each in episodes if each[0] >= first]
 
 
 def fit_to_history(catalog: Catalog, history: Iterable[tuple[int, bytes]]) -> Catalog:

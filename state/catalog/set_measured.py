@@ -1,7 +1,11 @@
-"""Sets what was measured in the text of a catalog. Every other character stays: comments, order, quotes and layout."""
+"""Sets what was measured in the text of a catalog. Every other character stays: comments, order, quotes and layout.
+
+Only what ``catalog draft`` said of a step's times is taken out, once they are other ones.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -18,6 +22,13 @@ Fields = Mapping[str, str]
 _AFTER: Final = "typical"
 _BEFORE: Final = "complete"
 """A field that a step does not have yet is written after the first of these, or else before the second, which every step has."""
+_TIMES: Final = frozenset({"typical", "usual"})
+_DRAFTED: Final = re.compile(
+    r"^[ \t]*# (?:.*completions? as the current step: half within .*|Too few to say how long it takes: .*|Nine of ten take .*"
+    r"|.* of the last .* completions are of one day.*|Comes after the step that activates: .*)\r?\n",
+    re.MULTILINE,
+)
+"""Comments of ``evaluation/catalog_draft_text.py`` on the times of a step."""
 _Edit = tuple[int, int, str]
 _READ: Final[dict[str, Callable[[str], Any]]] = {
     "typical": parse_duration,
@@ -45,6 +56,9 @@ def set_measured(text: str, steps: Mapping[str, Fields], triggers: Fields | None
             beside = names[names.index(_AFTER) + 1] if _AFTER in names[:-1] else _BEFORE
             step = next((value.value for key, value in node.value if key.value == "id"), "")
             edits += _edits(node, steps.get(step, {}), beside, newline)
+            if _TIMES & steps.get(step, {}).keys():
+                region = node.start_mark.index, node.end_mark.index
+                edits += [(*found.span(), "") for found in _DRAFTED.finditer(text, *region)]
     if triggers and "triggers" in top:
         node = top["triggers"][1]
         if isinstance(node, MappingNode) and node.value:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from evaluation.catalog_fit import KEPT, CatalogFit, fit_to_history
+from evaluation.catalog_fit import CatalogFit, fit_to_history
+from evaluation.completions import KEPT, Completion, crowded_day, to_measure
 from state.catalog.evidence_weights import read
 from state.catalog.model import Catalog
 from state.catalog.parse import parse
 from state.catalog.plan import Plan
 from state.catalog.set_measured import with_measured
-from state.duration import DAY, HOUR, SECOND
+from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.duration import parse as parse_duration
 from state.stuck.estimator import ENOUGH_NEW, Estimator, new_estimator, restore_estimator
 from state.stuck.observations import COMPLETED, EpisodeObservation
 from state.stuck.parameters import prior
 from tests.evaluation.two_step_log import CATALOG, lines, log
-from tests.state.lives import signup
+from tests.state.lives import signup, track
 
 
 def learn_rare_completions(estimator: Estimator) -> None:
@@ -89,6 +90,26 @@ def test_times_are_those_of_the_last_who_were_followed_however_many_complete_the
     assert one.completions == 6_400
     assert one.used == pytest.approx(KEPT, rel=0.1)
     assert parse_duration(one.changes["usual"]) == pytest.approx(16 * HOUR, rel=0.05)
+
+
+def test_old_cases_that_were_closed_on_one_day_do_not_ask_for_years_of_following() -> None:
+    quick = [Completion(n * DAY, (1 + n % 40) * DAY, 0) for n in range(2_000)]
+    old = [Completion(n * DAY // 10, 1_900 * DAY - n * DAY // 10, 0) for n in range(600)]
+    times = sorted([*quick, *old], key=lambda each: each.at)
+    crowded = crowded_day(times)
+    assert crowded is not None
+    assert (crowded.at, crowded.last) == (1_900 * DAY, KEPT)
+    assert max(each.took for each in to_measure(times, 2_040 * DAY)) == 40 * DAY
+    assert crowded_day([each for each in times if each.at // DAY == 1_900]) is None, "a log of a day"
+
+
+def test_active_time_that_nobody_has_is_not_written() -> None:
+    found = CatalogFit(parse(CATALOG, ""))
+    for n in range(80):
+        found.add(signup(n * HOUR, user=f"u{n}"))
+        found.add(track("one", n * HOUR + 40 * MINUTE, user=f"u{n}"))
+    assert found.steps()[0].changes["usual"] == "40m"
+    assert "typical" not in found.steps()[0].changes
 
 
 def test_who_began_at_the_same_time_is_measured_together() -> None:
