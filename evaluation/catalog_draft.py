@@ -1,20 +1,24 @@
 """Drafts a catalog from a log: which events are steps, in which order, which steps are optional, which one activates, and their times.
 
 Kinds of event are candidates by their type: named events and forms; clicks, and after them pages, only where a log has nothing else. What
-is rare, repeated without end, always the beginning, or the double of another kind is left out with the reason, for the author to see. The
-order is by pairs: of two steps the one comes first that was first for more of the users who did both. ``evaluation/catalog_draft_text.py``
-writes the result. Nothing here depends on chance or on the order of users.
+is rare, repeated without end, always the beginning or the end, or comes with another kind is left out with the reason, for the author to
+see. Alternatives are one step. The order is by pairs: of two steps the one comes first that was first for more of the users who did
+both. ``evaluation/catalog_draft_text.py`` writes the result. Nothing here depends on chance or on the order of users.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from statistics import median
 from typing import Final, NamedTuple
 
-from evaluation.completions import KEPT
+import msgspec
+
+from evaluation.catalog_alternatives import alternatives, common_name, joined
+from evaluation.completions import Completion, CrowdedDay, crowded_day, to_measure
 from evaluation.drafted_traits import DraftedTrait, drafted_traits
 from evaluation.event_histories import EventHistories, History, Kind
 from state.catalog.model import Catalog
@@ -34,6 +38,9 @@ _OFTEN_FIRST: Final = 0.9
 _DOUBLE: Final = 0.9
 _DOUBLE_WITHIN: Final = 2 * SECOND
 _AT_ONCE: Final = SECOND
+_WITH_ANOTHER: Final = 0.9
+_MANY: Final = 0.5
+_FEWEST_TOGETHER: Final = 10
 _SIGNED_UP_LATER: Final = 0.2
 _SKIPPED_BY_LATER: Final = 0.3
 _SKIPPED_BY_ALL: Final = 0.2
@@ -44,7 +51,13 @@ _NO_TEXT: Final = frozenset({"true", "false", "null"})
 _TYPES: Final = (("track", "form_submit"), ("button_click",), ("page_view",))
 """Types of event from which steps are made; a later group only where the earlier ones have none."""
 
+_TOO_MANY: Final = f"not among the {MOST_STEPS} most common"
+
 Log = Sequence[History]
+Groups = Mapping[Kind, list[tuple[Kind, int]]]
+"""The first of each group of alternatives → all of them, with their users."""
+
+_in_order = attrgetter("at")
 
 
 class DraftError(Exception):
@@ -55,17 +68,21 @@ class DraftedStep(NamedTuple):
     """A step: what completes it, how many users did it, how many went past it, and the times of its last completions.
 
     ``at_once``: users who did it at the very time at which they began, so that they were never at it. Times are milliseconds, sorted; both
-    are empty where nobody completed it while it was the current step.
+    are empty where nobody completed it while it was the current step. ``crowded``: a day with a third of its last completions.
+    ``alternatives``: the kinds of which each user does one, with the users of each; empty where ``kind`` alone completes it.
     """
 
     id: str
+    name: str
     kind: Kind
+    alternatives: list[tuple[Kind, int]]
     users: int
     optional: bool
     skipped: int
     calendar: list[int]
     active: list[int]
     completions: int
+    crowded: CrowdedDay | None
     at_once: int
 
 
@@ -109,28 +126,78 @@ def draft(log: EventHistories) -> Draft:
     seen_before = sum(each.start < each.signup - MINUTE for each in signed_up)
     with_signup = bool(signed_up) and seen_before >= _SIGNED_UP_LATER * len(signed_up)
     few = len(signed_up) < max(_FEWEST_SIGN_UPS, RARE * len(everybody))
-    users = everybody if with_signup or few else signed_up
+    users: Log = everybody if with_signup or few else signed_up
     if with_signup:  # the sign-up is a step of those who look around before it
         users = [_from_the_first_event(each) for each in everybody]
-    kinds, left_out = _candidates(users, with_signup=with_signup)
-    order = _ordered(users, kinds)
+    users, kinds, left_out, groups = _candidates(users, with_signup=with_signup)
+    found = _laid_out(users, kinds, groups)
+    while (beside := _beside(found)) is not None:
+        left_out.append(LeftOut(beside, found.done[beside], "comes with the step before; nobody can be helped there"))
+        kinds.remove(beside)
+        found = _laid_out(users, kinds, groups)
+    left_out += [LeftOut(kind, sum(kind in each.kinds for each in users), _TOO_MANY) for kind in kinds[MOST_STEPS:]]
+    steps = []
+    for kind in found.order:
+        times = sorted(found.times[kind], key=_in_order)
+        recent = to_measure(times, log.last)
+        calendar, active = sorted(each.took for each in recent), sorted(each.active for each in recent)
+        at_once = sum(kind in user.kinds and user.kinds[kind].at == user.begin for user in users)
+        steps.append(
+            DraftedStep(
+                found.ids[kind],
+                common_name([each for each, _ in groups[kind]]) if kind in groups else kind.subject,
+                kind,
+                groups.get(kind, []),
+                found.done[kind],
+                kind in found.optional,
+                found.skipped[kind],
+                calendar,
+                active,
+                len(times),
+                crowded_day(times),
+                at_once,
+            )
+        )
+    activates = found.activates
+    before = [kind for kind in found.order[: found.order.index(activates)] if kind not in found.optional]
+    early = sum(activates in user.kinds and not _did_before(user, before, user.kinds[activates].at) for user in users)
+    traits, others = drafted_traits((each.traits for each in users), len(users)), len(everybody) - len(users)
+    return Draft(steps, found.ids[activates], early, left_out, len(users), others, log.events, log.first, log.last, traits)
+
+
+class _Layout(NamedTuple):
+    """Steps in their order and what follows from it. ``together``: completions that came with that of the step before."""
+
+    order: list[Kind]
+    ids: dict[Kind, str]
+    skipped: dict[Kind, int]
+    done: dict[Kind, int]
+    optional: set[Kind]
+    activates: Kind
+    times: dict[Kind, list[Completion]]
+    together: Counter[Kind]
+
+
+def _laid_out(users: Log, kinds: Sequence[Kind], groups: Groups) -> _Layout:
+    order = _ordered(users, kinds[:MOST_STEPS])
     skipped = {kind: _skipped(users, kind, order[at + 1 :]) for at, kind in enumerate(order)}
     done = {kind: sum(kind in each.kinds for each in users) for kind in order}
     optional = {kind for at, kind in enumerate(order) if _is_optional(users, skipped[kind], done[kind], order[at + 1 :])}
     activates = _activation([kind for kind in order if kind not in optional], done, len(users))
-    names = _ids(order)
-    times = _completion_times(users, names, optional, activates)
-    steps = []
-    for kind in order:
-        found = times[names[kind]]
-        recent = sorted(found)[-KEPT:]
-        calendar, active = sorted(took for _, took, _ in recent), sorted(spent for _, _, spent in recent)
-        at_once = sum(kind in user.kinds and user.kinds[kind].at == user.begin for user in users)
-        steps.append(DraftedStep(names[kind], kind, done[kind], kind in optional, skipped[kind], calendar, active, len(found), at_once))
-    before = [kind for kind in order[: order.index(activates)] if kind not in optional]
-    early = sum(activates in user.kinds and not _did_before(user, before, user.kinds[activates].at) for user in users)
-    traits, others = drafted_traits((each.traits for each in users), len(users)), len(everybody) - len(users)
-    return Draft(steps, names[activates], early, left_out, len(users), others, log.events, log.first, log.last, traits)
+    ids = _ids({kind: common_name([each for each, _ in groups[kind]]) if kind in groups else kind.subject for kind in order})
+    times, together = _completion_times(users, ids, optional, activates)
+    return _Layout(order, ids, skipped, done, optional, activates, times, together)
+
+
+def _beside(found: _Layout) -> Kind | None:
+    """The first step that nine of ten of its users, when it is their turn, do with the step before."""
+    if len(found.order) == 1:
+        return None
+    for kind in found.order:
+        later = sum(each.took > _AT_ONCE for each in found.times[kind])
+        if found.together[kind] >= _FEWEST_TOGETHER and found.together[kind] >= _WITH_ANOTHER * (found.together[kind] + later):
+            return kind
+    return None
 
 
 def nine_of_ten(times: Sequence[int]) -> float:
@@ -144,29 +211,46 @@ def half(times: Sequence[int]) -> float:
 
 
 def _from_the_first_event(user: History) -> History:
-    return History(user.start, 0, user.newest, user.active, user.known, user.kinds, user.traits)
+    return msgspec.structs.replace(user, signup=0)
 
 
 # which events are steps
 
 
-def _candidates(users: Log, *, with_signup: bool) -> tuple[list[Kind], list[LeftOut]]:
-    found: defaultdict[Kind, list[History]] = defaultdict(list)
-    for user in users:
-        for kind in user.kinds:
-            found[kind].append(user)
-    by_common = sorted(found, key=lambda kind: (-len(found[kind]), kind))
-    left_out: list[LeftOut] = []
+def _candidates(users: Log, *, with_signup: bool) -> tuple[Log, list[Kind], list[LeftOut], Groups]:
+    """The users with alternatives as one kind, the kinds that can be steps, the most common first, what is left out, and the groups."""
     for types in _TYPES:
-        left_out = []
+        found = _found(users)
+        groups = alternatives(users, (kind for kind in found if kind.type in types and _count_of(found[kind], kind) < DOZENS))
+        sizes = {group[0]: [(kind, len(found[kind])) for kind in group] for group in groups}
+        if groups:
+            together = [joined(user, groups) for user in users]
+            found = _found(together)
+        else:
+            together = list(users)
+        by_common = sorted(found, key=lambda kind: (-len(found[kind]), kind))
+        left_out: list[LeftOut] = []
         wanted = [kind for kind in by_common if kind.type in types or (with_signup and kind.type == "signup")]
-        kept = _without_the_unfit(users, wanted, found, left_out)
+        kept = _without_the_unfit(together, wanted, found, left_out)
         if any(kind.type != "signup" for kind in kept):
-            return kept, left_out
+            return together, kept, left_out, sizes
     raise DraftError(
         "the log has no event that could be a step: it needs track, form_submit, button_click or page_view events that more than a few "
         "users have sent, each of them a few times"
     )
+
+
+def _found(users: Log) -> dict[Kind, list[History]]:
+    found: defaultdict[Kind, list[History]] = defaultdict(list)
+    for user in users:
+        for kind in user.kinds:
+            found[kind].append(user)
+    return found
+
+
+def _count_of(users: Log, kind: Kind) -> float:
+    """How often the median user of a kind did it."""
+    return median(user.kinds[kind].count for user in users)
 
 
 def _without_the_unfit(users: Log, wanted: Sequence[Kind], found: Mapping[Kind, list[History]], left_out: list[LeftOut]) -> list[Kind]:
@@ -178,7 +262,7 @@ def _without_the_unfit(users: Log, wanted: Sequence[Kind], found: Mapping[Kind, 
     kept, first = list[Kind](), list[Kind]()
     least = max(RARE * len(users), 2 if len(users) >= 10 else 1)
     for kind in wanted:
-        times = median(user.kinds[kind].count for user in found[kind])
+        times = _count_of(found[kind], kind)
         at_once = sum(user.kinds[kind].at - user.begin <= _AT_ONCE for user in found[kind])
         if len(found[kind]) < least:
             leave(kind, "too few users")
@@ -197,9 +281,11 @@ def _without_the_unfit(users: Log, wanted: Sequence[Kind], found: Mapping[Kind, 
         if double is not None:
             kept.remove(kind)
             leave(kind, f"comes together with {double.subject}")
-    for kind in kept[MOST_STEPS:]:
-        leave(kind, f"not among the {MOST_STEPS} most common")
-    return kept[:MOST_STEPS]
+    for kind in list(kept):
+        if len(kept) > 1 and len(found[kind]) >= _MANY * len(users) and _is_an_end(kind, found[kind]):
+            kept.remove(kind)
+            leave(kind, "comes with the last other event of a user, whatever that is: it says nothing about who stays")
+    return kept
 
 
 def _is_double(kind: Kind, other: Kind, found: Mapping[Kind, list[History]]) -> bool:
@@ -210,6 +296,15 @@ def _is_double(kind: Kind, other: Kind, found: Mapping[Kind, list[History]]) -> 
         return False
     rank = (kind.type == "track", sum(gap < 0 for gap in gaps) - sum(gap > 0 for gap in gaps), kind)
     return rank < (other.type == "track", sum(gap > 0 for gap in gaps) - sum(gap < 0 for gap in gaps), other)
+
+
+def _is_an_end(kind: Kind, users: Log) -> bool:
+    """Whether nearly all who did it did it at the time of their last other event, which is not always the same one."""
+    ends = [user for user in users if kind in user.latest and len(user.latest) > 1 and user.kinds[kind].at == user.latest_at]
+    if len(ends) < _WITH_ANOTHER * len(users):
+        return False
+    others = Counter(each for user in ends for each in user.latest if each != kind)
+    return max(others.values()) < _WITH_ANOTHER * len(ends)
 
 
 # their order
@@ -257,11 +352,11 @@ def _activation(needed: Sequence[Kind], done: Mapping[Kind, int], users: int) ->
     return reached[-1] if reached else max(later, key=lambda kind: done[kind])
 
 
-def _ids(kinds: Iterable[Kind]) -> dict[Kind, str]:
+def _ids(named: Mapping[Kind, str]) -> dict[Kind, str]:
     """Ids from the names: unique, as a catalog wants them."""
     names: dict[Kind, str] = {}
-    for kind in kinds:
-        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.subject or kind.type)
+    for kind, text in named.items():
+        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text or kind.type)
         base = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
         if not base[:1].isalpha() or base in _NO_TEXT:
             base = f"step_{base}".strip("_")
@@ -279,8 +374,8 @@ def _ids(kinds: Iterable[Kind]) -> dict[Kind, str]:
 
 def _completion_times(
     users: Log, names: Mapping[Kind, str], optional: Iterable[Kind], activates: Kind
-) -> dict[str, list[tuple[int, int, int]]]:
-    """Step → (when, calendar time, active time) of every completion while the step was the current one.
+) -> tuple[dict[Kind, list[Completion]], Counter[Kind]]:
+    """Every completion of a step while it was the current one, and how many came with that of the step before, within a second.
 
     What is completed at the very time at which it would have become current never was: ``state.person.progress.beginnings``.
     """
@@ -288,7 +383,8 @@ def _completion_times(
     steps = [{"id": name, "title": name, "optional": kind in unneeded, "complete": [{"type": kind.type}]} for kind, name in names.items()]
     path = {"id": PATH, "title": PATH, "steps": list(names.values()), "activated_by": [names[activates]]}
     plan = Plan(Catalog.model_validate({"id": "draft", "version": "1", "product": "-", "observe": True, "steps": steps, "paths": [path]}))
-    times: dict[str, list[tuple[int, int, int]]] = {name: [] for name in names.values()}
+    times: dict[Kind, list[Completion]] = {kind: [] for kind in names}
+    together = Counter[Kind]()
     for user in users:
         done: dict[str, int] = {}
         step, onset, active = current_step(plan, PATH, done), user.begin, 0
@@ -297,11 +393,13 @@ def _completion_times(
             name = names[kind]
             done[name] = what.at
             if name == step and not left and what.at > onset:
-                times[name].append((what.at, what.at - onset, max(what.active - active, 0)))
+                times[kind].append(Completion(onset, what.at - onset, max(what.active - active, 0)))
+            if name == step and not left and user.begin < onset <= what.at <= onset + _AT_ONCE:
+                together[kind] += 1
             active = what.active
             if kind == activates:
                 break
             if (now := current_step(plan, PATH, done)) != step:
                 step, onset = now, max(user.begin, *done.values())
             left = any(each in done for each in plan.later_steps.get((PATH, step), ()))
-    return times
+    return times, together

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from evaluation.catalog_draft import PATH, Draft, DraftedStep, LeftOut, half, nine_of_ten
-from state.duration import render_rounded
+from evaluation.event_histories import Kind
+from state.duration import SECOND, render_rounded
+from state.plain_text import plain
 from state.quantity import count
 from state.stuck.completion_times import ENOUGH
 from state.times import rfc3339
@@ -16,6 +18,8 @@ _MOST_LEFT_OUT: Final = 15
 _LONGEST_NAME: Final = 60
 _FEWEST_TIMES: Final = 10
 """Completions below which a time is not written: it would be one user's habit."""
+_LONG_TAIL: Final = 20
+_EVERYBODY: Final = 0.95
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_/]*(?: [A-Za-z0-9_/]+)*")
 _CONSTANTS: Final = frozenset({"true", "false", "null"})
 _FIELD: Final = {"form_submit": "form", "button_click": "target", "page_view": "path"}
@@ -41,7 +45,7 @@ def _character(character: str) -> str:
 
 def title(step: DraftedStep) -> str:
     """A first title from the event's name."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", step.kind.subject or "sign up")
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", step.name or "sign up")
     return " ".join(re.sub(r"[_\-.:/]+", " ", words).split()) or step.id
 
 
@@ -75,6 +79,8 @@ def _lines(found: Draft, product: str, tenant: str | None) -> Iterator[str]:
     yield "    # Each comes before the next for most of the users who did both."
     yield f"    steps: [{', '.join(step.id for step in found.steps)}]"
     yield f"    # The last step that many reach: {_share(activating.users, found.users)}. Better: what users who stay have done."
+    if activating.users >= _EVERYBODY * found.users:
+        yield "    # Nearly everybody does it: it says nothing about who stays."
     if found.early:
         yield f"    # {found.early:,} of them did it while an earlier step was open, and their funnel ends there. Name those steps too?"
     yield f"    activated_by: [{found.activates}]"
@@ -103,22 +109,46 @@ def _step(found: Draft, step: DraftedStep) -> Iterator[str]:
     yield f"    # {_share(step.users, found.users)} did it{at_once}."
     if step.optional:
         yield f"    optional: true  # {count(step.skipped, 'user')} went on without it"
-    calendar, active = list[str](), list[str]()
+    if step.alternatives:
+        each = ", ".join(f"{kind.subject} {users:,}" for kind, users in step.alternatives)
+        yield f"    # Alternatives, a user does one of them: {plain(each)}. Different things to do? Then steps of a group (`any_of`)."
+    yield from _times(found, step)
+    if step.alternatives:
+        yield "    complete:"
+        yield from (f"      - {_matcher(kind)}" for kind, _ in step.alternatives)
+    else:
+        yield f"    complete: [{_matcher(step.kind)}]"
+
+
+def _times(found: Draft, step: DraftedStep) -> Iterator[str]:
+    """What the log says of the step's times. `catalog fit` takes the comments out again (``state/catalog/set_measured.py``)."""
     if step.calendar:
-        calendar, active = ([render_rounded(share(times)) for share in (half, nine_of_ten)] for times in (step.calendar, step.active))
         last = "" if len(step.calendar) == step.completions else f"the last {len(step.calendar)} of "
         yield (
-            f"    # {last}{count(step.completions, 'completion')} as the current step: half within {calendar[0]}, nine of ten within "
-            f"{calendar[1]}; active time {active[0]} and {active[1]}."
+            f"    # {last}{count(step.completions, 'completion')} as the current step: half within {render_rounded(half(step.calendar))}, "
+            f"nine of ten within {render_rounded(nine_of_ten(step.calendar))}; {_active(step)}."
         )
     if len(step.calendar) >= _FEWEST_TIMES:
-        yield f"    typical: {active[0]}"
-        yield f"    usual: {calendar[1]}"
+        ratio = nine_of_ten(step.calendar) / half(step.calendar)
+        if len(step.calendar) >= ENOUGH and ratio >= _LONG_TAIL:
+            yield f"    # Nine of ten take {ratio:,.0f} times as long as half: were they all at it for so long?"
+        if len(step.calendar) >= ENOUGH and step.crowded is not None:
+            day, many, of = rfc3339(step.crowded.at)[:10], step.crowded.completions, step.crowded.last
+            yield f"    # {many:,} of the last {of:,} completions are of one day, {day}: closed together?"
+        if half(step.active) >= SECOND:
+            yield f"    typical: {render_rounded(half(step.active))}"
+        yield f"    usual: {render_rounded(nine_of_ten(step.calendar))}"
     elif _after_activation(found, step):
         yield "    # Comes after the step that activates: nobody waits at it."
     else:
         yield "    # Too few to say how long it takes: set `typical` and `usual`."
-    yield f"    complete: [{_matcher(step)}]"
+
+
+def _active(step: DraftedStep) -> str:
+    if nine_of_ten(step.active) < SECOND:
+        return "no active time"
+    middle = render_rounded(half(step.active)) if half(step.active) >= SECOND else "0s"
+    return f"active time {middle} and {render_rounded(nine_of_ten(step.active))}"
 
 
 def _after_activation(found: Draft, step: DraftedStep) -> bool:
@@ -126,8 +156,7 @@ def _after_activation(found: Draft, step: DraftedStep) -> bool:
     return ids.index(step.id) > ids.index(found.activates)
 
 
-def _matcher(step: DraftedStep) -> str:
-    kind = step.kind
+def _matcher(kind: Kind) -> str:
     if kind.type == "track":
         return f"{{type: track, name: {quoted(kind.subject)}}}"
     if kind.type in _FIELD:

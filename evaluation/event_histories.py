@@ -47,7 +47,7 @@ class Occurrence(msgspec.Struct, gc=False):
 class History(msgspec.Struct, gc=False):
     """One user: the first event, the sign-up (0 for none), the active time so far, and the kinds of event in order of arrival.
 
-    ``traits``: trait → its newest value, as text.
+    ``traits``: trait → its newest value, as text. ``latest``: the kinds of the events at ``latest_at``, the time of the last of them.
     """
 
     start: int
@@ -57,6 +57,8 @@ class History(msgspec.Struct, gc=False):
     known: bool = False
     kinds: dict[Kind, Occurrence] = {}
     traits: dict[str, str] = {}
+    latest: tuple[Kind, ...] = ()
+    latest_at: int = 0
 
     @property
     def begin(self) -> int:
@@ -129,6 +131,7 @@ class EventHistories:
             each.active += earlier.active
         history.active += earlier.active
         history.traits = {**earlier.traits, **history.traits}
+        _note_latest(history, earlier.latest, earlier.latest_at)
         own, history.kinds = history.kinds, earlier.kinds
         for kind, each in own.items():
             _count(history, kind, each)
@@ -161,6 +164,14 @@ class EventHistories:
                 return
             self._kinds[kind] = kind
         _count(history, kind, Occurrence(event.timestamp, history.active))
+        _note_latest(history, (kind,), event.timestamp)
+
+
+def _note_latest(history: History, kinds: tuple[Kind, ...], at: int) -> None:
+    if at > history.latest_at:
+        history.latest, history.latest_at = kinds, at
+    elif at == history.latest_at:
+        history.latest = tuple(dict.fromkeys((*history.latest, *kinds)))
 
 
 def _count(history: History, kind: Kind, new: Occurrence) -> None:

@@ -7,15 +7,16 @@ from random import Random
 
 import pytest
 
-from evaluation.catalog_draft import DOZENS, MOST_STEPS, Draft, DraftError, draft
+from evaluation.catalog_draft import DOZENS, MOST_STEPS, Draft, DraftError, draft, nine_of_ten
 from evaluation.catalog_draft_text import catalog_text, quoted
 from evaluation.catalog_fit import CatalogFit
 from evaluation.event_histories import MOST_VALUES, EventHistories
 from state.catalog.parse import parse
+from state.catalog.set_measured import set_measured
 from state.catalog.yaml_text import read
-from state.duration import HOUR, MINUTE, SECOND
+from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.events import Event
-from tests.state.lives import anonymously, event, signup, track
+from tests.state.lives import START, anonymously, event, signup, track
 
 
 def drafted(events: Iterable[Event]) -> Draft:
@@ -243,6 +244,90 @@ def test_a_step_done_at_the_moment_of_the_beginning_gives_no_time_with_a_sign_up
     for each in events:
         fit.add(each)
     assert [step.completions for step in fit.steps()] == [60, 160]
+
+
+def test_alternatives_are_one_step() -> None:
+    found = drafted(lives((50, "open register_small use"), (40, "open register_big use"), (10, "open register_huge use"), (5, "open")))
+    assert ids(found) == ["open", "register", "use"]
+    register = found.steps[1]
+    assert [(kind.subject, users) for kind, users in register.alternatives] == [
+        ("register_small", 50),
+        ("register_big", 40),
+        ("register_huge", 10),
+    ]
+    assert (register.users, register.optional, register.completions) == (100, False, 100)
+    text = catalog_text(found, "P")
+    assert "    # Alternatives, a user does one of them: register_small 50, register_big 40, register_huge 10. " in text
+    assert [each.name for each in parse(text, "").steps[1].complete] == ["register_small", "register_big", "register_huge"]
+
+
+def test_common_events_that_exclude_each_other_are_alternatives_if_nearly_all_do_one() -> None:
+    assert ids(drafted(lives((50, "open upload use"), (40, "open connect use")))) == ["open", "upload", "use"]
+    assert len(ids(drafted(lives((50, "open upload use"), (40, "open connect use"), (20, "open use"))))) == 4, "not nearly all"
+    assert len(ids(drafted(lives((50, "open upload use"), (40, "open connect use"), (9, "open upload connect use"))))) == 4, "some do both"
+
+
+def test_names_that_few_did_exclude_each_other_by_chance() -> None:
+    found = drafted(lives((9, "plan_small"), (9, "plan_big"), (82, "open")))
+    assert sorted(ids(found)) == ["open", "plan_big", "plan_small"]
+
+
+def test_what_always_comes_with_the_last_other_event_is_no_step() -> None:
+    reached = [("one",), ("one", "two"), ("one", "two", "three")]
+    people = [life(n, *names) for n, names in enumerate(reached * 20)]
+    ends = [track("end", each[-1].timestamp - START, user=each[-1].user) for each in people]
+    found = drafted([*(each for one in people for each in one), *ends])
+    assert ids(found) == ["one", "two", "three"]
+    assert reasons(found)["end"].startswith("comes with the last other event of a user")
+    assert found.activates == "three"
+
+
+def test_a_step_that_everybody_does_says_nothing_about_who_stays() -> None:
+    assert "says nothing about who stays" in catalog_text(drafted(lives((60, "one two"))), "P")
+    assert "says nothing about who stays" not in catalog_text(drafted(lives((60, "one two"), (20, "one"))), "P")
+
+
+def test_what_comes_with_the_step_before_is_no_step() -> None:
+    """It is no double: many do the other without it."""
+    with_it = [track("blood", 10 * MINUTE, user=f"u{n}") for n in range(60)]
+    later = [track("blood", 15 * MINUTE, user=f"u{n}") for n in range(60, 65)]
+    found = drafted([*lives((100, "crp use")), *with_it, *later])
+    assert ids(found) == ["crp", "use"]
+    assert reasons(found) == {"blood": "comes with the step before; nobody can be helped there"}
+
+
+def test_old_cases_that_were_closed_together_are_named_and_do_not_set_the_time() -> None:
+    def case(user: str, begun: int, took: int) -> list[Event]:
+        return [signup(begun, user=user), track("one", begun + took, user=user)]
+
+    old = [case(f"old{n}", n * HOUR, 1_000 * DAY - n * HOUR) for n in range(500)]
+    new = [case(f"new{n}", (500 + n) * DAY, (1 + n % 40) * DAY) for n in range(1_000)]
+    events = sorted((each for one in (*old, *new) for each in one), key=lambda each: each.log_time)
+    found = drafted(events)
+    assert nine_of_ten(found.steps[0].calendar) < 40 * DAY
+    assert "    # 480 of the last 1,000 completions are of one day, 2028-11-26: closed together?\n" in catalog_text(found, "P")
+
+
+def test_a_tail_of_times_is_named() -> None:
+    people = [life(n, "one", minutes=1 if n % 5 else 1_000) for n in range(100)]
+    text = catalog_text(drafted([each for one in people for each in one]), "P")
+    assert "    # Nine of ten take 1,000 times as long as half: were they all at it for so long?\n" in text
+
+
+def test_no_active_time_is_written_where_nobody_has_any() -> None:
+    found = drafted(each for n in range(60) for each in life(n, "one", "two", minutes=60))
+    text = catalog_text(found, "P")
+    assert "; no active time.\n    usual: 60m\n" in text
+    assert "typical: " not in text
+
+
+def test_the_fit_takes_out_what_the_draft_said_of_times_that_it_changes() -> None:
+    text = catalog_text(drafted(lives((60, "one two"))), "P")
+    changed = set_measured(text, {"one": {"usual": "3d"}}, {})
+    assert text.count("completions as the current step") == 2
+    assert changed.count("completions as the current step") == 1
+    assert [line for line in changed.splitlines() if line not in text.splitlines()] == ["    usual: 3d"]
+    assert len(text.splitlines()) == len(changed.splitlines()) + 1
 
 
 def test_nobody_waits_at_a_step_after_the_activating_one() -> None:
