@@ -285,3 +285,17 @@ def test_a_pod_has_the_time_to_end_in_order() -> None:
     for service, workload in (("job", JOB), ("gateway", GATEWAY)):
         needed = int(re.fullmatch(r"(\d+)s", compose[service]["stop_grace_period"])[1])  # type: ignore[index]
         assert pod(workload)["terminationGracePeriodSeconds"] >= needed
+
+
+def test_prompts_are_mounted_where_the_job_looks_for_them() -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    shown = pod(YAML(typ="safe", pure=True).load(block))
+    job = copy.deepcopy(JOB)
+    (container,), (added,) = pod(job)["containers"], shown["containers"]
+    (catalog,) = (each for each in container["volumeMounts"] if each["name"] == "catalog")
+    (mount,), (volume,) = added["volumeMounts"], shown["volumes"]
+    assert (added["name"], mount["name"]) == (container["name"], volume["name"])
+    assert mount["mountPath"] == f"{catalog['mountPath']}/prompts"
+    container["volumeMounts"].append(mount)
+    pod(job)["volumes"].append(volume)
+    assert complaints(job) == []
