@@ -35,7 +35,7 @@ def check(
     require_catalogs(name)
     try:
         catalogs = read_catalogs(name)
-        if faults := [fault for file, catalog in catalogs for fault in placed(file, prompt_faults(file, catalog))]:
+        if faults := [fault for file, _, catalog in catalogs for fault in placed(file, prompt_faults(file, catalog))]:
             raise CatalogError(faults)
     except CatalogError as error:
         if as_json:
@@ -45,16 +45,16 @@ def check(
                 typer.echo(plain(fault), err=True)
         say(f"{plain(name)} has {count(len(error.faults), 'fault')}.")
         raise typer.Exit(1) from None
-    everybody = not all(catalog.tenants for _, catalog in catalogs)
-    warnings = [warning for file, catalog in catalogs for warning in placed(file, language_warnings(catalog))]
+    everybody = not all(file.catalog.tenants for file in catalogs)
+    warnings = [warning for file, _, catalog in catalogs for warning in placed(file, language_warnings(catalog))]
     if as_json:
-        several = [{"file": file, "tenants": catalog.tenants, **_about(catalog)} for file, catalog in catalogs]
-        found = {"catalogs": several, "everyTenant": everybody} if is_directory(name) else _about(catalogs[0][1])
+        several = [{"file": file, "tenants": catalog.tenants, **_about(catalog)} for file, _, catalog in catalogs]
+        found = {"catalogs": several, "everyTenant": everybody} if is_directory(name) else _about(catalogs[0].catalog)
         print_json({"valid": True, **found, "warnings": [_as_json(warning) for warning in warnings]})
         return
     for warning in warnings:
         typer.echo(plain(f"{warning} (a warning)"), err=True)
-    for file, catalog in catalogs:
+    for file, _, catalog in catalogs:
         sizes = {"path": len(catalog.paths), "step": len(catalog.steps), "arm": len(catalog.arms)}
         parts = ", ".join(count(size, kind) for kind, size in sizes.items())
         tenants = f", for {', '.join(catalog.tenants)}" if catalog.tenants else ", for all other tenants" if len(catalogs) > 1 else ""

@@ -12,6 +12,7 @@ from cli.live_job import LIVE
 from cli.options import CatalogsOption, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
+    from flows.catalogs import CatalogFile
     from flows.settings import Settings
     from gateway.keys import KeyStore
     from local.data_dir import DataDir
@@ -45,8 +46,9 @@ def up(
     """Run everything live on this machine: the gateway, the job, its stores, a durable event log, and a demo page.
 
     It prints the addresses, and the keys that it created. A part that dies is started again. Ctrl-C stops all in order, and the same
-    command goes on where it stopped. Its data is in .onramp/live unless --data-dir names another directory. Servers that are set
-    (ONRAMP_KAFKA_BROKERS, ONRAMP_REDIS_URL, ONRAMP_CLICKHOUSE_URL) are used instead of local ones.
+    command goes on where it stopped. Catalogs are read once: an edit comes into force when it is started again. Its data is in
+    .onramp/live unless --data-dir names another directory. Servers that are set (ONRAMP_KAFKA_BROKERS, ONRAMP_REDIS_URL,
+    ONRAMP_CLICKHOUSE_URL) are used instead of local ones.
 
     With --archive the log is kept as Parquet files too. That is off unless you ask for it: nothing deletes them, and they hold data about
     users.
@@ -58,7 +60,7 @@ def up(
     from cli.demo_dir import refuse_demo
     from cli.failures import say
     from cli.options import load
-    from flows.catalogs import load_catalogs
+    from flows.catalogs import by_tenant, read_catalogs
     from flows.settings import SettingsError
     from flows.stop import StopRequest
     from gateway.keys import KeyStore
@@ -69,7 +71,8 @@ def up(
     settings = load(data_dir=data_dir, catalog=catalog, gateway_host=host, gateway_port=port)
     if settings.gateway_port == 0:
         raise SettingsError("the gateway needs a port that stays the same when it is started again: set --port or ONRAMP_GATEWAY_PORT.")
-    ids = load_catalogs(settings.catalog).map(lambda each: each.id)  # what is wrong with it is said here, and not in a log
+    catalogs = read_catalogs(settings.catalog)  # what is wrong with it is said here, and not in a log
+    ids = by_tenant(catalogs).map(lambda each: each.id)
     if ids.find("default") is None:
         say(
             "no catalog is for the tenant default, to which the demo page and the first keys belong: its events will be rejected. Make "
@@ -87,6 +90,7 @@ def up(
     archive_metrics = (settings.archive_metrics_address or _free_address(_ARCHIVE_METRICS_PORT)) if archive else None
     host_part = f"[{settings.gateway_host}]" if ":" in settings.gateway_host else settings.gateway_host
     address = f"http://{host_part}:{settings.gateway_port}"
+    given = _catalog_of_parts(settings, directory, catalogs)
     stop = StopRequest()
 
     def ready() -> None:
@@ -104,7 +108,7 @@ def up(
     if not as_json:
         say("starting; the first time this takes some seconds.")
     with stop.on_signals():
-        parts = _parts(settings, directory, address, metrics)
+        parts = _parts(settings, directory, given, address, metrics)
         if archive_metrics is not None:
             parts.append(_archive(settings, directory, archive_metrics))
         Supervisor(parts, say).run(stop, on_ready=ready)
@@ -127,25 +131,31 @@ def _free_address(usual: int) -> str:
     raise OSError("no port of this machine is free")
 
 
-def _sample(directory: DataDir) -> str:
-    """Write the sample catalog for one person who tries it: guidance for everybody, and no pause between two decisions. Return its path."""
-    from flows.catalogs import sample_at_once
+def _catalog_of_parts(settings: Settings, directory: DataDir, read: list[CatalogFile]) -> str:
+    """The catalog that the parts are given: a copy of what was ``read``, so that one that starts again reads no file that was edited since.
+
+    Without a catalog it is the sample for one person who tries it: guidance for everybody, and no pause between two decisions.
+    """
+    from flows.catalogs import built_in, copy_catalogs, sample_at_once
     from local.private_files import write_private
 
-    path = directory.process_logs / "catalog.yaml"
-    path.parent.mkdir(exist_ok=True, mode=0o700)
-    write_private(path, sample_at_once().encode())
-    return str(path)
+    directory.process_logs.mkdir(exist_ok=True, mode=0o700)
+    if settings.origin("catalog") == "default":
+        path = directory.process_logs / "catalog.yaml"
+        write_private(path, sample_at_once().encode())
+        return str(path)
+    if settings.catalog in built_in():
+        return settings.catalog
+    return copy_catalogs(settings.catalog, read, directory.process_logs / "catalogs")
 
 
-def _parts(settings: Settings, directory: DataDir, address: str, metrics: str) -> list[Part]:
+def _parts(settings: Settings, directory: DataDir, catalog: str, address: str, metrics: str) -> list[Part]:
     """The job first: the gateway reads what it publishes."""
     import sys
 
     from local.supervisor import Part
     from local.valkey import is_alive, published_url
 
-    catalog = _sample(directory) if settings.origin("catalog") == "default" else settings.catalog
     environment = {**_environment(settings, directory), "ONRAMP_CATALOG": catalog}
     own_redis = settings.redis_url is None
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
+from local.private_files import replace_directory
 from state.catalog.by_tenant import ByTenant, Plans
 from state.catalog.model import Catalog
 from state.catalog.parse import CatalogError, Fault, locate, parse
@@ -20,6 +21,14 @@ SAMPLE: Final = "saas"
 BUILT_IN: Final = Path(__file__).resolve().parent.parent / "catalog"
 _LISTED: Final = 8
 _ENDINGS: Final = frozenset({".yaml", ".yml"})
+
+
+class CatalogFile(NamedTuple):
+    """A catalog that was read and checked: the name of its file, the text in it, and what that says."""
+
+    name: str
+    text: str
+    catalog: Catalog
 
 
 class CatalogFileError(Exception):
@@ -40,18 +49,23 @@ def load_catalogs(name: str) -> ByTenant[Catalog]:
 
     Raises as ``read_catalogs``.
     """
-    read = [catalog for _, catalog in read_catalogs(name)]
+    return by_tenant(read_catalogs(name))
+
+
+def by_tenant(files: list[CatalogFile]) -> ByTenant[Catalog]:
+    """The catalog of each tenant among ``files``, all that ``read_catalogs`` returned."""
+    read = [file.catalog for file in files]
     default = next((catalog for catalog in read if not catalog.tenants), None)
     return ByTenant(default, {tenant: catalog for catalog in read for tenant in catalog.tenants})
 
 
-def read_catalogs(name: str) -> list[tuple[str, Catalog]]:
-    """Read and check the catalog ``name``, or every catalog in the directory ``name``; return each with the name of its file.
+def read_catalogs(name: str) -> list[CatalogFile]:
+    """Read and check the catalog ``name``, or every catalog in the directory ``name``.
 
     Of a directory every ``.yaml`` and ``.yml`` file is a catalog, whatever its name. Raises ``CatalogFileError``, or ``CatalogError`` with
     all faults of all files in it.
     """
-    found, faults = list[tuple[str, Catalog]](), list[Fault]()
+    found, faults = list[CatalogFile](), list[Fault]()
     default, owner = "", dict[str, str]()
     for file in catalog_files(name):
         text, source = _read(file)
@@ -60,7 +74,7 @@ def read_catalogs(name: str) -> list[tuple[str, Catalog]]:
         except CatalogError as error:
             faults += error.faults
             continue
-        found.append((file, catalog))
+        found.append(CatalogFile(file, text, catalog))
         if not catalog.tenants and default:
             faults += locate(text, source, [(("tenants",), f"{default} is for all tenants that no catalog names; name those of this one")])
         default = default or ("" if catalog.tenants else source)
@@ -71,6 +85,22 @@ def read_catalogs(name: str) -> list[tuple[str, Catalog]]:
     if faults:
         raise CatalogError(faults)
     return found
+
+
+def copy_catalogs(name: str, files: list[CatalogFile], to: Path) -> str:
+    """Replace the directory ``to`` by a copy of ``files``, which were read from ``name``, and of the prompts beside them.
+
+    Returns the name of the copy, of one file or of the directory. The texts are those that were checked, whatever the files hold by now.
+    Raises ``CatalogFileError`` for a prompt that cannot be read, and ``OSError`` where the copy cannot be written.
+    """
+    prompts = prompt_directories(name)[0]
+    content = {Path(file.name).name: file.text.encode() for file in files}
+    try:
+        content |= {f"prompts/{path.name}": path.read_bytes() for path in prompts.glob("*.yaml") if path.is_file()}
+    except OSError as error:
+        raise CatalogFileError(f"A prompt in {prompts} cannot be read ({error.strerror}); check its rights.") from None
+    replace_directory(to, content)
+    return str(to if is_directory(name) else to / Path(name).name)
 
 
 def load_plans(name: str, *, wording: bool = False) -> Plans:

@@ -11,7 +11,7 @@
 ├── state/               Bytewax recovery
 ├── log/                 local event log of `onramp up`
 ├── archive/             the log as Parquet files, which `onramp archive` writes
-├── up/                  what the processes of `onramp up` say
+├── up/                  what the processes of `onramp up` say, and the catalogs that it gave them
 ├── guidance.jsonl       switches of guidance for runs on files
 ├── sent.jsonl           messages that commands send to runs on files: replayed dead letters, deletions
 ├── audit.jsonl          who forgot, exported, edited, replayed, paused, backed up, and made or revoked keys

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from sinks.sync_directory import sync_directory
@@ -23,3 +25,16 @@ def write_private(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def replace_directory(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write ``files`` (name with ``/`` → content) to ``path``, and remove all else in it. Nobody may read it meanwhile. Raises ``OSError``.
+
+    A kill may leave a part of them: the caller writes all of them again before it uses any.
+    """
+    if path.exists():
+        shutil.rmtree(path)
+    path.mkdir(parents=True, mode=0o700)
+    for name, data in files.items():
+        (path / name).parent.mkdir(exist_ok=True, mode=0o700)
+        write_private(path / name, data)

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from flows.catalogs import sample_at_once
 from local.valkey import published_url
 from sources.archive.archive import Archive
 from sources.archive.rows import rows_of
@@ -180,3 +181,26 @@ def test_typed_again_it_goes_on_and_a_second_one_is_one_sentence(tmp_path: Path)
         assert again.recommendation("ada")["trigger"] == "signup"
         again.send("ada", 2, "button_click", target="finish_tour")
         wait_until(lambda: again.progress("ada").get("tour_sample") == "done", "the completed step", within=WITHIN, every=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks for processes in /proc")
+def test_a_catalog_that_is_broken_while_it_runs_stops_nobody_when_the_job_starts_again(tmp_path: Path) -> None:
+    catalogs = tmp_path / "catalogs"
+    catalogs.mkdir()
+    (catalogs / "sample.yaml").write_text(sample_at_once(), encoding="utf-8")
+    other = (ROOT / "catalog" / "recipes.yaml").read_text(encoding="utf-8")
+    (catalogs / "recipes.yaml").write_text(f"{other}\ntenants: [acme]\n", encoding="utf-8")
+    with live(tmp_path / "data", "--catalog", str(catalogs)) as up:
+        up.send("ada", 1, "signup", traits={"persona": "analyst"})
+        assert up.recommendation("ada")["trigger"] == "signup"
+        (catalogs / "recipes.yaml").write_text("id: [", encoding="utf-8")
+        (catalogs / "sample.yaml").unlink()
+        for number, victim in enumerate(("job", "gateway"), 2):
+            os.kill(up.pid(victim), signal.SIGKILL)
+            up.send(f"bob{number}", number, "signup", traits={"persona": "analyst"})
+            assert up.recommendation(f"bob{number}")["userId"] == f"bob{number}", f"after the end of the {victim}"
+        up.process.send_signal(signal.SIGINT)
+        _, told = up.process.communicate(timeout=WITHIN)
+        assert up.process.returncode == 0, told
+        assert "exit code 1" not in told

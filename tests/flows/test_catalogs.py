@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from flows.catalogs import BUILT_IN, CatalogFileError, catalog_of, load_catalog, load_catalogs, load_plans, prompt_directories
+from flows.catalogs import (
+    BUILT_IN,
+    CatalogFileError,
+    catalog_of,
+    copy_catalogs,
+    load_catalog,
+    load_catalogs,
+    load_plans,
+    prompt_directories,
+    read_catalogs,
+)
 from flows.doctor.local_checks import check_catalog
 from flows.model_service import open_model
 from flows.settings import load_settings
@@ -103,6 +113,28 @@ def test_a_directory_without_a_catalog_and_a_name_that_is_none_say_what_to_do(tm
         load_catalogs(str(tmp_path / "none"))
     with pytest.raises(CatalogFileError, match="is a directory of catalogs; name one of its files"):
         load_catalog(str(tmp_path))
+
+
+def test_a_copy_is_what_was_checked_with_its_prompts_whatever_became_of_the_files(tmp_path: Path) -> None:
+    mine, copy = tmp_path / "mine", tmp_path / "copy"
+    write(mine, "a.yaml", "[a]", "one")
+    write(mine, "b.yml", id="two")
+    write(mine, "notes.txt", id="notes")
+    (mine / "prompts").mkdir()
+    (mine / "prompts" / "nudge.yaml").write_text("a prompt", encoding="utf-8")
+    read = read_catalogs(str(mine))
+    (mine / "a.yaml").write_text("id: [", encoding="utf-8")
+    (mine / "b.yml").unlink()
+    for _ in range(2):  # the second one replaces the first
+        name = copy_catalogs(str(mine), read, copy)
+        assert load_catalogs(name).map(lambda catalog: catalog.id).items() == [(None, "two"), ("a", "one")]
+        assert sorted(str(path.relative_to(copy)) for path in copy.rglob("*.y*ml")) == ["a.yaml", "b.yml", "prompts/nudge.yaml"]
+        assert prompt_directories(name)[0] == copy / "prompts"
+        write(copy, "left.yaml", "[left]")
+    one = str(write(tmp_path / "single", "one.yaml", "[a]"))
+    name = copy_catalogs(one, read_catalogs(one), copy)
+    assert (name, prompt_directories(name)[0]) == (str(copy / "one.yaml"), copy / "prompts")
+    assert [path.name for path in copy.iterdir()] == ["one.yaml"]
 
 
 def test_prompts_lie_beside_the_files(tmp_path: Path) -> None:
