@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from local.private_files import replace_directory
 from state.catalog.by_tenant import ByTenant, Plans
 from state.catalog.model import Catalog
-from state.catalog.parse import CatalogError, Fault, locate, parse
+from state.catalog.parse import CatalogError, Fault, locate, parse, tenants_of
 from state.catalog.plan import Plan
 
 if TYPE_CHECKING:
@@ -109,8 +109,12 @@ def load_plans(name: str, *, wording: bool = False) -> Plans:
 
 
 def catalog_of(name: str, tenant: str) -> Catalog:
-    """The catalog that ``tenant`` has in ``name``, for what concerns one tenant. Raises as ``load_catalogs``."""
-    return named(load_catalogs(name), name, tenant)
+    """The catalog that ``tenant`` has in ``name``, for what concerns one tenant. Of other catalogs it reads ``tenants`` only.
+
+    Raises ``CatalogFileError``, or ``CatalogError`` with the faults of this catalog, or of one that may be for ``tenant``.
+    """
+    found, _ = _find(name, tenant, whichever=False)
+    return named(ByTenant(None if found is None else parse(*found)), name, tenant)
 
 
 def named(catalogs: ByTenant[T], name: str, tenant: str) -> T:
@@ -124,12 +128,11 @@ def named(catalogs: ByTenant[T], name: str, tenant: str) -> T:
 def without_catalog(name: str, tenant: str) -> str:
     """Return the beginning of a sentence that says that no catalog of ``name`` is for ``tenant``, and for whom there are; empty if one is.
 
-    Raises as ``load_catalogs``.
+    It reads ``tenants`` only, so it is quick with many catalogs, and faults elsewhere do not matter. Raises as ``catalog_of``.
     """
-    catalogs = load_catalogs(name)
-    if catalogs.find(tenant) is not None:
+    found, tenants = _find(name, tenant, whichever=True)
+    if found is not None:
         return ""
-    tenants = sorted(known for known, _ in catalogs.items() if known is not None)
     more = f" and {len(tenants) - _LISTED} more" if len(tenants) > _LISTED else ""
     return f"no catalog in {name} is for the tenant {tenant}, only for {', '.join(tenants[:_LISTED])}{more}"
 
@@ -160,6 +163,29 @@ def lasting_name(name: str) -> str:
 def prompt_directories(name: str) -> list[Path]:
     """Where the prompts of the catalog or of the directory ``name`` are looked for, in order: beside the files, then built in."""
     return [(Path(name) if is_directory(name) else Path(name).parent) / "prompts", BUILT_IN / "prompts"]
+
+
+def _find(name: str, tenant: str, *, whichever: bool) -> tuple[tuple[str, str] | None, list[str]]:
+    """The text and the source of the catalog of ``tenant`` in ``name``, None if it has none, and the tenants that were met meanwhile.
+
+    All tenants were met where it is None. ``whichever``: the catalog for all others may be found although another names the tenant, which
+    is quicker. Texts are read in the order in which they are likely to be it.
+    """
+    others, tenants, faults = None, set[str](), list[Fault]()
+    for text, source in sorted(map(_read, catalog_files(name)), key=lambda each: (tenant not in each[0], "tenants" in each[0])):
+        try:
+            named_here = tenants_of(text, source)
+        except CatalogError as error:
+            faults += error.faults
+            continue
+        if tenant in named_here or (whichever and not named_here):
+            return (text, source), []
+        tenants.update(named_here)
+        if not named_here:
+            others = text, source
+    if faults:
+        raise CatalogError(faults)
+    return others, sorted(tenants)
 
 
 def _read(name: str) -> tuple[str, str]:

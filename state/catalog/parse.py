@@ -57,7 +57,7 @@ def parse(text: str, source: str) -> Catalog:
     try:
         document = yaml_text.read(text)
     except yaml_text.YamlError as error:
-        raise CatalogError([Fault(source, error.line, "", f"not valid YAML: {error}")]) from None
+        raise _not_valid(source, error) from None
     data, place = document.data, document.place
     if not isinstance(data, dict):
         raise CatalogError([Fault(source, 1, "", "a catalog is a YAML mapping with id, version, product, steps, paths and more")])
@@ -74,10 +74,32 @@ def parse(text: str, source: str) -> Catalog:
     return catalog
 
 
+def tenants_of(text: str, source: str) -> list[str]:
+    """Return the tenants that the catalog in ``text`` names, none if it is for all others. What comes after ``tenants`` may be faulty.
+
+    It takes a fraction of the time of ``parse``. Raises ``CatalogError`` where it cannot be known.
+    """
+    try:
+        data = yaml_text.read_until(text, "tenants")
+    except yaml_text.YamlError as error:
+        raise _not_valid(source, error) from None
+    if isinstance(data, dict):
+        named = data.get("tenants")
+        if "tenants" not in data:
+            return []
+        if isinstance(named, list) and named and all(isinstance(each, str) for each in named):
+            return named
+    return parse(text, source).tenants
+
+
 def locate(text: str, source: str, found: Iterable[tuple[Location, str]]) -> list[Fault]:
     """Return each message as a fault of its field in the valid catalog ``text``. For checks that need more than the catalog."""
     document = yaml_text.read(text)
     return [_fault(document, source, *each) for each in found]
+
+
+def _not_valid(source: str, error: yaml_text.YamlError) -> CatalogError:
+    return CatalogError([Fault(source, error.line, "", f"not valid YAML: {error}")])
 
 
 def _fault(document: yaml_text.Document, source: str, location: Location, message: str) -> Fault:

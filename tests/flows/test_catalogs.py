@@ -16,6 +16,7 @@ from flows.catalogs import (
     load_plans,
     prompt_directories,
     read_catalogs,
+    without_catalog,
 )
 from flows.doctor.local_checks import check_catalog
 from flows.model_service import open_model
@@ -73,6 +74,28 @@ def test_one_file_is_for_everybody_unless_it_names_tenants(tmp_path: Path) -> No
         catalog_of(str(some), "beta")
     assert load_catalogs("saas").everybody
     assert faults(write(tmp_path, "none.yaml", "[]")) == [f"{tmp_path}/none.yaml:9: tenants: needs at least 1"], "not: for all tenants"
+
+
+def test_a_question_about_one_tenant_reads_no_more_of_other_catalogs_than_whom_they_are_for(tmp_path: Path) -> None:
+    """With hundreds of catalogs a pause for an emergency would wait for half a minute; so what follows the tenants may be anything."""
+    for number in range(20):
+        write(tmp_path, f"{number}.yaml").write_text(f"id: c{number}\ntenants: [t{number}, 'ü {number}']\nsteps: [", encoding="utf-8")
+    name = str(tmp_path)
+    assert [without_catalog(name, tenant) for tenant in ("t0", "t19", "ü 7")] == [""] * 3
+    assert (
+        without_catalog(name, "t") == f"no catalog in {name} is for the tenant t, only for t0, t1, t10, t11, t12, t13, t14, t15 and 32 more"
+    )
+    write(tmp_path, "mine.yaml", "[mine]", "mine")
+    assert catalog_of(name, "mine").id == "mine"
+    with pytest.raises(CatalogError, match=r"0.yaml:3: not valid YAML"):
+        catalog_of(name, "t0")
+    write(tmp_path, "z.yaml", id="others")
+    assert without_catalog(name, "t") == ""
+    assert (catalog_of(name, "t").id, catalog_of(name, "mine").id) == ("others", "mine")
+    (tmp_path / "broken.yaml").write_text("id: [", encoding="utf-8")
+    assert without_catalog(name, "mine") == ""
+    with pytest.raises(CatalogError, match=r"broken.yaml:1: not valid YAML"):
+        catalog_of(name, "t")  # it may be the one for this tenant
 
 
 def test_all_faults_of_all_files_come_at_once_in_order(tmp_path: Path) -> None:

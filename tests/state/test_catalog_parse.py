@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from state.catalog import yaml_text
 from state.catalog.model import Catalog
-from state.catalog.parse import BUILT_IN_SLOTS, CatalogError, Fault, parse
+from state.catalog.parse import BUILT_IN_SLOTS, CatalogError, Fault, parse, tenants_of
 from state.catalog.plan import Plan
 from state.duration import DAY, MINUTE
 from state.vocabulary import STUCK_TRIGGERS
@@ -329,6 +330,38 @@ def test_shipped_catalogs_offer_a_choice_for_every_trigger_and_step(path: Path) 
             assert len(plan.arms(trigger, step.id, 0)) >= 3 or not catalog.triggers.enabled(trigger)
     assert all(plan.component[arm] != "email_trigger" for step in catalog.steps for arm in plan.arms("signup", step.id, 0))
     assert not catalog.paths[-1].match
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "tenants: [acme, 'ü 7']",
+        "tenants:\n  - acme\n  - ACME",
+        '"ten\\x61nts": ["\\x61cme"]',
+        "x: &t [acme]\ntenants: *t",
+        "<<: {tenants: [acme]}",
+        "<<: {tenants: [acme]}\ntenants: [other]",
+        "links: [/tenants]\nsteps: {tenants: [a]}",
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_whom_a_catalog_is_for_is_known_without_reading_the_rest(written: str, first: bool) -> None:
+    text = f"{written}\n{{}}" if first else f"{{}}\n{written}\n"
+    own = text.replace("{}", "id: x\nversion: 1")
+    data = yaml_text.read(own).data
+    assert tenants_of(own, "x.yaml") == data.get("tenants", [])
+
+
+@pytest.mark.parametrize(
+    "written", ["tenants: acme", "tenants: []", "tenants: [5]", "tenants: {acme: 1}", "tenants:", "- acme", "", "tenants: ["]
+)
+def test_whom_a_catalog_is_for_is_not_guessed(written: str) -> None:
+    with pytest.raises(CatalogError) as caught:
+        tenants_of(f"{written}\n", "x.yaml")
+    with pytest.raises(CatalogError) as parsed:
+        parse(f"{written}\n", "x.yaml")
+    assert caught.value.faults == parsed.value.faults
 
 
 def test_the_company_product_has_paths_for_its_personas() -> None:
