@@ -1,9 +1,9 @@
 """switches: keeps the switches of guidance of each tenant for the next start, and wakes those who may lose guidance by one.
 
 ``decode`` publishes a switch in the store of this process at once, so that the events after it in the same batch meet it. Here it becomes
-state, a row, and a timer of its own in the wheel of each worker: when log time reaches the switch, ``timers`` sends it to everybody who has
-a timer, and whoever has guidance has one. Bytewax has no broadcast, so a switch goes to every lane (``operators/lanes.py``), also on one
-worker: a later run may have more processes, and each must know the switches.
+state, a row, and a timer of its own in the wheel of each worker: when log time reaches the switch, ``timers`` sends it to everybody of the
+tenant who has a timer, and whoever has guidance has one. Bytewax has no broadcast, so a switch goes to every lane
+(``operators/lanes.py``), also on one worker: a later run may have more processes, and each must know the switches.
 """
 
 from __future__ import annotations

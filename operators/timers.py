@@ -39,26 +39,25 @@ class DueTimers:
                 due += self._switched(tick, timers)
             if timers:
                 woken = TimerDue(tick.partition, tick.at, tick.seq)
-                due += [(key, woken) for _, key in timers]
+                due += [(key, woken) for _, key, _ in timers]
         return due
 
-    def _switched(self, tick: Tick, timers: list[tuple[int, str]]) -> list[AddressedArrival]:
-        """Take the timers for everybody from ``timers``, and return what they bring, which goes before the timers of each person.
+    def _switched(self, tick: Tick, timers: list[tuple[int, str, str]]) -> list[AddressedArrival]:
+        """Take the timers for everybody of a tenant from ``timers``, and return what they bring: it goes before the timers of each person.
 
         After a restart switches of long ago come again. Nothing from before them can be valid any more, so nobody is woken.
         """
-        switches = list(dict.fromkeys((at, tenant) for at, key in timers if (tenant := tenant_to_wake(key)) is not None))
+        switches = list(dict.fromkeys((at, tenant) for at, key, _ in timers if (tenant := tenant_to_wake(key)) is not None))
         if not switches:
             return []
         timers[:] = [each for each in timers if tenant_to_wake(each[1]) is None]
-        people = sorted({key for _, key in timers} | self._timers.for_this_thread().keys(tick.partition))
-        return [
-            (key, GuidanceSwitched(tenant, tick.partition, at, tick.seq))
-            for at, tenant in switches
-            if at > tick.at - self._longest
-            for key in people
-            if tenant_to_wake(key) is None
-        ]
+        in_force = [(at, tenant) for at, tenant in switches if at > tick.at - self._longest]
+        wheel = self._timers.for_this_thread()
+        people = {
+            tenant: sorted({key for _, key, of in timers if of == tenant} | wheel.keys(tick.partition, tenant))
+            for tenant in dict.fromkeys(tenant for _, tenant in in_force)
+        }
+        return [(key, GuidanceSwitched(tenant, tick.partition, at, tick.seq)) for at, tenant in in_force for key in people[tenant]]
 
 
 class TickLane(StatefulBatchLogic[list[Tick], list[Tick], None]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from sys import intern
 
 import bytewax.operators as op
 from bytewax.dataflow import Stream
@@ -153,7 +154,7 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
     def _arm_again(self, timer: NextTimer) -> None:
         """Register the timer of a person at rest."""
         if timer.due:
-            self._timers.for_this_thread().register(timer.partition, self._key_of(timer.tenant, timer.user), timer.due)
+            self._register(timer.partition, timer.tenant, timer.user, timer.due)
             self._armed, self._armed_in = timer.due, timer.partition
 
     def _arm(self, person: Person) -> None:
@@ -162,8 +163,12 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
         if person.partition != self._armed_in:
             self._move_to(person.partition)
         if due and due != self._armed:
-            self._timers.for_this_thread().register(person.partition, self._key_of(person.tenant, person.user), due)
+            self._register(person.partition, person.tenant, person.user, due)
             self._armed = due
+
+    def _register(self, partition: int, tenant: str, user: str, due: int) -> None:
+        """The tenant is interned: each person has an equal text, and the wheel keeps one for all."""
+        self._timers.for_this_thread().register(partition, self._key_of(tenant, user), due, intern(tenant))
 
     def _move_to(self, partition: int) -> None:
         """The person's timers are due by the time of ``partition`` from now on, as a restart would have it."""

@@ -3,6 +3,7 @@ restart.
 
 Why buckets of a second in flat lists and not one heap of tuples: with 1,000,000 timers over a day, registering and popping cost 2 µs a
 timer against 5.4 µs, and 36 MB against 69 MB (a heap touches uncached memory at every pop; tuples are 56 bytes each).
+The tenant beside each key is 8 bytes more.
 """
 
 from __future__ import annotations
@@ -24,26 +25,26 @@ class TimerWheel:
     def __init__(self) -> None:
         self._partitions: dict[int, _Slots] = {}
 
-    def register(self, partition: int, key: str, deadline: int) -> None:
-        """Add a timer for ``key``: due once the time of ``partition`` has reached ``deadline`` (ms). About 1 µs."""
+    def register(self, partition: int, key: str, deadline: int, tenant: str = "") -> None:
+        """Add a timer for ``key``, of ``tenant``: due once the time of ``partition`` has reached ``deadline`` (ms). About 1 µs."""
         slots = self._partitions.get(partition)
         if slots is None:
             slots = self._partitions[partition] = _Slots()
-        slots.add(key, deadline)
+        slots.add(key, deadline, tenant)
 
     def pop_due(self, partition: int, now: int) -> list[str]:
         """Remove and return the keys of all timers with ``deadline <= now``, ordered by (deadline, key)."""
-        return [key for _, key in self.pop_due_timers(partition, now)]
+        return [key for _, key, _ in self.pop_due_timers(partition, now)]
 
-    def pop_due_timers(self, partition: int, now: int) -> list[tuple[int, str]]:
-        """Like ``pop_due``, with the deadlines: (deadline, key)."""
+    def pop_due_timers(self, partition: int, now: int) -> list[tuple[int, str, str]]:
+        """Like ``pop_due``, with all that was registered: (deadline, key, tenant)."""
         slots = self._partitions.get(partition)
         return [] if slots is None else slots.pop(now)
 
-    def keys(self, partition: int) -> set[str]:
-        """All keys that have a timer in ``partition``. It looks at every timer."""
+    def keys(self, partition: int, tenant: str | None = None) -> set[str]:
+        """All keys that have a timer in ``partition``, or those of ``tenant``. It looks at every timer."""
         slots = self._partitions.get(partition)
-        return set() if slots is None else slots.keys()
+        return set() if slots is None else slots.keys(tenant)
 
     def next_due(self, partition: int, after: int = -1) -> int | None:
         """Return the earliest deadline of ``partition`` that is later than ``after``, or None.
@@ -62,7 +63,7 @@ class TimerWheel:
 
 
 class _Slots:
-    """One partition: ``{second: [deadline, key, deadline, key, …]}`` and a heap of the seconds."""
+    """One partition: ``{second: [deadline, key, tenant, deadline, key, tenant, …]}`` and a heap of the seconds."""
 
     __slots__ = ("_buckets", "_seconds", "count", "earliest")
 
@@ -73,14 +74,14 @@ class _Slots:
         self.earliest: int | None = None
         """Any thread may read it: each change assigns it once, when all else has changed."""
 
-    def add(self, key: str, deadline: int) -> None:
+    def add(self, key: str, deadline: int, tenant: str) -> None:
         second = deadline // _BUCKET_MS
         bucket = self._buckets.get(second)
         if bucket is None:
-            self._buckets[second] = [deadline, key]
+            self._buckets[second] = [deadline, key, tenant]
             heapq.heappush(self._seconds, second)
         else:
-            bucket += (deadline, key)
+            bucket += (deadline, key, tenant)
         self.count += 1
         if self.earliest is None or deadline < self.earliest:
             self.earliest = deadline
@@ -95,27 +96,28 @@ class _Slots:
                 continue
             second = seconds[place]
             if second >= last:
-                later = [deadline for deadline in self._buckets[second][::2] if deadline > after]  # type: ignore[operator]
+                later = [deadline for deadline in self._buckets[second][::3] if deadline > after]  # type: ignore[operator]
                 found += later  # type: ignore[arg-type]
             if second <= last:
                 places += (2 * place + 1, 2 * place + 2)
         return min(found, default=None)
 
-    def keys(self) -> set[str]:
-        return {key for bucket in self._buckets.values() for key in bucket[1::2]}  # type: ignore[misc]  # deadlines and keys alternate
+    def keys(self, tenant: str | None) -> set[str]:
+        timers = ((key, of) for bucket in self._buckets.values() for key, of in zip(bucket[1::3], bucket[2::3], strict=True))
+        return {key for key, of in timers if tenant is None or of == tenant}  # type: ignore[misc]  # see the layout
 
-    def pop(self, now: int) -> list[tuple[int, str]]:
+    def pop(self, now: int) -> list[tuple[int, str, str]]:
         if self.earliest is None or self.earliest > now:
             return []
-        timers: list[tuple[int, str]] = []
+        timers: list[tuple[int, str, str]] = []
         while self._seconds and self._seconds[0] <= now // _BUCKET_MS:
             flat = self._buckets.pop(heapq.heappop(self._seconds))
-            timers.extend(zip(flat[::2], flat[1::2], strict=True))  # type: ignore[arg-type]  # deadlines and keys alternate
+            timers.extend(zip(flat[::3], flat[1::3], flat[2::3], strict=True))  # type: ignore[arg-type]  # see the layout
         timers.sort()
         due = [timer for timer in timers if timer[0] <= now]
         if rest := timers[len(due) :]:  # of the last second
             self._buckets[now // _BUCKET_MS] = list(chain.from_iterable(rest))
             heapq.heappush(self._seconds, now // _BUCKET_MS)
         self.count -= len(due)
-        self.earliest = min(self._buckets[self._seconds[0]][::2]) if self._seconds else None  # type: ignore[assignment]
+        self.earliest = min(self._buckets[self._seconds[0]][::3]) if self._seconds else None  # type: ignore[assignment]
         return due

@@ -42,6 +42,20 @@ def test_a_tick_calls_whoever_is_due_in_its_partition_in_order() -> None:
     assert len(wheels) == 0
 
 
+def test_a_switch_wakes_everybody_of_its_tenant_and_nobody_of_another() -> None:
+    wheels = TimerRegistry()
+    for key, deadline, tenant in (("due", 10, "t"), ("later", 90, "t"), ("other", 10, "u"), ("other later", 90, "u"), ("left", 95, "t")):
+        wheels.for_this_thread().register(0, key, deadline, tenant)
+    wheels.for_this_thread().register(1, "elsewhere", 10, "t")
+    wheels.wake_everybody(0, "t", 10)
+    wheels.wake_everybody(0, "nobody's", 10)
+    switched, woken = GuidanceSwitched("t", 0, 10, 7), TimerDue(0, 10, 7)
+    assert DueTimers(wheels, DAY).take([Tick(0, 10, 7)]) == [
+        ("due", switched), ("later", switched), ("left", switched), ("due", woken), ("other", woken),
+    ]  # fmt: skip
+    assert len(wheels) == 4
+
+
 def test_a_lane_has_nothing_to_remember() -> None:
     assert TickLane().snapshot() is None
 

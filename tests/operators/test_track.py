@@ -107,6 +107,15 @@ def test_asks_carry_who_and_when_so_that_they_can_be_ordered() -> None:
     assert (ask.seq, ask.key, ask.number) == (40, KEYS.stream_key("t", "u"), 1)
 
 
+def test_a_timer_is_of_the_tenant_of_its_person_also_after_a_restart() -> None:
+    job = Job()
+    job.see(signup())
+    for _ in range(2):
+        wheel = job.wheels.for_this_thread()
+        assert (wheel.keys(0, "t"), wheel.keys(0, "another")) == ({KEYS.stream_key("t", "u")}, set())
+        job.restart()
+
+
 def test_the_next_timer_of_a_person_is_always_in_the_wheel_whatever_else_is() -> None:
     """A source divides its input by the timers of the wheel: one that is not in it would fire after later messages of other people."""
     job = Job()

@@ -61,7 +61,7 @@ class Consumer:
         self._register(str(seq), log_time)
 
     def fire(self, partition: int, at: int) -> None:
-        for deadline, key in self.wheel.pop_due_timers(partition, at):
+        for deadline, key, _ in self.wheel.pop_due_timers(partition, at):
             if not key.startswith("stale"):
                 self.log.append(("timer", deadline, key))
                 if len(key) < 6:

@@ -28,19 +28,21 @@ operations = st.lists(
 @given(operations)
 def test_it_behaves_like_a_sorted_list(plan: list[tuple[str, int, int]]) -> None:
     wheel = TimerWheel()
-    model: dict[int, list[tuple[int, str]]] = {0: [], 1: []}
+    model: dict[int, list[tuple[int, str, str]]] = {0: [], 1: []}
     for number, (what, partition, time) in enumerate(plan):
         timers = model[partition]
         if what == "register":
-            wheel.register(partition, f"k{number % 7}", time)
-            timers.append((time, f"k{number % 7}"))
+            wheel.register(partition, f"k{number % 7}", time, f"t{number % 3}")
+            timers.append((time, f"k{number % 7}", f"t{number % 3}"))
         else:
             due = sorted(timer for timer in timers if timer[0] <= time)
             assert wheel.pop_due_timers(partition, time) == due
             model[partition] = [timer for timer in timers if timer[0] > time]
         for index in (0, 1):
             for after in (-1, time, time // 2, 1_999, 2_000):
-                assert wheel.next_due(index, after) == min((deadline for deadline, _ in model[index] if deadline > after), default=None)
+                assert wheel.next_due(index, after) == min((deadline for deadline, _, _ in model[index] if deadline > after), default=None)
+            assert wheel.keys(index) == {key for _, key, _ in model[index]}
+            assert wheel.keys(index, "t1") == {key for _, key, tenant in model[index] if tenant == "t1"}
         assert len(wheel) == len(model[0]) + len(model[1])
 
 
