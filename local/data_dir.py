@@ -28,6 +28,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ from typing import Any, Final
 
 from local.file_lock import FileLock
 from local.private_files import write_private
+from local.tenants_with_users import tenants_with_users
 from state.catalog.by_tenant import ByTenant
 
 FORMAT: Final = 1
@@ -197,8 +199,8 @@ class DataDir:
     def check_catalogs(self, ids: ByTenant[str], *, option: str = "--catalog") -> None:
         """Raise ``DataDirError`` if the directory is bound to another catalog for any tenant: the state of its users would not fit.
 
-        Tenants that nobody named may have users in a directory that was bound to a catalog for all others, so there must stay one.
-        ``option`` is the one of the command that names the catalog of the job.
+        Tenants that nobody named may have users in a directory that was bound to a catalog for all others, so there must stay one, and who
+        has users by it keeps it. ``option`` is the one of the command that names the catalog of the job.
         """
         run = self.read_run()
         others = next((catalog_id for tenant, catalog_id in ids.items() if tenant is None), None)
@@ -213,13 +215,26 @@ class DataDir:
                 f"The data directory {self.path} belongs to the catalog {bound}, this run uses {others}: name the right one with "
                 f"{option}, or choose another directory with --data-dir."
             )
-        for tenant, known in run.get("catalogs", {}).items():
+        for tenant, known in {**self._with_catalog_for_others(run, ids), **run.get("catalogs", {})}.items():
             if (now := ids.find(tenant)) != known:
                 uses = "has none for it" if now is None else f"uses {now} for it"
                 raise DataDirError(
                     f"The tenant {tenant} belongs to the catalog {known} in the data directory {self.path}, and this run {uses}: keep the "
                     "tenant in that catalog (`observe: true` in it ends all guidance), or choose another directory with --data-dir."
                 )
+
+    def _with_catalog_for_others(self, run: dict[str, Any], ids: ByTenant[str]) -> dict[str, str]:
+        """Tenants with users by the catalog for all others → its id; empty if ``ids`` gives no tenant another one for the first time.
+
+        The recovery store knows them: it has learned of each.
+        """
+        bound = run.get("catalog")
+        if bound is None or all(catalog_id == bound or tenant in run.get("catalogs", {}) for tenant, catalog_id in ids.items()):
+            return {}
+        try:
+            return dict.fromkeys(tenants_with_users(self.state), bound)
+        except sqlite3.Error as error:
+            raise DataDirError(f"The recovery store {self.state} cannot be read ({error}); check the disk and its rights.") from error
 
     def bind_input(self, name: str) -> None:
         """Bind the directory to an input, permanently. Call it while holding the lock. Raises ``DataDirError`` like ``check_input``."""

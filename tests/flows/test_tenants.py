@@ -16,7 +16,7 @@ from bytewax.testing import TestingSource, run_main
 
 from flows.catalogs import BUILT_IN, load_catalog
 from flows.onboarding import FlowParts, SideChannels, build
-from local.data_dir import DataDir
+from local.data_dir import DataDir, DataDirError
 from sources.batching import BatchPolicy
 from sources.files.source import JsonlSource
 from sources.selected import SelectedSource
@@ -186,6 +186,29 @@ def test_a_tenant_without_a_catalog_is_rejected_with_a_reason_until_a_restart_br
     job.run(epoch=HOUR_LONG)
     assert len([letter for letter in job.letters.items if letter.reason == "unknown_tenant"]) == len(rejected)
     assert left(job.facts, job.redis, job.letters).of(BLUE).progress
+
+
+def test_a_tenant_with_users_by_the_catalog_for_all_others_gets_no_other_product(tmp_path: Path) -> None:
+    """Nobody named it, so only what the job learned of its users says that it has some."""
+    data_dir, log = DataDir.create(tmp_path / "data"), Log()
+    for number in range(3):
+        log.send(9 * HOUR, f"user-{number}", "signup", traits={"persona": "analyst"})
+    ran(of_both(log.items), data_dir.state, ByTenant(PLANS.of(ACME)))
+    data_dir.bind_catalogs(ByTenant("shop"))
+    for tenant in TENANTS:
+        refusal = f"The tenant {tenant} belongs to the catalog shop in .*, and this run uses bank for it: keep the tenant in that catalog"
+        with pytest.raises(DataDirError, match=refusal):
+            data_dir.check_catalogs(ByTenant("shop", {"new": "bank", tenant: "bank"}))
+        data_dir.check_catalogs(ByTenant("shop", {"new": "bank", tenant: "shop"}))
+    with pytest.raises(DataDirError, match="keep that one without `tenants`"):
+        data_dir.check_catalogs(ByTenant(None, dict.fromkeys(TENANTS, "shop")))
+    data_dir.bind_catalogs(ByTenant("shop", {"new": "bank"}))
+    with pytest.raises(DataDirError, match="The tenant new belongs to the catalog bank"):
+        data_dir.check_catalogs(ByTenant("shop", {"new": "shop"}))
+    for file in data_dir.state.iterdir():
+        file.write_bytes(b"damaged" * 1000)
+    with pytest.raises(DataDirError, match="cannot be read"):
+        data_dir.check_catalogs(ByTenant("shop", {"new": "bank", ACME: "bank"}))
 
 
 @pytest.mark.parametrize("tenant", TENANTS)
