@@ -161,7 +161,9 @@ class Starts(_Model):
     """Who begins the onboarding. Everyone else is only observed, with the reason ``existing_person``."""
 
     when: Annotated[Literal["first_event", "signup"], Field(description="the event with which a person begins")] = "first_event"
-    after: Annotated[int, BeforeValidator(_instant), Field(description="people who were seen before this time do not begin")] = 0
+    after: Annotated[
+        int, BeforeValidator(_instant), Field(description="people whose event of `when` was before this time do not begin")
+    ] = 0
     match: Annotated[Conditions, Field(description="traits that a person needs to begin")] = {}
 
 

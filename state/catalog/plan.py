@@ -198,9 +198,12 @@ class Plan:
         return book is not None and bool(book.matching(name, payload))
 
     def starts(self, traits: Mapping[str, Scalar], *, first_seen: int, signup_at: int) -> bool:
-        """Whether a person begins the onboarding."""
+        """Whether a person begins the onboarding. With the sign-up, what was before it does not matter: it is not known of all visitors."""
         starts = self.catalog.starts
-        if (starts.when == "signup" and not signup_at) or first_seen < starts.after:
+        if starts.when == "signup":
+            if not signup_at or signup_at < starts.after:
+                return False
+        elif first_seen < starts.after:
             return False
         return all(test(traits.get(trait)) for trait, test in self._starts)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from state.catalog.plan import Plan
 from state.duration import DAY, HOUR, MINUTE
 from state.person.progress import beginnings
 from state.person.visitor import Stitcher, Visitor
-from state.records.facts import ProgressFact
+from state.records.facts import PersonFact, ProgressFact
 from state.stuck.observations import BEGUN, COMPLETED, EpisodeObservation
 from tests.state.letters import LETTERS, ORDERS, STEPS, Order, completions, did, hand_over, letters, sign_in
 from tests.state.lives import START, Life, anonymously, event, of_kind, visitor_merged
@@ -83,6 +86,19 @@ def test_where_the_onboarding_begins_with_the_sign_up_no_step_begins_before(orde
     life = Life(letters("starts: {when: signup}"))
     sign_in(life, [did("", 1 * MINUTE, "cookie"), did("a", 20 * MINUTE, "cookie")], HOUR, order)
     assert times(life) == {"a": (None, 20), "b": (60, None)}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("looked_at", "signed_up", "group"), [
+    ("/", 9 * DAY, "adaptive"), ("/a", 9 * DAY, "adaptive"), ("/", 4 * DAY, "existing"), ("/a", 4 * DAY, "existing"),
+])  # fmt: skip
+def test_with_the_sign_up_whoever_signs_up_later_begins_whatever_the_visitor_looked_at(
+    order: Order, looked_at: str, signed_up: int, group: str
+) -> None:
+    after = datetime.fromtimestamp((START + 5 * DAY) / 1000, UTC).isoformat()
+    life = Life(Plan(letters(f"starts: {{when: signup, after: '{after}'}}").catalog.model_copy(update={"observe": False, "holdout": 0})))
+    sign_in(life, [event("page_view", 1 * MINUTE, path=looked_at, user="cookie")], signed_up, order)
+    assert [row.experiment_group for row in life.of(PersonFact)][-1] == group
 
 
 @given(completions(), st.data(), st.sampled_from(ORDERS))
