@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from state.catalog.plan import Plan
+from state.decision.experiment_groups import EXISTING
 from state.decision.switches import OUTSIDE, PAUSED
 from state.duration import DAY
 from state.person.person import Person
@@ -36,7 +37,7 @@ def reason_not_to_decide(plan: Plan, person: Person, group: str, trigger: str, s
         return "trigger_disabled"
     if not person.guidance or (person.refused and refuses_surface(plan, person, trigger, step, at)):
         return "opted_out"
-    if group == "existing":
+    if group == EXISTING:
         return "existing_person"
     if plan.observing:
         return "observing"

@@ -2,6 +2,9 @@
 
 The group is drawn from the id under which the person was first seen, with the shares of the catalog at that moment, and kept. Another
 share, 0 too, applies to those who come later. Whoever moved would bring the outcomes of one treatment into the group of another.
+
+So is kept that a person began the onboarding: a catalog with another ``starts`` guides them no more, but they stay counted. It meets only
+those who return, so whoever left the figures then would make the others look worse, or better.
 """
 
 from __future__ import annotations
@@ -10,19 +13,45 @@ from typing import Final
 
 from state.catalog.plan import Plan
 from state.ids import uniform
-from state.person.person import Person
+from state.person.person import BEGUN, BEGUN_BEFORE, NOT_BEGUN, Person
 
+EXISTING: Final = "existing"
 _NAMES: Final = ("", "holdout", "rules", "adaptive")
 
 
 def experiment_group(plan: Plan, person: Person) -> str:
-    """``holdout``, ``rules`` or ``adaptive``; ``existing`` for a person who does not begin the onboarding, by the catalog's ``starts``."""
+    """``holdout``, ``rules`` or ``adaptive``; ``existing`` for a person who does not begin the onboarding and did not before."""
     group = _NAMES[person.drawn_group]
-    if not plan.everyone_starts and not plan.starts(person.traits, first_seen=person.first_seen, signup_at=person.signup_at):
-        return "existing"
+    if not counts(plan, person):
+        return EXISTING
     if group:
         return group
     return "holdout" if plan.catalog.observing else _drawn(plan, person)
+
+
+def begins(plan: Plan, person: Person) -> bool:
+    """Whether the person begins the onboarding, by the ``starts`` of the catalog in force. Nobody else is guided."""
+    return plan.everyone_starts or plan.starts(person.traits, first_seen=person.first_seen, signup_at=person.signup_at)
+
+
+def counts(plan: Plan, person: Person) -> bool:
+    """Whether the person counts in funnels and rates: they begin the onboarding, or began it under an earlier catalog."""
+    return plan.everyone_starts or person.beginning == BEGUN_BEFORE or begins(plan, person)
+
+
+def note_beginning(plan: Plan, person: Person) -> None:
+    """Remember whether the person begins, for a later catalog. To be called after a change of what ``starts`` depends on."""
+    if person.beginning != BEGUN_BEFORE:
+        person.beginning = BEGUN if begins(plan, person) else NOT_BEGUN
+
+
+def keep_beginning(plan: Plan, person: Person) -> None:
+    """The person meets another catalog: who had begun stays counted. A person of an earlier release had where a step was current."""
+    had_begun = person.beginning >= BEGUN or (not person.beginning and bool(person.since))
+    if begins(plan, person):
+        person.beginning = BEGUN
+    else:
+        person.beginning = BEGUN_BEFORE if had_begun else NOT_BEGUN
 
 
 def experiment_draw(tenant: str, user: str) -> float:
@@ -39,6 +68,7 @@ def enter(plan: Plan, person: Person) -> None:
     """A person is new, or their first id became known: draw the group, and remember by whose shares."""
     person.entered_under = plan.version
     draw_group(plan, person)
+    note_beginning(plan, person)
 
 
 def draw_group(plan: Plan, person: Person) -> None:

@@ -9,7 +9,7 @@ from state import counters
 from state.catalog.plan import Plan
 from state.decision.attribution import Attribution, current
 from state.decision.eligibility import arm_recovery, is_stuck, reason_not_to_decide
-from state.decision.experiment_groups import draw_of, experiment_group
+from state.decision.experiment_groups import EXISTING, begins, draw_of, experiment_group
 from state.decision.messages import DecisionRequest, WordingContext
 from state.decision.switches import NOT_SWITCHED, Switches, ramp_draw
 from state.duration import DAY
@@ -40,7 +40,7 @@ class Guidance:
         person.version, person.considered = person.version + 1, True
         step = step or current_step(plan, person.path, done)
         arms = plan.arms(trigger, step, at)
-        group = experiment_group(plan, person)
+        group = experiment_group(plan, person) if begins(plan, person) else EXISTING
         segment = plan.segment(person.traits)
         decision = self._keys.decision_id(person.tenant, person.user, trigger, step, person.version)
         switched_off = self.switched_off(person, at, out.seq)

@@ -15,7 +15,7 @@ from state import counters
 from state.catalog.plan import Plan
 from state.decision.attribution import EXPOSURES, current
 from state.decision.eligibility import refuses_surface
-from state.decision.experiment_groups import draw_group, enter, experiment_draw, experiment_group
+from state.decision.experiment_groups import counts, draw_group, enter, experiment_draw, experiment_group, keep_beginning, note_beginning
 from state.decision.guidance import Guidance
 from state.decision.switches import AT_SIGNUP, Switches
 from state.duration import MINUTE
@@ -26,7 +26,7 @@ from state.person.collector import Collector
 from state.person.deduplication import MOST_SEEN, forget_old_events, is_known, recent_events, remember
 from state.person.link import REFUSED_USER
 from state.person.meaning import Meanings
-from state.person.person import COUNTED_BEFORE, Person
+from state.person.person import BEGUN_BEFORE, COUNTED_BEFORE, Person
 from state.person.preferences import update_preferences
 from state.person.progress import (
     activated_at,
@@ -293,7 +293,7 @@ class Fold:
                     self._note_switches(person, event, out)
                 row_changed |= signing_up or at < person.signup_at
                 person.signup_at = min(person.signup_at or at, at)
-        elif kind == "identity_merged" and not event.anonymous and person.draw is None and not person.considered:
+        elif kind == "identity_merged" and not event.anonymous and self._may_enter_anew(person):
             person.draw = experiment_draw(person.tenant, str(event.payload["previousId"]))
             self._enter(person, event, out)
             row_changed = True
@@ -301,6 +301,8 @@ class Fold:
             update_preferences(person, event, out)
             row_changed = True
             self._withdraw_refused(person, out)
+        if row_changed and not plan.everyone_starts:
+            note_beginning(plan, person)
         path = plan.path_for(person.traits) if traits_changed or person.path not in plan.paths else person.path
         meaning, moved = self._meanings.of(event), path != person.path
         asked = kind in _ANSWERED and not event.from_visitor
@@ -373,6 +375,7 @@ class Fold:
             draw_group(plan, person)
         if not plan.catalog.bot_detection:
             self._detector.forget_rhythm(person)
+        keep_beginning(plan, person)
         path, decided = plan.path_for(person.traits), {each.step for each in person.open}
         out.rows.append(catalog_met_fact(person))
         done = completed(plan, path, person.steps)
@@ -411,8 +414,8 @@ class Fold:
         changed = [step for step, at in done.items() if moved or before.get(step) != at]
         begun: Mapping[str, int] = _NONE
         if visited is not None:
-            if self._detector.begins(person):
-                start = person.signup_at if plan.catalog.starts.when == "signup" else person.first_seen
+            if counts(plan, person):
+                start = (plan.catalog.starts.when == "signup" and person.signup_at) or person.first_seen
                 begun = beginnings(plan, path, done, start)
                 changed = begin_as_the_visitor(person, done, changed, begun, unknown=-1 if visited.visitor_seen else start)
             if person.episode is not None and person.episode.step in newly:
@@ -436,7 +439,7 @@ class Fold:
         if not (moved or newly):
             return done, newly
         first = step not in person.since and not anew
-        if step and self._detector.begins(person):
+        if step and counts(plan, person):
             person.since.setdefault(step, person.now if anew else begun.get(step) or last_progress(person, done))
             out.rows.append(progress_fact(plan, person, step, done))
         if moved:
@@ -539,6 +542,11 @@ class Fold:
         """The person begins with ``event``, or begins anew by it."""
         enter(self._plan, person)
         self._note_switches(person, event, out)
+
+    @staticmethod
+    def _may_enter_anew(person: Person) -> bool:
+        """Whether a first id that becomes known is the one under which the person enters: guidance was not considered for them so far."""
+        return person.draw is None and not person.considered and person.beginning != BEGUN_BEFORE
 
     def _note_switches(self, person: Person, event: Event, out: Collector) -> None:
         """Remember whether guidance is on when the person begins: at the sign-up, and until then at the first event."""

@@ -22,8 +22,12 @@ _OBSERVED: Final = OBSERVED_HELD_OUT | OBSERVED_GUIDED
 SETTLED: Final = 4
 MATURED: Final = 8
 LEFT_BEHIND: Final = 16
-_GROUP: Final = 3
+_TWO_BITS: Final = 3
 COUNTED_BEFORE: Final = "*"
+
+NOT_BEGUN: Final = 1
+BEGUN: Final = 2
+BEGUN_BEFORE: Final = 3
 
 
 class StepState(msgspec.Struct, gc=False, array_like=True):
@@ -233,7 +237,7 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     considered: bool = False
     """Guidance was considered for the person, shown or not: their group no longer changes when an earlier id becomes known."""
     group: int = 0
-    """What was settled when the person began, in one byte of a snapshot: ``drawn_group + 4 * at_signup``."""
+    """What was settled when the person began, in one byte of a snapshot: ``drawn_group + 4 * at_signup + 16 * beginning``."""
     entered_under: str = ""
     """Version of the catalog under which the person began, and whose shares drew the group; empty where a release before this field did."""
 
@@ -249,19 +253,30 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     @property
     def drawn_group(self) -> int:
         """Experiment group, drawn when the person was first seen (``state/decision/experiment_groups.py``); 0 for none yet."""
-        return self.group & _GROUP
+        return self.group & _TWO_BITS
 
     @drawn_group.setter
     def drawn_group(self, group: int) -> None:
-        self.group = self.group & ~_GROUP | group
+        self.group = self.group & ~_TWO_BITS | group
 
     @property
     def at_signup(self) -> int:
         """What held for the person when they signed up, or before that when they were first seen: a place in ``AT_SIGNUP``
         (``state/decision/switches.py``).
         """
-        return self.group >> 2
+        return self.group >> 2 & _TWO_BITS
 
     @at_signup.setter
     def at_signup(self, place: int) -> None:
-        self.group = self.drawn_group | place << 2
+        self.group = self.group & ~(_TWO_BITS << 2) | place << 2
+
+    @property
+    def beginning(self) -> int:
+        """Whether the person begins the onboarding, by the catalog under which they were last seen: ``NOT_BEGUN`` or ``BEGUN``;
+        ``BEGUN_BEFORE`` where only an earlier catalog let them begin, and 0 where a release before this property saw them last.
+        """
+        return self.group >> 4
+
+    @beginning.setter
+    def beginning(self, beginning: int) -> None:
+        self.group = self.group & ~(_TWO_BITS << 4) | beginning << 4

@@ -23,7 +23,7 @@ import msgspec
 from state import counters
 from state.catalog.plan import Plan, Rule
 from state.decision.attribution import EXPOSURES
-from state.decision.experiment_groups import experiment_group
+from state.decision.experiment_groups import begins, experiment_group
 from state.decision.guidance import Guidance
 from state.events import Event
 from state.ids import Keys
@@ -159,14 +159,9 @@ class Detector:
     def _current(self, person: Person, done: Mapping[str, int]) -> str:
         """The step at which the person may be stuck; empty where there is none."""
         plan = self._plan
-        if person.activated_at or person.merged_into or not self.begins(person):
+        if person.activated_at or person.merged_into or not begins(plan, person):
             return ""
         return current_step(plan, person.path, done)
-
-    def begins(self, person: Person) -> bool:
-        """Whether the person begins the onboarding, by the catalog's ``starts``."""
-        plan = self._plan
-        return plan.everyone_starts or plan.starts(person.traits, first_seen=person.first_seen, signup_at=person.signup_at)
 
     def censor(self, person: Person, at: int, out: Collector) -> None:
         """The person's episode is no longer observed: they are a bot, or have become another person."""

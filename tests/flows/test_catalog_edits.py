@@ -27,6 +27,7 @@ from state.catalog.plan import Plan
 from state.duration import DAY, HOUR, MINUTE
 from state.messages import Message
 from state.records.facts import CatalogFact, DecisionFact, Fact, OutcomeFact, PersonFact, ProgressFact, RecommendationFact
+from state.times import rfc3339
 from tests.flows.test_graph import KEYS, Job
 from tests.state.lives import SMALL
 from tests.support.stories import MONDAY, Log
@@ -203,6 +204,10 @@ class Case:
     extra: frozenset[tuple[str, str]] = frozenset()
 
 
+STARTS = f"{{when: signup, after: {rfc3339(MONDAY + 12 * HOUR)}}}"
+"""Who signed up before the edit does not begin."""
+
+
 def pairs(*found: str) -> frozenset[tuple[str, str]]:
     return frozenset((user, step) for each in found for user, _, step in [each.partition(" ")])
 
@@ -309,6 +314,7 @@ CASES = {
     "people guided by rule": Case("`holdout` or `rules` changed", replaced(("holdout: 0", "holdout: 0\nrules: 0.5"))),
     "more exploration": Case("`exploration_floor` changed", replaced(("links:", "learning: {exploration_floor: 0.2}\nlinks:"))),
     "other segments": Case("`segment_by` changed", replaced(("segment_by: [persona]", "segment_by: [tier]"))),
+    "who begins": Case("`starts` changed", replaced(("holdout: 0", f"holdout: 0\nstarts: {STARTS}"))),
     "automatic events": Case("`automatic` or `bot_detection` changed", replaced(("links:", "automatic: [{type: track}]\nlinks:"))),
     "no detection of bots": Case("`automatic` or `bot_detection` changed", replaced(("links:", "bot_detection: false\nlinks:"))),
 }
@@ -338,6 +344,17 @@ def test_an_edit_of_the_shares_applies_to_those_who_come_later(tmp_path: Path) -
     assert {group for user, group in groups.items() if user not in old} == {"adaptive", "holdout"}
     always = from_the_start(CASES["people held out"].edit).groups()
     assert "holdout" in {always[user] for user in old}
+
+
+def test_who_began_before_an_edit_of_starts_stays_counted_and_is_not_guided(tmp_path: Path) -> None:
+    ours = edited(CASES["who begins"].edit, tmp_path)
+    old = {user for user, row in ours.people.items() if row.entered_under == "small@first"}
+    assert old == {"ana", "bea", "cyd", "dan", "eve"}
+    assert set(ours.groups().values()) == {"adaptive"}
+    assert {row.user_id for row in ours.decisions("second")} == ours.people.keys() - old
+    declined = [row for row in ours.rows[DecisionFact] if row.user_id in old and row.catalog_version == "small@second"]
+    assert {row.reason for row in declined} <= {"existing_person", "activated"}
+    assert set(from_the_start(CASES["who begins"].edit).groups().values()) == {"adaptive", "existing"}
 
 
 def test_nobody_leaves_a_group_when_its_share_becomes_0_or_the_catalog_only_observes(tmp_path: Path) -> None:

@@ -9,16 +9,17 @@ import pytest
 
 from state.catalog.parse import parse
 from state.catalog.plan import Plan
+from state.decision.messages import DecisionRequest
 from state.duration import DAY, HOUR
 from state.events import Event, decode
 from state.messages import Message
 from state.person import snapshot
-from state.records.facts import ProgressFact, SignalFact
+from state.records.facts import DecisionFact, PersonFact, ProgressFact, SignalFact
 from state.stuck.estimator import new_estimator, restore_estimator
 from state.stuck.observations import COMPLETED, EpisodeObservation
 from state.stuck.parameters import PERIOD
 from state.stuck.row import Row, pack
-from tests.state.lives import START, Life, catalog, event, of_kind, plan, signup, track
+from tests.state.lives import START, Life, catalog, declined, event, of_kind, plan, signals, signup, track
 
 
 def without_connect(text: str) -> str:
@@ -146,3 +147,93 @@ def test_partial_evidence_belongs_to_its_matcher_and_not_to_its_place_in_the_lis
     other = Life(under("after"), snapshot.decode(kept))
     other.see(*said("after"), track("invoice_created", 4 * HOUR, user="ana"))
     assert other.done["first_invoice"] == 4 * HOUR, "the third creation"
+
+
+def starting(rule: str, *, observe: bool = False) -> Plan:
+    """The small catalog with this ``starts``; none for the empty text. Version 1 observes, version 2 guides."""
+    lines = (["observe: true"] if observe else []) + ([f"starts: {rule}"] if rule else [])
+    version = f"version: {1 if observe else 2}"
+    return Plan(catalog(change=lambda text: text.replace("version: 1", "\n".join([version, *lines]))))
+
+
+AFTER = "{when: signup, after: '2026-03-05'}"
+"""Three days after the beginning."""
+
+
+def went_live(*before: Event, first: str = "") -> Life:
+    """A life of whom a catalog that observes saw the events ``before``, under the next one."""
+    observed = Life(starting(first, observe=True))
+    observed.see(*before)
+    life = Life(starting(AFTER), observed.person)
+    life.reload()
+    return life
+
+
+def groups(life: Life) -> set[str]:
+    return {row.experiment_group for row in life.of(PersonFact)}
+
+
+@pytest.mark.parametrize("first", ["", "{when: signup}"])
+def test_who_began_under_an_earlier_catalog_stays_counted_and_is_not_guided_by_one_that_leaves_them_out(first: str) -> None:
+    life = went_live(signup(), track("connected", HOUR), first=first)
+    before = life.person.entered_under if life.person is not None else ""
+    life.see(event("page_view", 9 * DAY, path="/"), *(track("explored", 9 * DAY + each) for each in range(1, 4)))
+    life.see(*(event("error", 9 * DAY + HOUR + each, code="source_gone") for each in range(5)))
+    life.wait(60 * DAY)
+    assert groups(life) == {"adaptive"}
+    assert set(declined(life.outputs)) <= {"existing_person", "activated"}
+    assert not life.of(DecisionRequest)
+    assert not signals(life.outputs)
+    assert {row.entered_under for row in life.of(PersonFact)} == {before}
+    assert [row.step_id for row in life.of(ProgressFact) if row.current_since_at and not row.completed_at], "it is in the funnel"
+
+
+def test_the_decision_that_is_not_made_says_that_the_person_does_not_begin() -> None:
+    life = went_live(signup(), track("connected", HOUR))
+    rows = [
+        row for row in life.see(track("invited", 9 * DAY), event("form_submit", 9 * DAY, form="invite")) if isinstance(row, DecisionFact)
+    ]
+    assert {(row.reason, row.experiment_group) for row in rows} == {("existing_person", "existing")}
+
+
+@pytest.mark.parametrize("first", ["{when: signup}", AFTER])
+def test_who_did_not_begin_under_an_earlier_catalog_does_not_count(first: str) -> None:
+    life = went_live(event("page_view", 0, path="/connect"), *([signup(HOUR)] if first == AFTER else []), first=first)
+    life.see(event("page_view", 9 * DAY, path="/"))
+    assert groups(life) == {"existing"}
+
+
+def test_who_begins_by_the_new_catalog_is_guided() -> None:
+    life = went_live(event("page_view", 0, path="/connect"))
+    assert [row.trigger for row in life.see(signup(9 * DAY)) if isinstance(row, DecisionRequest)] == ["signup"]
+    assert groups(life) == {"adaptive"}
+
+
+def test_who_meets_two_catalogs_that_leave_them_out_stays_counted() -> None:
+    life = went_live(signup())
+    life.see(event("page_view", 9 * DAY, path="/"))
+    later = Life(starting("{when: signup, after: '2026-03-06'}"), life.person)
+    later.reload()
+    later.see(event("page_view", 10 * DAY, path="/"))
+    assert groups(later) == {"adaptive"}
+
+
+def test_a_person_of_an_earlier_release_had_begun_where_a_step_was_current() -> None:
+    for rule, group in (("", "adaptive"), (AFTER, "existing")):
+        observed = Life(starting(rule, observe=True))
+        observed.see(signup())
+        assert observed.person is not None
+        observed.person.beginning = 0
+        life = Life(starting("{when: signup, after: '2026-03-06'}"), observed.person)
+        life.see(event("page_view", 9 * DAY, path="/"))
+        assert groups(life) == {group}
+
+
+def test_a_new_device_does_not_let_somebody_begin_who_began_under_an_earlier_catalog() -> None:
+    """They would be compared with those whom the new catalog guides."""
+    life = went_live(event("page_view", 0, path="/"))
+    assert life.person is not None
+    before = life.person.entered_under
+    life.see(event("identity_merged", 9 * DAY, previousId="cookie"))
+    assert {row.entered_under for row in life.of(PersonFact)} == {before}
+    assert life.person.draw is None

@@ -243,7 +243,7 @@ def test_a_life_of_its_own_can_be_written_down_whatever_it_begins_with(first: st
     assert life.person is not None
     assert (life.person.user, life.person.merged_into) == ("u", "")
     assert life.person.catalog == life.plan.digest
-    assert life.person.group
+    assert life.person.drawn_group
 
 
 @pytest.mark.parametrize("at", [60 * DAY - HOUR, 62 * DAY, DAY], ids=["before the visitor's last event", "later", "too late to count"])
