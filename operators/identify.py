@@ -47,12 +47,12 @@ class IdentityLogic(StatefulBatchLogic[AddressedToUser | Identified, Identified,
                 if arrival.anonymous:
                     out.append((key, arrival))
                 elif visitor in identity.visitors:
-                    out.append((key, identity.own(arrival)))
+                    out.append((key, identity.own(arrival, visitor)))
             elif arrival.anonymous and not identity.has(visitor):
                 out.append((visitor, arrival))
             else:
                 if arrival.anonymous:
-                    out.append((key, identity.own(arrival)))
+                    out.append((key, identity.own(arrival, visitor)))
                 if arrival.type == "user_deleted":
                     out += [(each.key, each) for each in identity.delete(arrival, key)]
         if out:

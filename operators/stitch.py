@@ -85,9 +85,9 @@ class StitchLogic(StatefulBatchLogic[AddressedToVisitor | Stitched, Stitched, by
             if not visitor.into:
                 out.arrivals.append((key, arrival))
             elif visitor.settled:
-                out.users.append((visitor.into, arrival, key))
+                out.users.append((visitor.into, visitor.sent(arrival), key))
             else:  # the person under the key, another visitor, knows its id
-                out.arrivals.append((visitor.into, msgspec.structs.replace(arrival, user="")))
+                out.arrivals.append((visitor.into, msgspec.structs.replace(visitor.sent(arrival), user="")))
 
     @override
     def snapshot(self) -> bytes:

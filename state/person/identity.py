@@ -56,9 +56,12 @@ class Identity(msgspec.Struct, gc=False, array_like=True):
         if seen.key in self.visitors:
             self.visitors.remove(seen.key)
 
-    def own(self, event: Event) -> Event:
-        """Return a merged visitor's event as the user's. ``user`` is empty after a deletion."""
-        return msgspec.structs.replace(event, user=self.user, anonymous=False)
+    def own(self, event: Event, visitor: str) -> Event:
+        """Return the event of a merged visitor as the user's. ``user`` is empty after a deletion, which also forgets the visitor: the next
+        deletion would not find rows under the visitor's id.
+        """
+        recorded_as = event.recorded_as if visitor in self.visitors else ""
+        return msgspec.structs.replace(event, user=self.user, anonymous=False, recorded_as=recorded_as)
 
     def delete(self, deletion: Event, key: str) -> list[VisitorDeleted]:
         """The user with the stream key ``key`` was deleted: forget all ids, and return the deletions of the visitors.

@@ -27,7 +27,8 @@ class Visitor(msgspec.Struct, gc=False, array_like=True):
 
     ``settled``: nothing more will be handed on, because that person is a user, or because this id is. ``deleted_at``: the time of the
     last deletion, 0 for none. ``first_seen``: the time of the first event of any kind; 0 once there is nothing to hand on, and for events
-    kept by a release that did not know it.
+    kept by a release that did not know it. ``merged_at``: the time of the event that merged it, the earliest of several; 0 until then,
+    after a deletion, and for a visitor whom such a release merged.
     """
 
     key: str = ""
@@ -36,16 +37,24 @@ class Visitor(msgspec.Struct, gc=False, array_like=True):
     events: list[Event] = []
     deleted_at: int = 0
     first_seen: int = 0
+    merged_at: int = 0
 
     def delete(self, at: int) -> None:
         """The visitor was deleted at ``at``: forget the events, and keep none from before it that come late."""
         self.forget()
+        self.merged_at = 0  # a later deletion is of whom it became, and would not find rows under its own id
         self.deleted_at = max(self.deleted_at, at)
 
     def leave(self) -> None:
         """The id is a user's: it is nobody's visitor."""
-        self.into, self.settled = "", True
+        self.into, self.settled, self.merged_at = "", True, 0
         self.forget()
+
+    def sent(self, event: Event) -> Event:
+        """An event that the merged visitor sent, for whom it became. One from before the merge was recorded under the visitor's id, should
+        it be a repetition; so that is where its row belongs.
+        """
+        return msgspec.structs.replace(event, recorded_as=event.user) if event.timestamp < self.merged_at else event
 
     def forget(self) -> None:
         """Nothing of what the visitor did so far will be handed on again."""
@@ -92,6 +101,7 @@ class Stitcher:
             for event in (() if repeated else visitor.events)
         ]
         visitor.into, visitor.settled = merged.into_key, not merged.into_anonymous
+        visitor.merged_at = min(visitor.merged_at or merged.timestamp, merged.timestamp)
         if visitor.settled:
             visitor.forget()
         return from_visitor

@@ -43,11 +43,11 @@ def event_fact(event: Event, status: str, version: int) -> EventFact:
     """The row of an accepted event.
 
     ``version`` is the person's, 0 where the event was not applied: so the row of an applied event wins over that of a late repetition, and
-    a deletion removes the rows from before it and no others.
+    a deletion removes the rows from before it and no others. It is 0 as well for ``Event.recorded_as``, who has versions of their own.
     """
     return EventFact(
         tenant_id=event.tenant,
-        user_id=event.user,
+        user_id=event.recorded_as or event.user,
         event_id=event.id,
         session_id=event.session,
         event_type=event.type,
@@ -59,7 +59,7 @@ def event_fact(event: Event, status: str, version: int) -> EventFact:
         source_partition=event.partition,
         source_offset=event.offset,
         traceparent=event.traceparent,
-        version=version,
+        version=0 if event.recorded_as else version,
     )
 
 

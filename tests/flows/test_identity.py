@@ -128,6 +128,31 @@ def test_with_more_workers_a_chain_arrives_once(tmp_path: Path) -> None:
         assert together.counters.total[counter] == alone.counters.total[counter], counter
 
 
+@pytest.mark.parametrize("until", [12 * HOUR, 5 * DAY], ids=["known", "late"])
+def test_repeating_a_history_adds_no_rows(until: int, tmp_path: Path) -> None:
+    log = Log()
+    for minute in range(3):
+        log.send(8 * HOUR + minute * MINUTE, CHAIN[0], "page_view", visitor=True, path=f"/{minute}")
+    log.send(9 * HOUR, USER, "signup", traits=ANALYST)
+    log.send(9 * HOUR, USER, "identity_merged", previousId=CHAIN[0])
+    log.send(10 * HOUR, CHAIN[0], "page_view", visitor=True, path="/after")
+    log.send(until, USER, "page_view", path="/home")
+    history = [item.value for item in log.items if isinstance(item, Message)]
+    once = _events(ran(log, tmp_path / "once"))
+    for value in history:
+        log.raw(value, until + HOUR)
+    assert _events(ran(log, tmp_path / "twice")) == once
+
+
+def _events(job: Job) -> dict[tuple[str, str], str]:
+    """The status of each event, by user and id, as the table has it in the end."""
+    rows: dict[tuple[str, str], EventFact] = {}
+    for row in job.facts.items:
+        if isinstance(row, EventFact) and ((key := (row.user_id, row.event_id)) not in rows or rows[key].version <= row.version):
+            rows[key] = row
+    return {key: row.status for key, row in rows.items()}
+
+
 # ids of users
 
 

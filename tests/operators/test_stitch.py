@@ -101,6 +101,15 @@ def test_what_the_device_still_sends_under_its_old_id_follows() -> None:
     assert (stitched.arrivals, to_users(stitched)) == ([], [(NEW, sent)])  # identify knows the user's id
 
 
+def test_what_comes_after_the_merge_with_a_time_from_before_it_belongs_to_the_rows_of_the_visitor() -> None:
+    logic = stitch_logic(plan())(None)
+    step(logic, merged(HOUR), merged(2 * HOUR))
+    logic = stitch_logic(plan())(logic.snapshot())
+    sent = [visit("page_view", at, path="/") for at in (HOUR - 1, HOUR)]
+    found = [each for _, each in to_users(batch(logic, *sent)) if isinstance(each, Event)]
+    assert [each.recorded_as for each in found] == ["cookie", ""]
+
+
 def test_a_user_hears_of_each_merge_of_their_visitors_and_of_none_that_is_refused() -> None:
     logic, other = stitch_logic(plan())(None), refuse(visitor_merged(2 * HOUR, user="cookie", into="ben"), "merge_other_user")
     assert to_users(batch(logic, merged(HOUR))) == [(NEW, merged(HOUR))]
@@ -127,7 +136,7 @@ def test_what_was_handed_to_another_visitor_is_handed_on_to_the_user_who_that_is
     assert (key, sent.user, sent.anonymous, sent.from_visitor) == (PHONE, "", True, False)
     to_user = [(key, each.timestamp) for key, each in to_users(batch(logic, merged(HOUR))) if isinstance(each, Event)]
     assert to_user == [(NEW, START + 1), (NEW, START + 3)]
-    assert read(logic.snapshot()) == Visitor(OLD, NEW, settled=True)
+    assert read(logic.snapshot()) == Visitor(OLD, NEW, settled=True, merged_at=START + 2)
 
 
 def test_a_visitor_is_forgotten_with_the_visitor_that_it_was_merged_into() -> None:
@@ -164,7 +173,7 @@ def test_after_a_restart_a_user_under_a_visitors_id_is_noticed() -> None:
 def test_a_merged_visitor_keeps_no_id_and_no_evidence() -> None:
     logic = stitch_logic(plan())(None)
     step(logic, visit("form_submit", 1, form="connect"), merged(HOUR), visit("form_submit", 2 * HOUR, form="connect"))
-    assert read(logic.snapshot()) == Visitor(OLD, NEW, settled=True)
+    assert read(logic.snapshot()) == Visitor(OLD, NEW, settled=True, merged_at=START + HOUR)
     assert b"ana" not in logic.snapshot()
     assert b"cookie" not in logic.snapshot()
 

@@ -38,6 +38,15 @@ def test_an_applied_row_wins_over_the_late_repetition_of_the_same_event() -> Non
     assert applied.version > late.version
 
 
+@pytest.mark.parametrize(("at", "status"), [(1, "late"), (3 * DAY, "applied")])
+def test_what_a_merged_visitor_sent_before_the_merge_is_a_row_of_the_visitor_that_no_other_row_loses_to(at: int, status: str) -> None:
+    life = Life()
+    life.see(signup(), event("page_view", 3 * DAY, path="/"))
+    repeated = msgspec.structs.replace(event("page_view", at, path="/pricing", log=4 * DAY), recorded_as="cookie")
+    (row,) = of_kind(life.see(repeated), EventFact)
+    assert (row.user_id, row.status, row.version) == ("cookie", status, 0)
+
+
 def test_an_event_on_the_very_edge_of_the_bound_is_still_known_after_a_restart() -> None:
     life = Life()
     life.see(signup(0), event("page_view", DAY, path="/"))

@@ -45,7 +45,7 @@ def known() -> Identity:
 
 
 def test_an_event_of_a_merged_visitor_is_the_users() -> None:
-    own = known().own(anonymously(event("track", 3, user="cookie")))
+    own = known().own(anonymously(event("track", 3, user="cookie")), "cookie")
     assert (own.user, own.anonymous, own.type, own.timestamp) == ("ana", False, "track", START + 3)
 
 
@@ -105,7 +105,15 @@ def test_a_visitor_that_is_merged_by_way_of_another_brings_no_id() -> None:
 def test_what_a_visitor_sends_after_the_deletion_names_no_user() -> None:
     identity = known()
     identity.delete(deletion(HOUR), KEY)
-    assert identity.own(anonymously(event("signup", 2 * HOUR, user="cookie"))).user == ""
+    assert identity.own(anonymously(event("signup", 2 * HOUR, user="cookie")), "cookie").user == ""
+
+
+def test_a_repetition_keeps_the_row_that_it_has_until_the_deletion_forgets_the_visitor() -> None:
+    identity, key = known(), KEYS.stream_key("t", "cookie")
+    repeated = msgspec.structs.replace(anonymously(event("track", 1, user="cookie")), recorded_as="cookie")
+    assert identity.own(repeated, key).recorded_as == "cookie"
+    identity.delete(deletion(HOUR), KEY)
+    assert identity.own(repeated, key).recorded_as == "", "the next deletion would not find it there"
 
 
 def crowd() -> Identity:
