@@ -1,0 +1,8 @@
+-- Who began the onboarding under an earlier catalog keeps the group, and stays in the figures, where a later `starts` leaves them out. Comments only.
+ALTER TABLE people COMMENT COLUMN experiment_group 'holdout (no guidance), rules (first eligible arm, no learning) or adaptive, drawn once and kept; existing while the user does not begin the onboarding, by `starts` of the catalog, and did not under an earlier one. A visitor who became a user has merged';
+ALTER TABLE people_final COMMENT COLUMN experiment_group 'holdout (no guidance), rules (first eligible arm, no learning) or adaptive, drawn once and kept; existing while the user does not begin the onboarding, by `starts` of the catalog, and did not under an earlier one. A visitor who became a user has merged';
+ALTER TABLE counted_people COMMENT COLUMN experiment_group 'holdout (no guidance), rules (first eligible arm, no learning) or adaptive, drawn once and kept; existing while the user does not begin the onboarding, by `starts` of the catalog, and did not under an earlier one. A visitor who became a user has merged';
+ALTER TABLE counted_people MODIFY COMMENT 'All users who begin the onboarding, by `starts` of the catalog, or began it under an earlier one. A visitor who signed in counts as that user. Times that have not happened are NULL.';
+ALTER TABLE activation COMMENT COLUMN people 'users who begin the onboarding, or began it under an earlier catalog, each counted once';
+ALTER TABLE activation_by_cohort COMMENT COLUMN people 'users who begin the onboarding, or began it under an earlier catalog, each counted once';
+ALTER TABLE activation_rate COMMENT COLUMN people 'users who begin the onboarding, or began it under an earlier catalog, each counted once';
