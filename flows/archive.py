@@ -58,10 +58,13 @@ class RollRules:
 
 @dataclass
 class _Open:
-    """The messages of a partition that are not in a file yet. ``first`` is the offset with which the file's name will begin."""
+    """The messages of a partition that are not in a file yet. ``first`` is the offset with which the file's name will begin. ``files``: how
+    many of ``day`` there are; 2 stands for any number.
+    """
 
     first: int | None = None
     day: str = ""
+    files: int = 0
     rows: list[RawRow] = field(default_factory=list)
     size: int = 0
     since: float = 0.0
@@ -139,7 +142,7 @@ class Archiver:
         positions = {partition: file.next_offset for partition, file in newest.items()}
         for partition in self._log.start(positions):  # the archive may have partitions that the log has no more
             file = newest.get(partition)
-            self._open[partition] = _Open() if file is None else _Open(positions[partition], file.day)
+            self._open[partition] = _Open() if file is None else _Open(positions[partition], file.day, files=2)
             if file is not None:
                 self.positions[partition] = Position(positions[partition], start_of(file.day))
             self._compact(partition)
@@ -162,7 +165,9 @@ class Archiver:
                 mine.first = row.offset
             if mine.day and day != mine.day:
                 mine.day = day
-                self._compact(partition)
+                if mine.files > 1:  # looking for them takes time, and history has thousands of days
+                    self._compact(partition)
+                mine.files = 0
             mine.day = day
             mine.rows.append(row)
             mine.size += _ROW_BYTES + len(row.value or b"") + len(row.key or b"")
@@ -188,6 +193,7 @@ class Archiver:
         self.positions[partition] = Position(file.next_offset, mine.rows[-1].time or start_of(file.day))
         self.wrote_at = self._clock()
         mine.first, mine.rows, mine.size = file.next_offset, [], 0
+        mine.files += 1
         self._log.commit({partition: file.next_offset})
 
     def _compact(self, partition: int) -> None:

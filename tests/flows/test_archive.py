@@ -101,6 +101,16 @@ def test_a_file_ends_by_size_by_age_and_with_the_day(tmp_path: Path) -> None:
     assert [(each.day, each.first, each.last) for each in Archive(tmp_path).files()][4:] == [("2026-01-06", 10, 11)]
 
 
+def test_days_with_one_file_each_are_not_searched_for_files_to_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A history has one file for each day and partition: to list all of them at the end of each day took longer with every day."""
+    looks: list[int] = []
+    monkeypatch.setattr(Archive, "compact", lambda _self, partition, *_: looks.append(partition))
+    log = MemoryLog({0: [RawRow(each, START + each * 24 * HOUR, b"u", b"{}") for each in range(-9, 0)]})
+    log.partitions[0] = [each._replace(offset=number) for number, each in enumerate(log.partitions[0])]
+    assert archiver(tmp_path, log).run(once=True).files == 9
+    assert looks == [0], "at the start only"
+
+
 def test_the_files_of_a_day_are_joined_when_it_is_over(tmp_path: Path) -> None:
     log = MemoryLog({0: []})
     for offset in range(6):
