@@ -130,14 +130,31 @@ def lag_findings(lag: Lag, thresholds: Thresholds) -> list[Finding]:
     if beyond is not None:
         advice = "It was created again, or an older copy was put back: restore the newer one, or begin with another data directory."
         return [Finding("lag", "fail", f"partition {beyond.partition} ends before the position of the job", advice)]
+    return [*_beginning_findings(lag), _worst_finding(lag, thresholds)]
+
+
+def _beginning_findings(lag: Lag) -> list[Finding]:
+    """Tell what the log deleted before the job read anything: of an imported history, Kafka deletes what is older than ``retention.ms``."""
+    deleted = sum(each.low for each in lag.backlogs)
+    if not deleted or any(each.offset is not None for each in lag.backlogs):
+        return []
+    says = f"the log deleted {count(deleted, 'message')} before the first start of the job"
+    advice = (
+        "If it was an imported history, set retention.ms=-1 and send it again: see docs/integrations.md, 'Into a live system'. Otherwise "
+        "the job does not know the beginning of its users."
+    )
+    return [Finding("beginning of the log", "warn", says, advice)]
+
+
+def _worst_finding(lag: Lag, thresholds: Thresholds) -> Finding:
     worst = max(lag.backlogs, key=lambda each: ("green", "amber", "red").index(colour(each, thresholds, lag.now)))
     waiting = sum(each.messages for each in lag.backlogs)
     said = f"{count(waiting, 'message')} unread" if waiting else "everything was read"
     named = colour(worst, thresholds, lag.now)
     if named == "green":
-        return [Finding("lag", "ok", said)]
+        return Finding("lag", "ok", said)
     advice = "Run `onramp lag` for each partition, and see docs/runbook.md, 'The lag grows'."
-    return [Finding("lag", "fail" if named == "red" else "warn", f"{said}, partition {worst.partition} is {named}", advice)]
+    return Finding("lag", "fail" if named == "red" else "warn", f"{said}, partition {worst.partition} is {named}", advice)
 
 
 def _sentence(advice: str) -> str:

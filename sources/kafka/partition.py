@@ -297,7 +297,10 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._offset = low
 
     def _tell_of_another_life(self, low: int) -> None:
-        """Warn if the group has a position, and the data directory none: the stores may have rows of what is read again now."""
+        """Warn if the group has a position, and the data directory none: the stores may have rows of what is read again now.
+
+        Warn, too, if the topic has lost its beginning.
+        """
         place = TopicPartition(self._topic, self._index)
         read_to = self._request(lambda timeout: self._consumer.committed([place], timeout))[0].offset
         if read_to > low:
@@ -309,6 +312,14 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
                 self._index,
                 self._source.cluster.group,
                 read_to,
+                low,
+            )
+        elif low > 0:
+            _LOG.warning(
+                "%s[%d]: the messages before offset %d were deleted before this job began, so it does not know the beginning of its users. "
+                "If it was an imported history, retention.ms is shorter than it; see docs/integrations.md, 'Into a live system'.",
+                self._topic,
+                self._index,
                 low,
             )
 

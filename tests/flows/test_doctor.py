@@ -280,6 +280,18 @@ def test_lag_is_judged_by_the_worst_partition(lag: Lag, status: str, says: str) 
     assert (found.status, found.says, bool(found.advice)) == (status, says, status != "ok")
 
 
+def test_a_log_whose_beginning_was_deleted_before_the_first_start_is_told() -> None:
+    usual = Thresholds(amber_seconds=15, red_seconds=60, red_share=0.25)
+    first, second = lagging(1, low=6).backlogs[0]._replace(offset=None), lagging(1).backlogs[0]._replace(partition=1, offset=None)
+    found = input_checks.lag_findings(Lag("a topic", "the consumer group g", [first, second], NOW), usual)
+    assert statuses(found) == {"beginning of the log": "warn", "lag": "ok"}
+    assert (found[0].says, "retention.ms=-1" in found[0].advice) == ("the log deleted 6 messages before the first start of the job", True)
+    begun = Lag("a topic", "the newest snapshot", [first, second._replace(offset=2)], NOW)
+    assert statuses(input_checks.lag_findings(begun, usual)) == {"lag": "ok"}, (
+        "a partition that was added later, or a gap that was accepted"
+    )
+
+
 def test_thresholds_are_those_of_the_settings(tmp_path: Path) -> None:
     settings = settings_for(tmp_path, lag_amber_seconds=1, lag_red_seconds=2, data_loss_red_share=0.3)
     assert thresholds_of(settings) == Thresholds(amber_seconds=1, red_seconds=2, red_share=0.3)

@@ -212,3 +212,12 @@ class TestScripted:
         assert ids(decoded)[-1] == "e1"
         assert len(decoded) == (1 if error == KafkaError._TRANSPORT else 2)
         assert all(len(each.traceparent) <= MAX_TRACEPARENT for each in decoded if isinstance(each, Event))
+
+
+def test_a_first_start_behind_deleted_messages_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Kafka deletes an imported history by the time of its messages, within seconds if ``retention.ms`` is shorter than it."""
+    assert len(read(ScriptedCluster(records=[ScriptedRecord(0, event(0))], end=1))) == 1
+    assert caplog.text == ""
+    assert len(read(ScriptedCluster(records=[ScriptedRecord(5, event(5))], low=5, end=6))) == 1
+    assert "events[0]: the messages before offset 5 were deleted before this job began" in caplog.text
+    assert "retention.ms" in caplog.text
