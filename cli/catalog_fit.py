@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.events_file import EventsFile, EventsOption, LogTenantOption, in_words
+from cli.events_file import EventsFile, EventsFileError, EventsOption, LogTenantOption, in_words
 from cli.failures import say
 from cli.options import JsonOption, require_catalog
 
@@ -58,6 +58,8 @@ def fit(
     log, fitting = EventsFile(events, f"onramp catalog fit --catalog {shlex.quote(catalog)}", tenants), CatalogFit(model)
     for event in log.events():
         fitting.add(event)
+    if write and log.unsorted:
+        raise EventsFileError("the catalog was not changed, because the log is not sorted by time.")
     if log.can_be_read_again:
         fitting = fitting.again()
         for event in log.events():

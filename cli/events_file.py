@@ -36,13 +36,15 @@ class EventsFileError(Exception):
 
 class EventsFile:
     """A log of events. ``rejected``: reason → lines that are no events, and the first of them. ``of_other_tenants``: events left out for
-    their tenant. ``tenants``: those that the log has, at most ``_MOST_TENANTS``. All are known once all lines were read.
+    their tenant. ``tenants``: those that the log has, at most ``_MOST_TENANTS``. ``unsorted``: whether many lines go back in time. All are
+    known once all lines were read.
     """
 
     def __init__(self, path: Path, command: str, tenants: Collection[str] = ()) -> None:
         """``command`` reads the log; advice names it. Of the events only those of ``tenants`` are read; of all where there are none."""
         self._path, self._command, self._wanted = path, command, sorted(tenants)
         self.rejected: dict[str, tuple[int, int]] = {}
+        self.unsorted = False
         self.of_other_tenants = 0
         self.tenants: set[str] = set()
         self._was_read = False
@@ -57,7 +59,7 @@ class EventsFile:
 
         What is wrong with the log is said the first time.
         """
-        from flows.run_notes import UNSORTED
+        from flows.run_notes import UNSORTED, sorting
         from sources.batching import BatchPolicy
         from sources.files.kinds import advice
         from sources.files.source import JsonlSource
@@ -65,6 +67,7 @@ class EventsFile:
         from state.duration import HOUR
         from state.events import decode, peek, peek_person
         from state.messages import Tick
+        from state.quantity import count
         from state.records.dead_letter import DeadLetter
         from state.vocabulary import SWITCHED
 
@@ -113,7 +116,12 @@ class EventsFile:
             hint = advice(str(self._path), source.progress.head or b"").replace("onramp run --input -", f"{self._command} --events -")
             raise EventsFileError(f"the log holds no event. {hint}".rstrip())
         if source.progress.backward > UNSORTED * (accepted + self.of_other_tenants):
-            say("the log is not sorted by time, so times may be wrong; sort it and repeat the command.")
+            self.unsorted = True
+            back = count(source.progress.backward, "line goes", "lines go")
+            say(
+                f"WARNING: the log is not sorted by time ({back} back by more than an hour), so orders and times of steps are wrong. "
+                f"{sorting(str(self._path))} Repeat the command with that."
+            )
 
     def as_json(self) -> dict[str, dict[str, int]]:
         """The lines that are no events."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,6 @@ from cli.options import JsonOption, refuse_missing_directory
 if TYPE_CHECKING:
     from sources.tables.importing import Outcome
     from sources.tables.mapping import Mapping
-    from sources.tables.row_files import RowFile
 
 _PREVIEW_ROWS: Final = 100_000
 _WATCH_ROWS: Final = 1_000
@@ -23,8 +22,8 @@ _SHOWN: Final = 5
 _REJECTED: Final = ".rejected.jsonl"
 
 
-def _file(path: Path) -> Path:
-    if str(path) != "-":
+def _file(path: Path | None) -> Path | None:
+    if path is not None and str(path) != "-":
         if path.is_dir():
             raise typer.BadParameter(f"{str(path)!r} is a directory; name a file.")
         if not path.exists():
@@ -32,9 +31,25 @@ def _file(path: Path) -> Path:
     return path
 
 
-_FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="CSV, JSON lines or Parquet; - for standard input.", callback=_file)]
+def _files(paths: list[Path]) -> list[Path]:
+    for path in paths:
+        _file(path)
+    if [str(path) for path in paths].count("-") > 1:
+        raise typer.BadParameter("standard input can be read once.")
+    return paths
+
+
+_FilesArgument = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="CSV, JSON lines or Parquet; - for standard input.", callback=_files)
+]
 _MappingOption = Annotated[
-    Path, typer.Option("--mapping", metavar="YAML", help="How columns become events; docs/integrations.md has its form.", callback=_file)
+    Path | None,
+    typer.Option(
+        "--mapping",
+        metavar="YAML",
+        help="How columns become events; docs/integrations.md has its form. Without it the files hold events, as JSON lines.",
+        callback=_file,
+    ),
 ]
 _OutOption = Annotated[
     str | None,
@@ -51,22 +66,23 @@ _RejectedOption = Annotated[
 
 
 def import_(
-    file: _FileArgument,
-    mapping: _MappingOption,
+    files: _FilesArgument,
+    mapping: _MappingOption = None,
     out: _OutOption = None,
     preview: _PreviewOption = None,
     rejected: _RejectedOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make events of the rows of a table. Without --out it shows what would be written, and writes nothing.
+    """Make events of the rows of tables, or join files of events. Without --out it shows what would be written, and writes nothing.
 
-    The events are sorted by time, as `onramp run --input` needs them. A row that is no event is written to the file of --rejected with the
-    reason and its line. The same rows always give the same event ids, so that repeating an import counts nothing twice.
+    The events of all files are sorted by time, as `onramp run --input` needs them. A row that is no event is written to the file of
+    --rejected with the reason and its line. The same rows always give the same event ids, so that repeating an import counts nothing twice.
     The exit code is 1 if no row became an event.
 
     \b
     Example:  onramp import orders.csv --mapping orders.yaml
               onramp import orders.csv --mapping orders.yaml --out events.jsonl.gz
+              onramp import events-*.jsonl.gz --out all.jsonl.gz
               zstd -dc rows.jsonl.zst | onramp import - --mapping rows.yaml --out - | onramp run --input -
     """
     if out is not None and preview is not None:
@@ -80,9 +96,10 @@ def import_(
     for option, target in (("--out", out), ("--rejected", rejected)):
         if target not in {None, "-"}:
             refuse_missing_directory(str(target), option)
+    read = [*files, *([mapping] if mapping is not None else [])]
     beside = rejected or f"{'import' if out in {None, '-'} else out}{_REJECTED}"
     for option, target in (("--out", out), ("--rejected", beside)):
-        if out is not None and target not in {None, "-"} and any(_same(Path(str(target)), each) for each in (file, mapping)):
+        if out is not None and target not in {None, "-"} and any(_same(Path(str(target)), each) for each in read):
             raise typer.BadParameter(f"{target!r} is a file that is read; name another one.", param_hint=f"'{option}'")
     if out not in {None, "-"} and _same(Path(str(out)), Path(beside)):
         raise typer.BadParameter("the events and the rejected rows need a file each.", param_hint="'--rejected'")
@@ -90,23 +107,26 @@ def import_(
     from cli.streams import interruptible
     from reports.imported import imported_json, imported_sentences, show_preview
     from reports.render import print_json
-    from sources.tables.row_files import RowFile
 
-    read = _mapping(mapping)
+    how = None if mapping is None else _mapping(mapping)
+    name = _name(files[0]) if len(files) == 1 else f"{len(files)} files"
     interruptible()
-    with RowFile(file, read.file, read.columns()) as rows:
-        if out is None:
-            outcome, events = _look(rows, read, _SHOWN if preview is None else preview)
-            show_preview(rows.name, outcome, events) if not as_json else print_json(imported_json(outcome, events=events))
+    if out is None:
+        outcome, events = _look(files, how, _SHOWN if preview is None else preview)
+        show_preview(name, outcome, events) if not as_json else print_json(imported_json(outcome, events=events))
+    else:
+        outcome = _write(files, how, out=out, rejected=beside)
+        if as_json:
+            print_json(imported_json(outcome, out=out, rejected_to=beside))
         else:
-            outcome = _write(rows, read, out=out, rejected=beside)
-            if as_json:
-                print_json(imported_json(outcome, out=out, rejected_to=beside))
-            else:
-                for sentence in imported_sentences(rows.name, outcome, out=out, rejected_to=beside):
-                    say(sentence)
+            for sentence in imported_sentences(name, outcome, out=out, rejected_to=beside):
+                say(sentence)
     if not outcome.events:
         raise typer.Exit(1)
+
+
+def _name(path: Path) -> str:
+    return "standard input" if str(path) == "-" else str(path)
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -123,9 +143,9 @@ def _mapping(path: Path) -> Mapping:
         raise InputError(f"{path} is not UTF-8 text; it should be a mapping in YAML.") from None
 
 
-def _look(rows: RowFile, mapping: Mapping, events: int) -> tuple[Outcome, list[bytes]]:
+def _look(files: Sequence[Path], mapping: Mapping | None, events: int) -> tuple[Outcome, list[bytes]]:
     found: list[tuple[int, bytes]] = []
-    outcome = _run(rows, mapping, take=lambda at, line: found.append((at, line)), reject=lambda _: None, most_rows=_PREVIEW_ROWS)
+    outcome = _run(files, mapping, take=lambda at, line: found.append((at, line)), reject=lambda _: None, most_rows=_PREVIEW_ROWS)
     found.sort(key=lambda each: each[0])
     lines = _with_sign_ups((line for _, line in found), mapping, outcome)
     shown = list(islice(lines, events))
@@ -134,7 +154,7 @@ def _look(rows: RowFile, mapping: Mapping, events: int) -> tuple[Outcome, list[b
     return outcome, shown
 
 
-def _write(rows: RowFile, mapping: Mapping, *, out: str, rejected: str) -> Outcome:
+def _write(files: Sequence[Path], mapping: Mapping | None, *, out: str, rejected: str) -> Outcome:
     from cli.new_files import whole_file
     from sources.tables.time_sort import TimeSort
 
@@ -143,17 +163,17 @@ def _write(rows: RowFile, mapping: Mapping, *, out: str, rejected: str) -> Outco
         refused = both.enter_context(whole_file(rejected, keep_empty=False))
         events = both.enter_context(whole_file(out, keep_empty=True))
         with TimeSort(directory) as order:
-            outcome = _run(rows, mapping, take=order.add, reject=lambda line: refused.write(line + b"\n"))
+            outcome = _run(files, mapping, take=order.add, reject=lambda line: refused.write(line + b"\n"))
             for line in _with_sign_ups(order.in_order(), mapping, outcome):
                 events.write(line + b"\n")
     return outcome
 
 
-def _with_sign_ups(lines: Iterable[bytes], mapping: Mapping, outcome: Outcome) -> Iterator[bytes]:
+def _with_sign_ups(lines: Iterable[bytes], mapping: Mapping | None, outcome: Outcome) -> Iterator[bytes]:
     """Yield the events by time, with the sign-ups that the mapping adds, and count these."""
     from sources.tables.first_rows import FirstRows
 
-    if mapping.signup is None:
+    if mapping is None or mapping.signup is None:
         yield from lines
         return
     first_rows = FirstRows()
@@ -162,8 +182,8 @@ def _with_sign_ups(lines: Iterable[bytes], mapping: Mapping, outcome: Outcome) -
 
 
 def _run(
-    rows: RowFile,
-    mapping: Mapping,
+    files: Sequence[Path],
+    mapping: Mapping | None,
     *,
     take: Callable[[int, bytes], None],
     reject: Callable[[bytes], object],
@@ -171,19 +191,35 @@ def _run(
 ) -> Outcome:
     from reports.display import Steps
     from reports.render import err
-    from sources.tables.importing import import_rows
+    from sources.errors import InputError
+    from sources.tables.event_rows import EventRows
+    from sources.tables.importing import Outcome, import_rows
     from sources.tables.mapper import Mapper
+    from sources.tables.mapping import FileOptions
+    from sources.tables.row_files import RowFile
     from sources.wall_clock import wall_clock
 
-    mapper = Mapper(mapping, now=wall_clock())
+    mapper = EventRows(now=wall_clock()) if mapping is None else Mapper(mapping, now=wall_clock())
+    options, columns = (FileOptions(), []) if mapping is None else (mapping.file, mapping.columns())
+    outcome, before = Outcome(), 0
+    size = sum(path.stat().st_size for path in files if str(path) != "-")
     with Steps("Reading", "kilobyte", err()) as steps:
-        seen = 0
+        for path in files:
+            with RowFile(path, options, columns) as rows:
+                if mapping is None and rows.format != "jsonl":
+                    raise InputError(f"{rows.name} is a table; say with --mapping how its columns become events.")
+                seen = 0
 
-        def watch() -> None:
-            nonlocal seen
-            seen += 1
-            if seen % _WATCH_ROWS == 0:
-                done = rows.read_bytes // 1_000
-                steps(done, max(done, rows.size // 1_000, 1))
+                def watch(rows: RowFile = rows, before: int = before) -> None:
+                    nonlocal seen
+                    seen += 1
+                    if seen % _WATCH_ROWS == 0:
+                        done = (before + rows.read_bytes) // 1_000
+                        steps(done, max(done, size // 1_000, 1))
 
-        return import_rows(rows, mapper, take=take, reject=reject, watch=watch, most_rows=most_rows)
+                file = rows.name if len(files) > 1 else ""
+                import_rows(rows, mapper, take=take, reject=reject, watch=watch, most_rows=most_rows, before=outcome, file=file)
+                before += rows.size
+            if not outcome.complete:
+                break
+    return outcome

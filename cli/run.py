@@ -51,7 +51,7 @@ def run(
 
     \b
     Example:  onramp run --input events.jsonl --catalog product.yaml
-              zcat events-*.gz | onramp run --input - --json
+              onramp import events-*.jsonl.gz --out - | onramp run --input - --json
               ONRAMP_KAFKA_BROKERS=kafka:9092 onramp run --catalog product.yaml
               ONRAMP_EVENT_LOG=/var/lib/onramp/log onramp run --catalog product.yaml
     """

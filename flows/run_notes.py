@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -42,7 +43,7 @@ def notes_on(summary: dict[str, Any], progress: Progress | None, dead_letters: P
         elif not run["eventsRead"] and not rejected:
             notes.append("The input was already read to its end. To read it again, use another --data-dir.")
     if progress is not None:
-        notes += _notes_on_time(progress, max(run["eventsRead"], 1))
+        notes += _notes_on_time(progress, max(run["eventsRead"], 1), input_name)
     if run["eventsRead"] and rejected == run["eventsRead"]:
         notes.append(f"Every message was rejected. {_first_letter(dead_letters, is_line=progress is not None)}".rstrip())
     if summary["eventsAccepted"] >= ENOUGH and not summary["stepsCompleted"]:
@@ -59,6 +60,12 @@ def notes_on(summary: dict[str, Any], progress: Progress | None, dead_letters: P
     return notes
 
 
+def sorting(input_name: str) -> str:
+    """One sentence on how to sort the file ``input_name`` of events by time, ``-`` for standard input."""
+    file = "FILE..." if input_name == "-" else shlex.quote(input_name)
+    return f"Sort the events by time, also those of several files: onramp import {file} --out sorted.jsonl."
+
+
 def not_kept_note(unkept: Mapping[str, int]) -> str:
     """One sentence on traits of events that the catalog does not keep, with the number of their values, and what to do."""
     named = ", ".join(f"{name} {number:,}" for name, number in unkept.items())
@@ -68,7 +75,7 @@ def not_kept_note(unkept: Mapping[str, int]) -> str:
     )
 
 
-def _notes_on_time(progress: Progress, read: int) -> list[str]:
+def _notes_on_time(progress: Progress, read: int, input_name: str) -> list[str]:
     """A note on a file that is not sorted, or else on clocks that are fast. Few lines are a device's; most of a file is its order."""
     ahead = count(progress.ahead, "line is", "lines are")
     first_ahead = f"by up to {_long(progress.furthest_ahead)} (first in line {progress.first_ahead:,})"
@@ -83,7 +90,7 @@ def _notes_on_time(progress: Progress, read: int) -> list[str]:
             )
         if progress.ahead:
             found.append(f"{ahead} more than a day ahead of the lines around, {first_ahead}")
-        return [f"{', and '.join(found)}, so pauses and timers are wrong. Sort the file by time and read it into another --data-dir."]
+        return [f"{', and '.join(found)}, so pauses and timers are wrong. {sorting(input_name)} Read that into another --data-dir."]
     if not progress.ahead:
         return []
     if judged:

@@ -10,13 +10,14 @@ from rich.text import Text
 
 from reports.render import heading, lines, out, table
 from reports.safe_text import shortened
-from sources.tables.importing import IDS_COMPARED, Outcome
+from sources.tables.importing import IDS_COMPARED, Example, Outcome
 from state.plain_text import plain
 from state.quantity import count
 from state.times import rfc3339
 
 _MOST_KINDS: Final = 20
 _WIDEST: Final = 400
+_MERGE: Final = "identity_merged"
 
 
 def show_preview(name: str, outcome: Outcome, events: Sequence[bytes]) -> None:
@@ -33,7 +34,7 @@ def show_preview(name: str, outcome: Outcome, events: Sequence[bytes]) -> None:
     if outcome.rejected:
         heading(console, "rejected rows by reason, with the first of each")
         for (reason, _), first in sorted(outcome.examples.items(), key=lambda each: -each[1].rows):
-            lines(console, Text(f"{first.rows:,} {reason}: line {first.line:,}: {plain(first.detail)}"))
+            lines(console, Text(f"{first.rows:,} {reason}: {plain(_where(first))}: {plain(first.detail)}"))
     for note in notes(outcome):
         console.print()
         lines(console, Text(f"Note: {plain(note)}"))
@@ -63,7 +64,7 @@ def imported_json(
         "leftOut": outcome.left_out,
         "rejected": dict(outcome.rejected.most_common()),
         "rejectedExamples": [
-            {"reason": reason, "rows": each.rows, "line": each.line, "detail": each.detail}
+            {"reason": reason, "rows": each.rows, **({"file": each.file} if each.file else {}), "line": each.line, "detail": each.detail}
             for (reason, _), each in outcome.examples.items()
         ],
         "repeatedIds": outcome.repeated,
@@ -88,8 +89,18 @@ def notes(outcome: Outcome) -> Iterator[str]:
             f"{count(outcome.repeated, 'event')}{among} {verb} the eventId of an earlier event of the same user. An id counts once; if "
             "they are events of their own, choose the columns of eventId so that they differ."
         )
+    if outcome.both_ids and outcome.visitors and _MERGE not in outcome.kinds:
+        both, alone = count(outcome.both_ids, "event has", "events have"), count(outcome.visitors, "event has", "events have")
+        yield (
+            f"{both} userId and anonymousId, and {alone} anonymousId only. A visitor counts as a user of their own until an {_MERGE} event "
+            "joins the two; make such events too (docs/integrations.md#visitors-who-became-users)."
+        )
     if outcome.rows and not outcome.events:
         yield "No row became an event."
+
+
+def _where(example: Example) -> str:
+    return f"{example.file}, line {example.line:,}" if example.file else f"line {example.line:,}"
 
 
 def _figures(outcome: Outcome) -> str:

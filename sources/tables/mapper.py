@@ -29,14 +29,15 @@ _SIGN_UP: Final = "-signup"
 class Mapped(NamedTuple):
     """An event: its time in milliseconds, its JSON without a line end, what it is for a count, and who and which it is.
 
-    ``sign_up`` is the JSON of the sign-up that goes before it if it is the user's first: None if the mapping adds none,
-    empty if the event is one itself.
+    ``has_ids``: whether it has a ``userId`` and an ``anonymousId``. ``sign_up`` is the JSON of the sign-up that goes before it if it is the
+    user's first: None if the mapping adds none, empty if the event is one itself.
     """
 
     at: int
     line: bytes
     kind: str
     identity: tuple[str, str, str]
+    has_ids: tuple[bool, bool]
     sign_up: bytes | None = None
 
 
@@ -46,6 +47,13 @@ class Rejected(NamedTuple):
     reason: str
     detail: str
     column: str = ""
+
+
+def mapped(event: Event, line: bytes, fields: Row) -> Mapped:
+    """The event of ``fields``, whose JSON is ``line``."""
+    kind = f"{event.type} {event.name}" if event.name else event.type
+    has_ids = bool(fields.get("userId")), bool(fields.get("anonymousId"))
+    return Mapped(event.timestamp, line, kind, (event.tenant, event.user, event.id), has_ids)
 
 
 class _RowError(Exception):
@@ -155,7 +163,7 @@ class Mapper:
         if not isinstance(event, Event):
             return self._out_of_range(event.detail, moment) if event.reason == _OUT_OF_RANGE else Rejected(event.reason, event.detail)
         sign_up = None if mapping.signup is None else b"" if kind == "signup" else self._sign_up(cells, fields, mapping.signup)
-        return Mapped(event.timestamp, line, f"{kind} {name}" if name else kind, (event.tenant, event.user, event.id), sign_up)
+        return mapped(event, line, fields)._replace(sign_up=sign_up)
 
     def _sign_up(self, cells: Cells, fields: Mapping[str, Any], traits: Payload) -> bytes:
         """The sign-up of the user of ``fields``. Raises ``_RowError`` where it would be no event of the contract."""
@@ -192,17 +200,21 @@ class Mapper:
         return meaning.type, (meaning.name or name or value) if meaning.type == "track" else None, meaning.payload
 
     def _event_id(self, cells: Cells, kind: str, name: str | None, moment: int) -> str | None:
-        """One column as it is; several, or the whole row, as a digest. A table may be imported for two kinds of events: both count."""
+        """One column as it is; a list of columns, or the whole row, as a digest with the kind of event.
+
+        So a table may be imported for two kinds of events, and both count, unless both mappings take the same column as it is.
+        """
         takes = self._mapping.eventId
         if takes is None:
             content: list[Any] = [kind, name, moment, digestible(dict(cells.row))]
         else:
-            content = [_taken(cells, take, as_id) for take in takes]
-            if any(each is None for each in content):
-                empty = ", ".join(str(take.column) for take, each in zip(takes, content, strict=True) if each is None)
+            given = [_taken(cells, take, as_id) for take in takes]
+            if any(each is None for each in given):
+                empty = ", ".join(str(take.column) for take, each in zip(takes, given, strict=True) if each is None)
                 raise _RowError("missing_event_id", f"the column {empty} is empty")
-            if len(content) == 1:
-                return str(content[0])
+            if not self._mapping.digests_ids:
+                return str(given[0])
+            content = [kind, name, *given]
         return f"row-{blake2b(encode(content, sort=True), digest_size=_DIGEST_BYTES).hexdigest()}"
 
     def _payload(self, cells: Cells, own: Payload) -> dict[str, Any]:

@@ -5,9 +5,19 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 from datetime import datetime, time
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from sources.tables.values import as_text
 from state.catalog import yaml_text
@@ -201,6 +211,19 @@ class Mapping(_Model):
     payload_from: Column | None = None
     signup: Payload | None = None
     """Traits of the ``signup`` that is added before each user's first event; None adds none."""
+    _lists_ids: bool = PrivateAttr(default=False)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _knows_a_list(cls, data: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        found = read(data)
+        found._lists_ids = isinstance(data, dict) and isinstance(data.get("eventId"), list)
+        return found
+
+    @property
+    def digests_ids(self) -> bool:
+        """Whether ``eventId`` was given as a list, also of one column: then the id is a digest."""
+        return self._lists_ids
 
     @model_validator(mode="after")
     def _names_a_user(self) -> Mapping:

@@ -143,6 +143,86 @@ def test_a_posthog_export_with_its_properties_as_json_text(here: Path, inside: I
     assert found["rejected"] == {"bad_value": 1}
 
 
+def sent(event_id: str, at: str, **more: object) -> str:
+    return json.dumps(
+        {"eventId": event_id, "userId": "ana", "eventType": "track", "name": "x", "timestamp": f"2026-03-{at}:00:00Z", **more}
+    )
+
+
+def test_files_of_events_become_one_sorted_by_time(tmp_path: Path, inside: Inside) -> None:
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress("\n".join([sent("e3", "03T08", schemaVersion=2, own="kept"), "{}"]).encode()))
+    (tmp_path / "b.jsonl").write_text("\n".join([sent("e2", "02T08"), sent("e1", "01T08"), "oops", sent("e3", "03T08")]))
+    result = inside("import", "a.jsonl.gz", "b.jsonl", "--out", "all.jsonl", cwd=tmp_path)
+    assert result.code == 0
+    assert "6 rows of 2 files: 4 events, 2 rejected" in result.err
+    assert "1 event repeats the eventId" in result.err
+    events = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert [each["eventId"] for each in events] == ["e1", "e2", "e3", "e3"]
+    assert events[2] == json.loads(sent("e3", "03T08", schemaVersion=2, own="kept"))
+    lost = [json.loads(line) for line in (tmp_path / "all.jsonl.rejected.jsonl").read_text().splitlines()]
+    assert [(each["file"], each["line"], each["reason"]) for each in lost] == [
+        ("a.jsonl.gz", 2, "missing_event_id"),
+        ("b.jsonl", 3, "bad_row"),
+    ]
+    looked = inside("import", "b.jsonl", "a.jsonl.gz", cwd=tmp_path).out
+    for part in ("6 rows of 2 files", "1 bad_row: b.jsonl, line 3:", "1 missing_event_id: a.jsonl.gz, line 2:"):
+        assert part in looked
+
+
+def test_what_json_lines_hold_beyond_events_is_rejected(tmp_path: Path, inside: Inside) -> None:
+    odd = [
+        sent("e1", "01T08", payload={"n": 1}).replace("1}", f"{'9' * 40}}}"),
+        sent("e2", "01T08", payload=[1]),
+        "[1]",
+        sent("e3", "01T08"),
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(odd))
+    found = inside("import", "a.jsonl", "--json", cwd=tmp_path).json
+    assert (found["events"], found["rejected"]) == (1, {"bad_payload": 2, "bad_row": 1})
+
+
+def test_several_tables_of_one_mapping(here: Path, inside: Inside) -> None:
+    (here / "u.csv").write_text("id,user,what,at\n9,ben,a,2026-03-01T09:00:00Z\n")
+    result = inside("import", "t.csv", "u.csv", "--mapping", "m.yaml", "--out", "e.jsonl", cwd=here)
+    assert result.code == 0
+    assert [json.loads(line)["eventId"] for line in (here / "e.jsonl").read_text().splitlines()] == ["9", "1", "2"]
+    result = inside("import", "t.csv", "u.csv", "--mapping", "m.yaml", "--out", "u.csv", cwd=here)
+    assert (result.code, "'u.csv' is a file that is read" in result.err) == (2, True)
+
+
+def test_a_table_needs_a_mapping(here: Path, inside: Inside) -> None:
+    result = inside("import", "t.csv", "--out", "e.jsonl", cwd=here)
+    assert (result.code, result.out) == (1, "")
+    assert "t.csv is a table; say with --mapping how its columns become events" in result.err
+    assert not (here / "e.jsonl").exists()
+    assert inside("import", "-", "-", cwd=here).code == 2
+
+
+def test_users_that_would_count_twice_are_noted(tmp_path: Path, inside: Inside) -> None:
+    """A warehouse knows visitors before they are users: some rows have both ids, others the visitor's only."""
+    mapping = "eventId: id\nuserId: user\nanonymousId: visitor\ntimestamp: at\nevent: {type: track, name: x}\n"
+    (tmp_path / "t.csv").write_text(
+        "id,user,visitor,at\n" + "".join(f"{each},2026-03-02T09:00:00Z\n" for each in ("1,,v1", "2,ana,v1", "3,ana,"))
+    )
+    (tmp_path / "m.yaml").write_text(mapping)
+    said = " ".join(inside(*LOOK, cwd=tmp_path).out.split())
+    assert "1 event has userId and anonymousId, and 1 event has anonymousId only." in said
+    (tmp_path / "t.csv").write_text("id,user,visitor,at\n2,ana,v1,2026-03-02T09:00:00Z\n3,ana,,2026-03-02T09:00:00Z\n")
+    assert "anonymousId only" not in inside(*LOOK, cwd=tmp_path).out
+    merge = {
+        "eventId": "m",
+        "userId": "ana",
+        "eventType": "identity_merged",
+        "timestamp": "2026-03-02T09:00:00Z",
+        "payload": {"previousId": "v1"},
+    }
+    both, alone = json.loads(sent("e1", "01T08", anonymousId="v1")), json.loads(sent("e2", "01T08", userId=None, anonymousId="v1"))
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, [both, alone])))
+    assert "anonymousId only" in inside("import", "a.jsonl", cwd=tmp_path).out
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, [both, alone, merge])))
+    assert "anonymousId only" not in inside("import", "a.jsonl", cwd=tmp_path).out
+
+
 SIGN_UP = MAPPING + "signup: {age: {column: age, type: integer}, plan: plan}\n"
 ROWS = (
     "id,user,what,at,age,plan\n"

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.cli.command import ROOT, environment
 from tests.cli.conftest import Inside, inside
 from tests.support.clickhouse_http import clickhouse_server
 from tests.support.gateway import run_gateway
+from tests.support.refusing_kafka import INVALID_TIMESTAMP, run_refusing_kafka
 from tests.support.tansu import run_tansu
 from tests.support.waiting import PATIENCE
 
@@ -46,7 +48,8 @@ INSERT INTO app_events VALUES (2, 'u-17', 'invoice_sent', '2026-03-02 09:24:00.2
 
 def blocks(label: str) -> list[str]:
     """The code of the blocks with this label behind their three backquotes."""
-    return re.findall(rf"^```{label}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    found = re.findall(rf"^( *)```{label}\n(.*?)^\1```$", PAGE, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(code) for _, code in found]
 
 
 def shell(block: str, directory: Path, **names: str) -> str:
@@ -133,6 +136,23 @@ def test_kafka_and_an_import_into_it(here: Path) -> None:
     assert all(key == event.user.encode() and at == event.timestamp for key, event, at in found)
 
 
+def test_the_program_for_kafka_ends_with_the_reason_of_the_broker(here: Path) -> None:
+    with run_refusing_kafka() as broker:
+        broker.topic, broker.no_message = "onboarding.events", INVALID_TIMESTAMP
+        events = "".join(f'{{"eventId": "e{each}", "userId": "u", "timestamp": "2026-03-02T09:00:0{each}Z"}}\n' for each in range(3))
+        done = subprocess.run(
+            [sys.executable, "send.py", broker.brokers],
+            cwd=here,
+            env=environment(),
+            input=events,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "not stored (3 in all): Broker: Invalid timestamp\n")
+
+
 def test_the_table_of_the_page_becomes_the_events_that_it_shows(here: Path, inside: Inside) -> None:
     look, write = blocks("sh import")
     (shown,) = re.findall(r"^```\n(7 rows.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -170,6 +190,26 @@ def test_clickhouse_by_parquet_and_by_a_pipe(here: Path) -> None:
             ("2", "u-17", "invoice_sent", {"total": 12.5}),
         ]
     assert ways[0][1].timestamp == ways[1][1].timestamp == 1_772_443_440_250
+
+
+def test_of_a_warehouse_each_person_is_one_user(here: Path) -> None:
+    """Two people visit, sign up and go on; one identifies twice. A third visitor never signs up."""
+    tables = {
+        "tracks": ("event_text", "t1,v-1,u-17,09:15,Signed Up", "t2,v-1,u-17,09:24,Invoice Sent", "t3,v-2,u-18,09:20,Signed Up"),
+        "pages": ("path", "p1,v-1,,09:10,/pricing", "p2,v-2,,09:11,/pricing", "p3,v-1,u-17,09:20,/invoices", "p4,v-3,,09:30,/pricing"),
+        "identifies": ("plan", "i1,v-1,u-17,09:14,pro", "i2,v-1,u-17,09:23,pro", "i3,v-2,u-18,09:19,free", "i4,v-3,,09:30,free"),
+    }
+    for name, (column, *rows) in tables.items():
+        lines = [f"id,anonymous_id,user_id,timestamp,{column}", *(row.replace(",09:", ",2026-03-02 09:") for row in rows)]
+        (here / f"{name}.csv").write_text("\n".join(lines))
+    (block,) = blocks("sh warehouse")
+    shell(block, here)
+    summary = json.loads(shell("onramp run --input events.jsonl.gz --catalog invoices.yaml --json", here))
+    assert (summary["eventsAccepted"], summary["users"]) == (10, 3)
+    shell("onramp import tracks.jsonl pages.jsonl --out unmerged.jsonl", here)
+    summary = json.loads(shell("onramp run --input unmerged.jsonl --catalog invoices.yaml --json --data-dir unmerged", here))
+    assert summary["users"] == 5, "what the page warns of"
+    assert "#### Visitors who became users" in PAGE, "a note of the preview names it"
 
 
 def test_the_page_explains_every_field_of_a_mapping() -> None:

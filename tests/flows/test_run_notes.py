@@ -76,7 +76,9 @@ def test_a_line_that_no_line_follows_blames_no_clock(tmp_path: Path) -> None:
 def test_where_most_of_a_file_does_not_move_time_no_clock_is_blamed(tmp_path: Path) -> None:
     (note,) = notes_on(summary(), Progress(done=True, ahead=501, furthest_ahead=9 * DAY, first_ahead=1), tmp_path / "none")
     assert note.startswith("501 lines are more than a day ahead of the lines around, by up to 9 days (first in line 1), so")
-    assert note.endswith("Sort the file by time and read it into another --data-dir.")
+    assert note.endswith("onramp import FILE... --out sorted.jsonl. Read that into another --data-dir.")
+    (note,) = notes_on(summary(), Progress(done=True, backward=500), tmp_path / "none", "my events.jsonl")
+    assert "Sort the events by time, also those of several files: onramp import 'my events.jsonl' --out sorted.jsonl." in note
     both = Progress(done=True, ahead=3, furthest_ahead=9 * DAY, first_ahead=1, backward=21, furthest_back=8 * DAY, first_backward=4)
     (note,) = notes_on(summary(), both, tmp_path / "none")
     assert "(first in line 4), and 3 lines are more than a day ahead" in note

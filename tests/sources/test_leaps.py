@@ -102,7 +102,7 @@ def test_a_file_in_another_order_loses_no_event_and_is_to_be_sorted(tmp_path: Pa
     assert {message.reference for message in consumer.messages} == {NOW}  # decode rejects nothing earlier than a day after the run's start
     run = {"eventsRead": len(lines), "deadLetters": {}, "outcomes": {}, "exposuresIgnored": {}, "valuesUnread": {}, "traitsNotKept": {}}
     (note,) = notes_on({"thisRun": run, "eventsRead": 0, "eventsAccepted": 0, "deadLetters": {}}, source.progress, tmp_path / "none")
-    assert "Sort the file by time" in note
+    assert "Sort the events by time" in note
     assert "clock" not in note
 
 

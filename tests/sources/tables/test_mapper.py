@@ -311,11 +311,20 @@ def test_equal_rows_have_equal_ids_and_others_have_others() -> None:
 def test_several_columns_make_an_id_without_running_together() -> None:
     text = SMALL + "eventId: [a, b]"
     assert event(text, a="1", b="23")["eventId"] != event(text, a="12", b="3")["eventId"]
-    assert event(SMALL + "eventId: a", a=5)["eventId"] == "5"
+    assert event(SMALL + "eventId: a", a=5)["eventId"] == event(SMALL + "eventId: {column: a}", a=5)["eventId"] == "5"
     assert (
         event(SMALL + "eventId: [{value: signup}, a]", a=5)["eventId"] == event(SMALL + "eventId: [{value: signup}, a]", a="5")["eventId"]
     )
     assert rejected(text, a="1", b=None).reason == rejected(SMALL + "eventId: a", a="").reason == "missing_event_id"
+
+
+def test_a_list_of_columns_gives_the_events_of_each_mapping_of_a_table_ids_of_their_own() -> None:
+    named = SMALL.replace("event: {type: track, name: x}", "event: {type: track, name: y}")
+    typed = SMALL.replace("event: {type: track, name: x}", "event: {type: signup}")
+    assert len({SMALL, named, typed}) == 3
+    for columns, row in (("[a]", {"a": 1}), ("[a, b]", {"a": 1, "b": 2})):
+        assert len({event(f"{text}eventId: {columns}", **row)["eventId"] for text in (SMALL, named, typed)}) == 3
+    assert event(SMALL + "eventId: [a]", a=5)["eventId"].startswith("row-")
 
 
 # times
