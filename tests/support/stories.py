@@ -39,7 +39,7 @@ class Log:
         name: str = "",
         visitor: bool = False,
         timestamp: int | None = None,
-        tenant: str = "default",
+        tenant: str = "",
         **payload: Any,
     ) -> None:
         """Append one good event, ``at`` in milliseconds since the beginning of the log. It happened at ``timestamp``, else then."""
@@ -47,12 +47,13 @@ class Log:
             "eventId": id or f"e{self._lines}",
             "anonymousId" if visitor else "userId": user,
             "eventType": kind,
-            "tenantId": tenant,
             "timestamp": rfc3339(MONDAY + (at if timestamp is None else timestamp)),
             "payload": payload,
         }
         if name:
             event["name"] = name
+        if tenant:
+            event["tenantId"] = tenant
         self.raw(json.dumps(event).encode(), at)
 
     def raw(self, value: bytes, at: int = 0) -> None:
