@@ -88,6 +88,10 @@ class CompletionTimes(msgspec.Struct, dict=True, array_like=True):
         """Whether the horizon follows from completions alone."""
         return self._weight(expected, now, fitted=fitted) >= 1.0
 
+    def contradict(self, fitted: float, now: int) -> bool:
+        """Whether unaided people contradict a horizon that the catalog has from a log, by more than chance."""
+        return self._contradiction(fitted, now) > 0.0
+
     @property
     def people(self) -> int:
         """How many completions are kept."""

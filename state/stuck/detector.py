@@ -37,7 +37,7 @@ from state.records.facts import SignalFact, StuckScoreFact
 from state.stuck import operating_point, signals
 from state.stuck.evidence import HELD_OUT, Kind, feature, features
 from state.stuck.observations import BEGUN, CENSORED, COMPLETED, LEFT, WAITING, EpisodeObservation
-from state.stuck.parameters import Parameters, ParameterStore, fitted
+from state.stuck.parameters import Parameters, ParameterStore, fitted, replaceable
 from state.stuck.row import Row, pack
 from state.stuck.score import SHARES, Prediction, bucket_at
 from state.vocabulary import STUCK_TRIGGERS
@@ -68,6 +68,7 @@ class Detector:
         self._looping: Final = triggers.looping if triggers.looping.enabled else None
         self._notes_slow: Final = triggers.slow_step.enabled
         self._enabled: Final = plan.enabled
+        self._replaceable: Final = replaceable(plan)
 
     def parameters(self, person: Person, at: int, out: Collector) -> Parameters:
         """The parameters in force at log time ``at``. Stores their version in ``out``."""
@@ -142,7 +143,7 @@ class Detector:
         flags = (self._observed_as(person) if seen else 0) | (SETTLED if current in parameters.settled else 0)
         episode = person.episode = Episode(current, onset, horizon, flags, person.sessions)
         self._leave(person, episode, done, at, out)
-        if person.known and not episode.settled:
+        if person.known and (not episode.settled or (current in self._replaceable and not parameters.settled[current])):
             self._observe(out, person, episode, BEGUN, at, lasted=0)
         self._schedule(person, episode, at, parameters)
 
@@ -169,7 +170,7 @@ class Detector:
             self._censor(person, person.episode, at, out)
 
     def _censor(self, person: Person, episode: Episode, at: int, out: Collector) -> None:
-        if person.known and not episode.settled:
+        if person.known and (not episode.settled or episode.step in self._replaceable):
             self._observe(out, person, episode, CENSORED, at, lasted=0)
         episode.censor()
 

@@ -22,7 +22,7 @@ from state.stuck.completion_times import CURVE, CompletionTimes, level_of
 from state.stuck.first_episodes import FirstEpisodes
 from state.stuck.observations import BEGUN, CENSORED, COMPLETED, WAITING, EpisodeObservation
 from state.stuck.operating_point import OperatingPoint, Past
-from state.stuck.parameters import PERIOD, Parameters, begin_evidence, expected_horizon, fitted, prior
+from state.stuck.parameters import PERIOD, Parameters, begin_evidence, expected_horizon, fitted, prior, replaceable
 from state.stuck.parameters import operating_point as choose_point
 from state.stuck.row import with_packed_features
 from state.stuck.score import ScoreLearner, ScoreState, bucket_at, last_look
@@ -48,7 +48,8 @@ class EstimatorState(msgspec.Struct, array_like=True):
     a time on, of 2 ** n episodes that began, one is learned. It holds for all who began together, however their episodes end.
     ``unread``: how many of ``past``, the last ones, the operating point does not know yet; it is kept until they are enough.
     ``unpublished``: whether rows of the parameters in force are still to come, with the next observation. ``first``: by step, the episodes
-    that began before the horizon was learned.
+    that began before the horizon was learned. ``fitted_until``: by step, when completions contradicted a fit; its horizon is that of who
+    began before.
     """
 
     version: int
@@ -66,6 +67,7 @@ class EstimatorState(msgspec.Struct, array_like=True):
     unread: int = 0
     unpublished: bool = False
     first: dict[str, FirstEpisodes] = {}
+    fitted_until: dict[str, int] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -84,6 +86,7 @@ class Estimator:
         self._plan: Final = plan
         self._state: Final = state
         self._expected: Final = {step: expected_horizon(plan, step) for step in plan.steps}
+        self._replaceable: Final = replaceable(plan)
         self._learner: Final = ScoreLearner(state.score)
         for step, shares in fitted(plan).items():
             if step not in state.score.shares:
@@ -227,6 +230,8 @@ class Estimator:
 
     def _learn_one(self, each: EpisodeObservation) -> None:
         state, unaided = self._state, not each.guided
+        if each.settled and each.since < state.fitted_until.get(each.step, 0):
+            return
         if each.settled and each.step not in state.settled:
             state.settled.append(each.step)
             state.unread = self._enough_unread
@@ -255,10 +260,15 @@ class Estimator:
     def _judge_again(self, until: int) -> None:
         """Count the first episodes of steps whose horizon is learned, as far as their end within it is known at ``until``."""
         for step, first in self._state.first.items():
-            if not first.horizon and step not in self._state.settled:
+            settled = step in self._state.settled
+            if not first.horizon and (not settled or step in self._replaceable):
                 first.horizon = self._learned_horizon(step, until)
-                if first.horizon:
+                if first.horizon and settled and not self._state.times[step].contradict(self._expected[step], until):
+                    first.episodes.clear()
+                elif first.horizon:
                     self._learner.begin_anew(step)
+                    if settled:
+                        self._state.fitted_until[step] = until
             if first.horizon:
                 for lasted, guided in first.take(until):
                     stuck = lasted > first.horizon

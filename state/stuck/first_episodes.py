@@ -1,5 +1,7 @@
 """The episodes of a step from before its horizon was learned. They are judged again by the learned horizon, as soon as there is one.
 
+So are those that began with the horizon of a fit, where completions contradict it: its shares go with it.
+
 Until then the score is that of an expected horizon, and how the first episodes with a learned horizon end is known only a whole horizon
 later. The episodes from before show it sooner, provided that none is left out: an episode that is still open counts too.
 """

@@ -14,7 +14,7 @@ LEFT: Final = 1
 WAITING: Final = 2
 """The horizon has passed."""
 BEGUN: Final = 3
-"""The episode began, with a horizon that is not settled."""
+"""The episode began, with a horizon that is not settled, or with that of a fit that completions will replace."""
 CENSORED: Final = 4
 """Such an episode is no longer observed: the person is a bot, became another one, or changed to another path."""
 

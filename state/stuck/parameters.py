@@ -145,6 +145,11 @@ def fitted(plan: Plan) -> Mapping[str, Sequence[float]]:
     return {each.id: each.waiting for each in plan.catalog.steps if each.waiting is not None and each.usual is not None}
 
 
+def replaceable(plan: Plan) -> Mapping[str, Sequence[float]]:
+    """Those of ``fitted`` whose horizon gives way to enough completions, whatever it is: where nobody is guided."""
+    return fitted(plan) if plan.observing else {}
+
+
 def begin_evidence(learner: ScoreLearner, plan: Plan) -> None:
     """Begin with what the catalog knows of evidence from an earlier log."""
     evidence = plan.triggers.evidence

@@ -10,11 +10,12 @@ import pytest
 from state.catalog.plan import Plan
 from state.duration import DAY, HOUR
 from state.events import Event
+from state.person.fold import Fold
 from state.stuck.estimator import Estimator, new_estimator, restore_estimator
 from state.stuck.first_episodes import FirstEpisodes
 from state.stuck.observations import BEGUN, CENSORED, COMPLETED, LEFT, WAITING, EpisodeObservation
-from state.stuck.parameters import PERIOD
-from tests.state.lives import START, Life, anonymously, catalog, event, signup
+from state.stuck.parameters import PERIOD, Parameters, ParameterStore, prior
+from tests.state.lives import KEYS, START, Life, anonymously, catalog, event, signup
 
 EXPECTED = 2 * DAY
 BEGIN = (START // PERIOD + 1) * PERIOD
@@ -90,14 +91,14 @@ def learn(
     )
 
 
-def crowd(plan: Plan, *, guided_too: bool = False, restart: bool = False) -> Estimator:
+def crowd(plan: Plan, *, guided_too: bool = False, restart: bool = False, fitted: bool = False) -> Estimator:
     """An estimator that has seen two hundred people, one every hour. Six in ten of them finish within an hour, the others never.
 
     So nine in ten of those who finish need 54 minutes; the catalog expects two days. ``guided_too``: so many guided people besides, who all
-    finish at once.
+    finish at once. ``fitted``: the catalog has its horizon from a log, and only the hundred people are seen who begin with it.
     """
     rng, events = Random(1), list[tuple[int, int, int, bool]]()
-    for number in range(200):
+    for number in range(100 if fitted else 200):
         since = BEGIN + number * HOUR
         events.append((since, BEGUN, since, False))
         if number % 10 < 6:
@@ -108,10 +109,10 @@ def crowd(plan: Plan, *, guided_too: bool = False, restart: bool = False) -> Est
             events += [(since + 1, BEGUN, since + 1, False), (since + 2, CENSORED, since + 1, False)]
     estimator = new_estimator(plan, "t")
     for number in range(100):  # long ago, judged by the expected horizon: everybody was stuck
-        learn(estimator, WAITING, BEGIN - 20 * DAY + number, BEGIN - 20 * DAY + number - EXPECTED)
+        learn(estimator, WAITING, BEGIN - 20 * DAY + number, BEGIN - 20 * DAY + number - EXPECTED, settled=fitted)
     assert estimator.parameters(BEGIN // PERIOD).score.time_alone("connect", 0) > 0.9
     for at, end, since, guided in sorted(events):
-        learn(estimator, end, at, since, guided=guided)
+        learn(estimator, end, at, since, guided=guided, settled=fitted)
         if restart:
             estimator = restore_estimator(lambda _tenant: plan, estimator.encode())
     return estimator
@@ -135,6 +136,31 @@ def test_an_expected_horizon_no_longer_says_who_is_stuck() -> None:
     for number in range(100):
         learn(estimator, WAITING, late + number, late + number - EXPECTED)
     assert estimator.parameters(AFTER + 1).score.time_alone("connect", 0) == before
+
+
+def observed(*, usual: str = "48h") -> Plan:
+    """A catalog that was fitted to a log, of a job that guides nobody. Of those who wait for half of ``usual``, nine in ten are stuck."""
+    waiting = "waiting: [0.8, 0.9, 0.9, 0.9, 0.9, 0.9]"
+    fitted = catalog(change=lambda text: text.replace("usual: 48h\n", f"usual: {usual}\n    {waiting}\n", 1))
+    return Plan(fitted.model_copy(update={"observe": True}))
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_where_completions_contradict_a_fit_its_shares_go_with_its_horizon(restart: bool) -> None:
+    estimator = crowd(observed(), fitted=True, restart=restart)
+    parameters = estimator.parameters(AFTER)
+    assert parameters.horizons["connect"] < HOUR
+    assert parameters.score.time_alone("connect", 0) == pytest.approx(0.46, abs=0.08)
+    assert parameters.score.time_alone("connect", 5) == pytest.approx(0.46 / 0.7, abs=0.08), "of those who wait for half of it"
+    for number in range(100):  # episodes that began with the horizon of the fit
+        learn(estimator, WAITING, AFTER * PERIOD + number, BEGIN + number, settled=True)
+    assert estimator.parameters(AFTER + 1).score.time_alone("connect", 0) == pytest.approx(0.46, abs=0.08), "none of them counts twice"
+
+
+def test_where_completions_agree_with_a_fit_its_shares_are_kept() -> None:
+    parameters = crowd(observed(usual="54m"), fitted=True).parameters(AFTER)
+    assert parameters.settled["connect"] == 60
+    assert parameters.score.time_alone("connect", 5) == pytest.approx(0.9, abs=0.02)
 
 
 def test_help_changes_nothing_of_what_happens_without() -> None:
@@ -167,6 +193,17 @@ def test_episodes_of_users_are_announced_where_the_horizon_is_not_learned(
     life = Life(Plan(catalog(change=change)))
     life.see(first)
     assert [each.step for each in life.of(EpisodeObservation) if each.end == BEGUN] == announced
+
+
+def test_where_nobody_is_guided_episodes_of_a_fitted_step_are_announced_until_completions_say_how_long_it_takes() -> None:
+    plan = observed()
+    known, told = prior(plan), [(step, end) for step in ("connect", "invite") for end in (BEGUN, CENSORED)][:3]
+    for settled, announced in ((known.settled, told), ({"connect": 60}, told[1:])):
+        store, life = ParameterStore(), Life(plan)
+        store.receive("t", Parameters(plan, 1, known.horizons, settled, known.score, known.point))
+        life.fold = Fold(plan, KEYS, store)
+        life.see(signup(), event("identify", HOUR, traits={"persona": "builder"}))
+        assert [(each.step, each.end) for each in life.of(EpisodeObservation)] == announced
 
 
 def test_an_episode_that_is_behind_from_the_beginning_is_not_announced() -> None:
