@@ -49,6 +49,14 @@ def test_evidence_that_adds_nothing_changes_nothing_whatever_was_learned() -> No
     assert said(made, 0.0) == 0.0
 
 
+def test_what_evidence_is_worth_does_not_wander_where_it_stays_the_same() -> None:
+    rng, made, trusts = Random(1), taught(lambda _: 0.0, 2_000), []
+    for _ in range(20_000):
+        made.learn(0.0, rng.uniform(-1.0, 1.0), stuck=rng.random() < 0.5)
+        trusts.append(made.trust)
+    assert max(map(abs, trusts)) < 0.3
+
+
 def test_a_new_calibration_believes_half() -> None:
     for added in (-9.0, *KNOTS, 0.3, 9.0):
         assert said(Calibration(), added) == 0.5 * added
