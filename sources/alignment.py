@@ -33,7 +33,7 @@ class PartitionAlignment:
     the messages of all partitions come in the order of log time, then partition.
     """
 
-    __slots__ = ("_most_ahead_ms", "_next", "_now", "_unpolled")
+    __slots__ = ("_changes", "_earliest", "_earliest_until", "_found_at", "_most_ahead_ms", "_next", "_now", "_unpolled")
 
     def __init__(self, *, now: Callable[[], int] | None, most_ahead_ms: int = MOST_AHEAD_MS) -> None:
         self._now = now
@@ -41,6 +41,10 @@ class PartitionAlignment:
         self._next: dict[int, tuple[int, float]] = {}
         """Partition → the log time that its next message has at least, and until when it is waited for."""
         self._unpolled: set[int] = set()
+        self._earliest: list[tuple[int, int]] = []
+        """The next log times of the two partitions that come first, with the partitions."""
+        self._earliest_until = -math.inf  # when they must be found again, because somebody is not waited for any more
+        self._changes, self._found_at = 0, 0
 
     def add(self, partition: int) -> None:
         """The partition was opened, and will be polled."""
@@ -54,26 +58,44 @@ class PartitionAlignment:
         return bool(self._unpolled)
 
     def has_next(self, partition: int, at: int) -> None:
-        """The next message of the partition is in hand. It has the log time ``at``."""
-        self._next[partition] = at, math.inf
+        """The next message of the partition is in hand, or will be after the next poll. It has the log time ``at``, or a later one."""
+        self._set(partition, (at, math.inf))
 
     def fetches(self, partition: int, at: int) -> None:
-        """Nothing is in hand, and more may follow, at the log time ``at`` or later."""
+        """Nothing is in hand, and more may follow, at the log time ``at`` or later. It is waited for from the first such call on."""
         known = self._next.get(partition)
         if known is None:
-            self._next[partition] = at, time.monotonic() + FIRST_PATIENCE_S
+            self._set(partition, (at, time.monotonic() + FIRST_PATIENCE_S))
         elif math.isinf(known[1]):
-            self._next[partition] = at, time.monotonic() + PATIENCE_S
+            self._set(partition, (at, time.monotonic() + PATIENCE_S))
 
     def end(self, partition: int) -> None:
-        """The partition was read to its end."""
-        self._next[partition] = NEVER, 0.0
+        """The partition was read to its end, or is closed."""
+        self._set(partition, (NEVER, 0.0))
 
     def until(self, partition: int) -> int:
         """Return the log time (ms) before which messages of the partition may be read now."""
-        limit, clock = NEVER, time.monotonic()
-        behind = NEVER if self._now is None else self._now() - BEHIND_MS
-        for other, (at, waits_until) in tuple(self._next.items()):  # a copy, because other threads add partitions
-            if other != partition and at < behind and clock < waits_until:
-                limit = min(limit, at + self._most_ahead_ms + (other > partition))
-        return limit
+        if self._changes != self._found_at or time.monotonic() >= self._earliest_until:
+            self._find_earliest()
+        for at, other in self._earliest:
+            if other != partition:
+                is_behind = self._now is None or at < self._now() - BEHIND_MS
+                return at + self._most_ahead_ms + (other > partition) if is_behind else NEVER
+        return NEVER
+
+    def is_held(self, partition: int, until: int) -> bool:
+        """Whether the message that the partition has in hand may not be read before others are, by what ``until`` returned."""
+        at, waits_until = self._next.get(partition, (0, 0.0))
+        return at >= until and math.isinf(waits_until)
+
+    def _set(self, partition: int, known: tuple[int, float]) -> None:
+        if self._next.get(partition) != known:
+            self._next[partition] = known
+            self._changes += 1
+
+    def _find_earliest(self) -> None:
+        """Find the two that come first. With many partitions ``until`` is asked far more often than anything changes."""
+        self._found_at, clock = self._changes, time.monotonic()  # first: what another thread changes meanwhile is found the next time
+        waited_for = [(at, other, waits) for other, (at, waits) in tuple(self._next.items()) if clock < waits]
+        self._earliest = [(at, other) for at, other, _ in sorted(waited_for)[:2]]
+        self._earliest_until = min((waits for _, _, waits in waited_for), default=math.inf)

@@ -106,8 +106,10 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._errors.raise_if_refused()
         if self._gap_seen:
             self._skip_gap(self._earliest())
-        self._was_empty = True
+        self._was_empty, held, self._held = True, self._held, 0
         if self._source.paused() or (self._waits_for_schema and self._source.registry is not None and self._source.registry.held):
+            if self._waits_for_schema:
+                self._tell_next()
             return []
         self._waits_for_schema = False
         if (tick := self._time.passed_tick()) is not None:
@@ -134,7 +136,8 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._tell_next()
             return []
         until = alignment.until(self._index)
-        batch = self._take(until) if self._records else []
+        may_read = self._next < len(self._records) and not alignment.is_held(self._index, until)
+        batch = self._take(until) if may_read else []
         if batch:
             self._was_empty = False
             self._polling.found()
@@ -143,8 +146,8 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             read_until = self._liveness.read_until(self._offset)
             if read_until is not None:
                 self._time.idle(min(read_until, until))
-        self._held = 0 if batch or self._next == len(self._records) else self._held + 1
-        self._tell_next()
+        self._held = 0 if batch or self._next == len(self._records) else held + 1
+        self._tell_next(took=bool(batch))
         return batch
 
     @override
@@ -165,6 +168,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
     @override
     def close(self) -> None:
         """Commit the last snapshot. Its epoch may not be durable yet, but only lag tools read the commit."""
+        self._source.alignment.end(self._index)
         self._commit()
         if self._source.watch is not None:
             self._source.watch.stop()
@@ -175,14 +179,18 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if self._source.watch is not None:
             self._confirmed_from = self._source.watch.ask_again()
 
-    def _tell_next(self) -> None:
-        """Tell the other partitions what is the next message here."""
-        if self._next < len(self._records):
+    def _tell_next(self, *, took: bool = False) -> None:
+        """Tell the other partitions what is the next message here. ``took``: there were messages, so there may be more."""
+        if self._waits_for_schema:  # the others do not wait for the registry
+            self._source.alignment.fetches(self._index, self._time.log_time)
+        elif self._next < len(self._records):
             record = self._records[self._next]
             stamp = None if record.error() is not None else time_of(record, _ignore)
             self._source.alignment.has_next(self._index, self._time.expected(stamp))
         elif self._at_end:
             self._source.alignment.end(self._index)
+        elif took:
+            self._source.alignment.has_next(self._index, self._time.log_time)
         else:
             self._source.alignment.fetches(self._index, self._time.log_time)
 

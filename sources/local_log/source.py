@@ -138,16 +138,17 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             return [tick]
         alignment = self._source.alignment
         first, until = alignment.is_first_poll(self._index), alignment.until(self._index)
+        may_read = self._next == len(self._rows) or not alignment.is_held(self._index, until)
         has_rows = self._next < len(self._rows) or self._fetch(until)
-        batch = self._take(until) if has_rows and not first else []
+        batch = self._take(until) if has_rows and may_read and not first else []
         self._held = 0 if batch or self._next == len(self._rows) else self._held + 1
-        if batch:
+        if batch or (has_rows and self._next == len(self._rows)):
             self._was_empty = False
             self._polling.found()
         if self._next < len(self._rows):
             alignment.has_next(self._index, self._time.expected(self._rows[self._next].time))
         elif has_rows:
-            alignment.fetches(self._index, self._time.log_time)
+            alignment.has_next(self._index, self._time.log_time)
         return batch
 
     @override
@@ -166,6 +167,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
 
     @override
     def close(self) -> None:
+        self._source.alignment.end(self._index)
         self._reader.close()
 
     def _fetch(self, until: int) -> bool:

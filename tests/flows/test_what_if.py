@@ -64,7 +64,7 @@ def test_the_same_catalog_changes_nothing(tmp_path: Path, source: Path) -> None:
     assert not (tmp_path / "d").exists()
 
 
-def decide_log(tmp_path: Path, *, partitions: int) -> list[dict[str, Any]]:
+def decide_log(tmp_path: Path, *, partitions: int, until: int | None = None) -> list[dict[str, Any]]:
     """Decide a log in which sign-ins are in other partitions than what the visitors did before, twice with one catalog."""
     clock = [0]
     place = tmp_path / f"log-{partitions}"
@@ -84,7 +84,7 @@ def decide_log(tmp_path: Path, *, partitions: int) -> list[dict[str, Any]]:
             send(at + 600_002, user, "signup", traits={"persona": "analyst"})
             send(at + 3 * HOUR + 1, user, "page_view", path="/data/new")
     settings = load_settings(data_dir=tmp_path / "d", event_log=place)
-    before, after = decide_twice(settings, KEYS, str(SAAS), Input(), tenant="default", since=None, until=None)
+    before, after = decide_twice(settings, KEYS, str(SAAS), Input(), tenant="default", since=None, until=until)
     assert before == after
     return before
 
@@ -96,6 +96,14 @@ def test_the_same_catalog_changes_nothing_for_a_log_of_several_partitions(tmp_pa
     several = what(decide_log(tmp_path, partitions=4))
     assert len(several) > 40
     assert several == what(decide_log(tmp_path, partitions=1))
+
+
+def test_a_range_of_a_log_of_several_partitions_ends(tmp_path: Path) -> None:
+    """Each partition is ended at its first message beyond, and the others do not wait for it."""
+    end = MONDAY + 50 * HOUR
+    found = decide_log(tmp_path, partitions=4, until=end)
+    assert found
+    assert all(row["decided_at"] < end for row in found)
 
 
 def test_without_guidance_everything_is_dropped_and_says_why(tmp_path: Path, source: Path) -> None:

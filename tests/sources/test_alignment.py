@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from sources.alignment import BEHIND_MS, FIRST_PATIENCE_S, MOST_AHEAD_MS, NEVER, PATIENCE_S, PartitionAlignment
 from sources.batching import BatchPolicy
 from sources.kafka.client import Cluster
+from sources.kafka.schema_registry import RegistryUnavailableError
 from sources.kafka.source import KafkaSource
 from sources.local_log.log import EventLog, Record
 from sources.local_log.source import LocalLogSource
@@ -123,6 +125,33 @@ def test_the_time_of_a_partition_that_is_read_to_its_end_goes_on_with_those_that
         behind.close()
 
 
+class _RegistryIsDown:
+    held = False
+
+    def decode(self, value: bytes) -> tuple[bytes, bytes]:
+        raise RegistryUnavailableError("down")
+
+
+def test_the_other_partitions_do_not_wait_for_a_schema_registry(broker: Tansu) -> None:
+    topic, old = broker.new_topic(2), wall() - HOUR
+    produce(broker, topic, [b"\x00\x00\x00\x00\x01{}"], partition=0, times=[old])
+    produce(broker, topic, [b"{}"] * 3, partition=1, times=[old + 1_000, old + 10 * MOST_AHEAD_MS, old + 20 * MOST_AHEAD_MS])
+    registry: Any = _RegistryIsDown()
+    policy = BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD, 100)
+    source = KafkaSource(Cluster(broker.brokers, topic, "g"), policy, now=wall, registry=registry)
+    parts = [source.build_part("input", f"{topic}:{index}", None) for index in range(2)]
+    found: list[int] = []
+
+    def poll() -> bool:
+        for part in parts:
+            found.extend(item.partition for item in part.next_batch() if isinstance(item, Message))
+        return found == [1, 1, 1]
+
+    wait_until(poll, "what needs no registry", every=0.01)
+    for part in parts:
+        part.close()
+
+
 class TestRules:
     @pytest.fixture
     def clock(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
@@ -145,6 +174,29 @@ class TestRules:
         assert alignment.until(1) <= START + HOUR + MOST_AHEAD_MS
         clock[0] += PATIENCE_S
         assert alignment.until(1) == NEVER
+
+    def test_a_partition_that_gives_messages_is_waited_for_however_long_it_takes(self, clock: list[float]) -> None:
+        """Each fetch may be read whole, so that nothing is in hand after it."""
+        alignment = PartitionAlignment(now=None)
+        for second in range(60):
+            alignment.has_next(0, START + second)
+            clock[0] += 1
+            assert alignment.until(1) <= START + second + MOST_AHEAD_MS + 1
+        alignment.fetches(0, START + HOUR)
+        clock[0] += PATIENCE_S
+        assert alignment.until(1) == NEVER
+
+    def test_of_many_partitions_each_waits_for_the_first_of_the_others(self) -> None:
+        alignment, chance = PartitionAlignment(now=None, most_ahead_ms=0), Random(1)
+        known = dict.fromkeys(range(8), START)
+        for _ in range(500):
+            partition = chance.randrange(8)
+            known[partition] += chance.choice([0, 0, 1, 5])
+            alignment.has_next(partition, known[partition])
+            for each in known.keys() & alignment._next.keys():
+                others = [at + (other > each) for other, at in known.items() if other != each and other in alignment._next]
+                assert alignment.until(each) == min(others, default=NEVER)
+                assert alignment.is_held(each, alignment.until(each)) == (known[each] >= min(others, default=NEVER))
 
     def test_nobody_waits_for_one_that_has_ended_or_is_hardly_behind(self) -> None:
         now = START + HOUR
