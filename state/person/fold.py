@@ -420,9 +420,6 @@ class Fold:
                 changed = begin_as_the_visitor(person, done, changed, begun, unknown=-1 if visited.visitor_seen else start)
             if person.episode is not None and person.episode.step in newly:
                 self._detector.censor(person, person.now, out)
-        for step, at in newly.items():
-            if person.since.get(step) == at:  # completed at the very time at which it became current: it never was
-                del person.since[step]
         out.rows += [progress_fact(plan, person, step, done) for step in changed]
         self._count(person, path, before, done, out, moved=moved, of_visitor=visited is not None)
         if moved:

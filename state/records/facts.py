@@ -252,7 +252,7 @@ class ProgressFact(Fact, frozen=True, gc=False, kw_only=True):
 
     Written when the path becomes known, the step has its first event, becomes current or is completed, and with every signal at it. Counts
     and ``last_seen_at`` are as of ``updated_at``. ``current_since_at`` is set once, and stays 0 for a step completed ahead of its turn. It
-    is 0 again for one completed at that very time, and moves back to when a visitor came to the step who did it, and is merged later.
+    moves back to when a visitor came to the step who did it, and is merged later.
 
     When the person meets another catalog, one of ``status`` ``catalog_changed`` without path and step is written, and one for each step of
     the path. So older ones are of steps that left it.

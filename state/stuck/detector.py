@@ -177,11 +177,10 @@ class Detector:
     def _end(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, out: Collector) -> None:
         """End the episode: the step was completed or left, or the person changed to another path.
 
-        A step that was completed before the episode began (by a visitor before the merge, or an event that comes late), or at that very
-        time, was never current.
+        A step that was completed before the episode began (by a visitor before the merge, or an event that comes late) was never begun.
         """
         lasted = done.get(episode.step, 0) - episode.onset
-        if lasted <= 0 or episode.left:
+        if lasted < 0 or episode.left:
             self._censor(person, episode, at, out)
         else:
             self._observe(out, person, episode, COMPLETED, at, lasted=lasted)

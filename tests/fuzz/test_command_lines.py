@@ -41,6 +41,7 @@ KNOWN: Final[dict[str, tuple[str, ...]]] = {
     "data_dir": PLACES,
     "input_path": ("events.jsonl", "bad.jsonl", "-", "dir", "missing", "/dev/null", "empty", "e\udcff", "n" * 300, "", "a\0b"),
     "events": ("events.jsonl", "bad.jsonl", "-", "dir", "missing", "/dev/null", "empty", "e\udcff", "n" * 300, "", "a\0b"),
+    "files": ("events.jsonl", "bad.jsonl", "-", "dir", "missing", "/dev/null", "empty", "e\udcff", "n" * 300, "", "a\0b"),
     "against": ("saas", "good.yaml", "bad.yaml", "dir", "missing.yaml", "/dev/null", "bytes", "", "a\0b", "\udcff", "n" * 300),
     "archive": ("dir", "missing", "events.jsonl", "", "/dev/null", "a\0b", "\udcff", "n" * 300),
     "backup": ("backup.tar", "events.jsonl", "dir", "missing", "", "/dev/null", "bytes", "a\0b", "\udcff", "n" * 300),

@@ -254,9 +254,9 @@ def test_a_damaged_snapshot_is_refused_in_words(damaged: bytes) -> None:
 
 
 def test_a_snapshot_of_another_release_is_refused_in_words() -> None:
-    encoded = Estimator(PLAN, new_estimator(PLAN, "t")._state).encode()
+    version, *rest = msgspec.msgpack.decode(Estimator(PLAN, new_estimator(PLAN, "t")._state).encode())
     with pytest.raises(EstimatorError, match=r"this release reads .*newer release: upgrade"):
-        restore_estimator(lambda _tenant: PLAN, encoded[:1] + b"\x63" + encoded[2:])
+        restore_estimator(lambda _tenant: PLAN, msgspec.msgpack.encode([version + 1, *rest]))
 
 
 def test_a_batch_reaches_no_further_than_the_shortest_lookahead_of_all_catalogs() -> None:

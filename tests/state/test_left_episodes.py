@@ -9,9 +9,9 @@ import pytest
 
 from state.catalog.plan import Plan
 from state.duration import HOUR, MINUTE
-from state.records.facts import ProgressFact, StuckScoreFact
+from state.records.facts import StuckScoreFact
 from state.stuck.observations import CENSORED, COMPLETED, LEFT, EpisodeObservation
-from tests.state.lives import START, Life, catalog, event, signup
+from tests.state.lives import Life, catalog, event, signup
 
 PROS = "steps: [invite, connect, explore, share]}"
 INVITE = "  - id: invite\n"
@@ -44,15 +44,6 @@ def test_a_later_step_ends_the_episode_as_left(before: str, after: str) -> None:
     life = Life(plan_with((before, after)))
     life.see(event("signup", traits={"pro": True}), event("form_submit", HOUR, form="connect"))
     assert ends(life) == [("invite", LEFT, HOUR)]
-
-
-def test_a_step_completed_at_the_very_time_at_which_it_becomes_current_never_was() -> None:
-    life = Life(plan_with())
-    life.see(signup(), event("form_submit", 0, form="connect"))
-    assert COMPLETED not in [each.end for each in life.of(EpisodeObservation)]
-    latest = {each.step_id: each for each in life.of(ProgressFact)}
-    assert (latest["connect"].status, latest["connect"].current_since_at) == ("completed", 0)
-    assert latest["explore"].current_since_at == START
 
 
 @pytest.mark.parametrize(("optional", "found"), [("    optional: true\n", [("invite", LEFT, HOUR)]), ("", [])])
