@@ -30,7 +30,7 @@ def test_the_same_command_again_goes_on_where_it_stopped(own: Ready) -> None:
 
 
 def test_stopped_in_order_it_says_so_and_how_to_go_on(tmp_path: Path, inside: Inside) -> None:
-    assert inside("simulate", "--users", 1000, "--days", 14, "--out", "e.jsonl", cwd=tmp_path).code == 0
+    assert inside("simulate", "--users", 4000, "--days", 14, "--out", "e.jsonl", cwd=tmp_path).code == 0
     with running(start("run", "--input", "e.jsonl", "--json", cwd=tmp_path)) as job:
         wait_until((tmp_path / ".onramp" / "state").exists, "the job's state", within=500, process=job)
         pause(1.0, "the job gets into its input, which keeps it busy for much longer")

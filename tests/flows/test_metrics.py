@@ -52,7 +52,7 @@ from tests.sinks.recommendation_samples import publish
 from tests.support.interleaving import beside, steps_of
 from tests.support.tansu import run_tansu
 from tests.support.valkey import run_valkey
-from tests.support.waiting import ends_within, join, wait_until
+from tests.support.waiting import ends_within, join, suspend, wait_until
 from tests.support.watched_job import WatchedJob
 
 NOW = 1_800_000_000_000
@@ -203,7 +203,7 @@ def test_a_broker_that_hangs_is_known_to_hang_within_some_seconds() -> None:
         try:
             probe.measure()
             assert broker.process is not None
-            broker.process.send_signal(signal.SIGSTOP)
+            suspend(broker.process.pid)
             with ends_within(25, "a measurement"), pytest.raises(UnreachableError):
                 probe.measure()
             broker.process.send_signal(signal.SIGCONT)

@@ -26,7 +26,7 @@ from tests.kafka.cluster import (
     source_of,
 )
 from tests.support.apache_kafka import ApacheKafka
-from tests.support.waiting import wait_until
+from tests.support.waiting import suspend, wait_until
 
 pytestmark = pytest.mark.kafka
 
@@ -87,7 +87,7 @@ class TestTopicCreatedAgain:
         produce(kafka, topic, [event(number) for number in range(10)])
         with job(kafka, topic, tmp_path / "data") as process:
             wait_until(lambda: committed(kafka, topic, topic, 1) == {0: 10}, "all", within=LONG, every=0.3, process=process)
-            process.send_signal(signal.SIGSTOP)
+            suspend(process.pid)
             kafka.create_again(topic)
             produce(kafka, topic, [event(number) for number in range(10, 40)])
             process.send_signal(signal.SIGCONT)

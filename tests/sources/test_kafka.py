@@ -26,7 +26,7 @@ from tests.sources.harness import LOOKAHEAD, drain
 from tests.support.refusing_kafka import run_refusing_kafka
 from tests.support.scripted_kafka import ScriptedCluster, ScriptedRecord
 from tests.support.tansu import Tansu, run_tansu, tansu_fixture
-from tests.support.waiting import ends_within, join, pause, wait_until
+from tests.support.waiting import ends_within, join, pause, suspend, wait_until
 
 broker = tansu_fixture
 START = 1_700_000_000_000
@@ -422,7 +422,7 @@ def test_a_broker_that_freezes_and_comes_back_costs_nothing(own_broker: Tansu) -
 
     wait_until(lambda: has(5), "five messages")
     assert own_broker.process is not None
-    own_broker.process.send_signal(signal.SIGSTOP)
+    suspend(own_broker.process.pid)
     for _ in range(200):
         has(6)
         pause(0.005, "the broker is frozen for a while")

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from threading import Thread
 from typing import IO, Any, AnyStr, TypeVar
 
@@ -92,6 +95,19 @@ def run_async(main: Coroutine[Any, Any, T], *, within: float = 2 * PATIENCE) -> 
             raise
 
     return asyncio.run(bounded())
+
+
+def suspend(pid: int) -> None:
+    """Stop a process with SIGSTOP. Return once all its threads stand still: until then one of them may still answer."""
+    os.kill(pid, signal.SIGSTOP)
+    threads = Path(f"/proc/{pid}/task")
+    if threads.exists():
+        wait_until(lambda: all(_state(thread) in "Tt" for thread in threads.iterdir()), f"process {pid} to stand still")
+
+
+def _state(thread: Path) -> str:
+    """The letter of a thread's state, as ``ps`` has it."""
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 def pause(seconds: float, because: str) -> None:

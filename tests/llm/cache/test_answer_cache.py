@@ -28,7 +28,7 @@ from llm.cache.answer_cache import (
 from sinks.redis.async_client import connect_async
 from tests.support.valkey import Valkey, run_valkey
 from tests.support.valkey_fixtures import redis, valkey
-from tests.support.waiting import let_pass, run_async
+from tests.support.waiting import let_pass, run_async, suspend
 
 __all__ = ["redis", "valkey"]  # fixtures
 
@@ -212,7 +212,7 @@ def test_a_slow_redis_holds_nobody(tmp_path: Path) -> None:
             await cache.put("t", KEY, cached())
             assert await other.get("t", "1" * 32) is None  # connected
             assert server.process is not None
-            server.process.send_signal(signal.SIGSTOP)
+            suspend(server.process.pid)
             try:
                 assert await other.get("t", KEY) is None
                 await other.put("t", "2" * 32, cached("slow"))
