@@ -93,11 +93,11 @@ def log_source(settings: Settings, given: Input, plans: Plans, side: SideChannel
 
 def _live_log(settings: Settings, policy: BatchPolicy) -> KafkaSource | LocalLogSource:
     if settings.event_log is not None:
-        return LocalLogSource(settings.event_log, policy, now=wall_clock, tail=False)
+        return LocalLogSource(settings.event_log, policy, now=wall_clock, tail=False, in_order=True)
     if settings.kafka_brokers is not None:
         cluster = kafka_cluster(settings, timeout_s=COMMAND_SECONDS)
         alone = dataclasses.replace(cluster, group=f"{cluster.group}-replay-{uuid.uuid4().hex[:8]}")  # the job's own position stays
-        return KafkaSource(alone, policy, now=wall_clock, tail=False, registry=registry_of(settings))
+        return KafkaSource(alone, policy, now=wall_clock, tail=False, in_order=True, registry=registry_of(settings))
     raise ReplayError("a run on files keeps no log; name the file that it read with --input.")
 
 

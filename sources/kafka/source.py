@@ -38,7 +38,8 @@ from state.never import never
 class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
     """Reads all partitions of the cluster's topic.
 
-    Partitions of this process are kept in step (``sources/alignment.py``); with ``tail=False`` messages come in the order of log time.
+    Partitions of this process are kept in step (``sources/alignment.py``). ``in_order``: their messages come in the order of log time,
+    which makes batches small.
     ``now`` returns wall-clock milliseconds. ``accept_gap``: if the position is no longer in the topic, or is that of another topic with the
     same name, continue at the earliest message instead of raising ``OffsetGapError``. ``tail=False`` ends each partition at its end. While
     ``paused()`` is true nothing is read. Once ``stopping()`` is true every partition ends, which gives a final snapshot. ``lag`` is the
@@ -56,6 +57,7 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         now: Callable[[], int],
         accept_gap: bool = False,
         tail: bool = True,
+        in_order: bool = False,
         stopping: Callable[[], bool] = never,
         paused: Callable[[], bool] = never,
         registry: SchemaRegistry | None = None,
@@ -75,7 +77,7 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         self.closer = ConsumerCloser(cluster.topic)
         self.lag: dict[int, int] = {}
         self.positions = Positions()
-        self.alignment = PartitionAlignment(now=now) if tail else PartitionAlignment(now=None, most_ahead_ms=0)
+        self.alignment = PartitionAlignment(now=None, most_ahead_ms=0) if in_order else PartitionAlignment(now=now)
         self.opened: set[int] = set()
         """The partitions of the topic that this process reads."""
         self._present: list[int] = []

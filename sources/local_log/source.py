@@ -49,9 +49,9 @@ class LocalLogSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
     """Reads all partitions of the log in ``directory``, which is created if there is none: the job may start before the first writer.
 
     ``now`` returns wall-clock milliseconds. ``accept_gap``: if the position is no longer in the log, continue at the earliest message
-    instead of raising ``OffsetGapError``. ``tail=False`` ends each partition at its end. While ``paused()`` is true nothing is read. Once
-    ``stopping()`` is true every partition ends, which gives a final snapshot. ``lag`` is the number of messages behind, for each
-    partition of this process; ``positions`` says how far it is. Raises ``SourceError``.
+    instead of raising ``OffsetGapError``. ``tail=False`` ends each partition at its end; ``in_order``: messages come in the order of log
+    time. While ``paused()`` is true nothing is read. Once ``stopping()`` is true every partition ends, which gives a final snapshot.
+    ``lag`` is the number of messages behind, for each partition of this process; ``positions`` says how far it is. Raises ``SourceError``.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class LocalLogSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         now: Callable[[], int],
         accept_gap: bool = False,
         tail: bool = True,
+        in_order: bool = False,
         stopping: Callable[[], bool] = never,
         paused: Callable[[], bool] = never,
     ) -> None:
@@ -74,7 +75,7 @@ class LocalLogSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         self.paused = paused
         self.lag: dict[int, int] = {}
         self.positions = Positions()
-        self.alignment = PartitionAlignment(now=now) if tail else PartitionAlignment(now=None, most_ahead_ms=0)
+        self.alignment = PartitionAlignment(now=None, most_ahead_ms=0) if in_order else PartitionAlignment(now=now)
 
     @override
     def list_parts(self) -> list[str]:

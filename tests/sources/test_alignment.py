@@ -88,7 +88,9 @@ def read_all(parts: list[Part]) -> list[tuple[int, int]]:
 
 
 def test_a_log_that_is_read_to_its_end_comes_in_the_order_of_log_time(open_parts: Open) -> None:
-    assert read_all(open_parts(tail=False)) == sorted((at, partition) for partition, times in enumerate(TIMES) for at in times)
+    assert read_all(open_parts(tail=False, in_order=True)) == sorted(
+        (at, partition) for partition, times in enumerate(TIMES) for at in times
+    )
 
 
 def test_a_job_that_catches_up_reads_no_partition_far_ahead_of_another(open_parts: Open) -> None:
