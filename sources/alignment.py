@@ -1,7 +1,7 @@
 """Keeps the partitions of a log in step while they catch up: none is read far ahead of another that has older messages.
 
-The users of a job meet across partitions: a visitor's events are in one, and the sign-in that tells who the visitor was is in another. If
-one partition of a backlog were read to its end before the other, a visitor who signed in long ago would get an alarm, and events would come
+A person's events may be in two partitions: the visitor's in one, and the sign-in, which tells who the visitor was, in another. If one
+partition of a backlog were read to its end before the other, a visitor who signed in long ago would get an alarm, and events would come
 late. A job that has caught up reads all partitions to their ends, and none waits for another.
 
 A partition is waited for while it has messages in hand, and for ``PATIENCE_S`` while it fetches some: its broker may be down, and the

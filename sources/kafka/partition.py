@@ -34,15 +34,15 @@ _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def _ignore(*_: object) -> None:
-    """The message is complained about when it is read."""
-
-
 ACCEPT_GAP_SETTING = "ONRAMP_KAFKA_ACCEPT_GAP"
 _REQUEST_S = 5.0
 _STALL_S = 2.0  # a longer pause between two fetches may hide that the topic was created again; usual pauses are far shorter
-_UNKNOWN_S = 10.0
+_UNKNOWN_S = 10.0  # a client may not know a topic that was created again for so long
 _SHRUNK_REPORTS = 5  # consecutive statistics: right after a change of leader the end may be lower for a moment
+
+
+def _ignore(*_: object) -> None:
+    """The message is complained about when it is read."""
 
 
 class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):

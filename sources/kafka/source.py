@@ -38,8 +38,9 @@ from state.never import never
 class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
     """Reads all partitions of the cluster's topic.
 
-    Partitions of this process are kept in step (``sources/alignment.py``). ``in_order``: their messages come in the order of log time,
+    Partitions of this process are kept in step (``sources/alignment.py``); ``in_order``: their messages come in the order of log time,
     which makes batches small.
+
     ``now`` returns wall-clock milliseconds. ``accept_gap``: if the position is no longer in the topic, or is that of another topic with the
     same name, continue at the earliest message instead of raising ``OffsetGapError``. ``tail=False`` ends each partition at its end. While
     ``paused()`` is true nothing is read. Once ``stopping()`` is true every partition ends, which gives a final snapshot. ``lag`` is the
