@@ -15,25 +15,25 @@ from state import counters
 from state.catalog.plan import Plan
 from state.decision.attribution import EXPOSURES, current
 from state.decision.eligibility import refuses_surface
-from state.decision.experiment_groups import counts, draw_group, enter, experiment_draw, experiment_group, keep_beginning, note_beginning
+from state.decision.experiment_groups import counts, draw_group, enter, experiment_draw, keep_beginning, note_beginning
 from state.decision.guidance import Guidance
 from state.decision.switches import AT_SIGNUP, Switches
-from state.duration import MINUTE
 from state.events import Event
 from state.ids import Keys
 from state.person.arrivals import GuidanceSwitched, TimerDue, VisitorDeleted, VisitorMerged
 from state.person.collector import Collector
-from state.person.deduplication import MOST_SEEN, forget_old_events, is_known, recent_events, remember
+from state.person.completion_counts import completed_beside_the_path, count_completions
+from state.person.deduplication import MOST_SEEN, forget_old_events, is_known, remember
+from state.person.departure import Departure
 from state.person.link import REFUSED_USER
 from state.person.meaning import Meanings
-from state.person.person import BEGUN_BEFORE, COUNTED_BEFORE, Person
+from state.person.person import BEGUN_BEFORE, Person
 from state.person.preferences import update_preferences
 from state.person.progress import (
     activated_at,
     begin_as_the_visitor,
     beginnings,
     completed,
-    completed_at,
     current_step,
     last_progress,
     record_evidence,
@@ -41,9 +41,7 @@ from state.person.progress import (
 from state.person.recent import EVENTS_COUNTED, keep_notes
 from state.person.sessions import follow_session
 from state.person.traits import update_traits
-from state.records.fact_builders import catalog_met_fact, completion_metric, event_fact, person_fact, progress_effect, progress_fact
-from state.records.facts import PersonFact
-from state.records.recommendation import Erase
+from state.records.fact_builders import catalog_met_fact, event_fact, person_fact, progress_effect, progress_fact
 from state.stuck.detector import Detector
 from state.stuck.parameters import ParameterStore
 
@@ -65,6 +63,7 @@ class Fold:
         self._lateness: Final = plan.limits.lateness
         self._guidance: Final = Guidance(plan, keys, switches)
         self._detector: Final = Detector(plan, keys, self._guidance, parameters or ParameterStore())
+        self._departure: Final = Departure(plan, keys, self._guidance, self._detector)
 
     # inputs
 
@@ -84,7 +83,7 @@ class Fold:
         if person.deleted_at:
             if not self._begins_anew(person, event):
                 if event.type == "user_deleted" and event.timestamp > person.deleted_at:
-                    self._delete_again(person, event, out)
+                    self._departure.delete_again(person, event, out)
                 out.count(counters.EVENTS_IGNORED, "deleted")
                 return person
             person.previous_deletion_at = person.deleted_at
@@ -119,7 +118,7 @@ class Fold:
                 self._take_late_preferences(person, event, out)
         elif event.type == "user_deleted":
             out.count(counters.EVENTS_APPLIED)
-            self._delete(person, event, out)
+            self._departure.delete(person, event, out)
         else:
             if not event.from_visitor:  # already recorded and counted under the visitor's id
                 out.count(counters.EVENTS_APPLIED)
@@ -177,48 +176,8 @@ class Fold:
             return person
         if person is None:
             return Person(merged.tenant, merged.user, now=merged.log_time, first_seen=merged.timestamp, merged_into=merged.into_key)
-        if person.deleted_at:
-            if not person.version:  # the deletion overtook the merge, which brings the id
-                person.version += 1
-                self._erase(out, Erase(merged.tenant, merged.user, person.version))
-        elif person.merged_into:  # by way of another visitor
-            if person.merged_into != merged.into_key:
-                person.merged_into = merged.into_key
-                self._record_merge(person, out)
-        else:
-            self._take_back(person, out)
-            self._hand_over(person, merged.into_key, out)
+        self._departure.merge(person, merged, out)
         return person
-
-    def _take_back(self, person: Person, out: Collector) -> None:
-        """The user to whom the visitor's events go counts these completions now: those of steps that the catalog still has."""
-        done = completed(self._plan, person.path, person.steps)
-        for step, state in person.steps.items():
-            if state.counted is None and step in done:  # by an earlier release
-                state.counted = True
-            if state.counted and state.counted != COUNTED_BEFORE and step in self._plan.steps:
-                path = person.path if state.counted is True else state.counted
-                at = completed_at(self._plan, step, person.steps) or state.evidence
-                out.rows.append(completion_metric(person, path, step, at, by=-1))
-
-    def _hand_over(self, person: Person, into_key: str, out: Collector) -> None:
-        """The visitor is the person under ``into_key`` from now on."""
-        self._guidance.withdraw(out, person, "merged", person.now)
-        self._guidance.attribution.void(out, person, person.now)
-        self._detector.censor(person, person.now, out)
-        self._leave(person, out)
-        person.merged_into = into_key
-        person.episode, person.check_due = None, 0
-        if person.path:
-            out.effects.append(progress_effect(self._plan, person, {}, ""))
-        self._record_merge(person, out)
-        person.traits, person.trait_times, person.last_event, person.notes = {}, {}, "", []
-
-    def _record_merge(self, person: Person, out: Collector) -> None:
-        """Write as whom a merged visitor counts from now on, where the visitor was recorded as a person."""
-        if person.sessions:
-            person.version += 1
-            out.rows.append(self._row(person, completed(self._plan, person.path, person.steps)))
 
     def merged_user_deleted(self, person: Person | None, deleted: VisitorDeleted, out: Collector) -> Person:
         """The person into whom this visitor was merged was deleted: erase the records and rows under the visitor's id too.
@@ -234,11 +193,7 @@ class Fold:
             return person
         if not person.merged_into:
             self.advance(person, deleted.log_time, out)
-            person.now = max(person.now, deleted.log_time)
-            self._hand_over(person, deleted.into_key, out)
-        person.now = max(person.now, deleted.log_time)
-        self._erase(out, Erase(person.tenant, person.user, person.version + 1))
-        _forget(person, deleted.timestamp, merged_into=deleted.into_key)
+        self._departure.delete_merged(person, deleted, out)
         return person
 
     # checks
@@ -310,14 +265,14 @@ class Fold:
         newly, evidence_changed = _NONE, False
         if meaning.rules or moved or asked:
             before = completed(plan, person.path, person.steps)
-            visited, beside = (event, self._beside(person)) if event.from_visitor else (None, _NONE)
+            visited, beside = (event, completed_beside_the_path(plan, person)) if event.from_visitor else (None, _NONE)
             evidence_changed, touched = record_evidence(person, event, meaning.rules)
             done = before
             if evidence_changed or moved or asked:
                 done, newly = self._progress(person, path, before, out, publish=asked, visited=visited)
             if visited is not None:
-                fresh = {step: when for step, when in self._beside(person).items() if beside.get(step) != when}
-                self._count(person, plan.path_for({}), beside, fresh, out, of_visitor=True)
+                fresh = {step: when for step, when in completed_beside_the_path(plan, person).items() if beside.get(step) != when}
+                count_completions(plan, person, plan.path_for({}), beside, fresh, out, of_visitor=True)
             for step in touched:
                 if step not in newly and (path, step) in plan.places:
                     out.rows.append(progress_fact(plan, person, step, done))
@@ -341,13 +296,14 @@ class Fold:
         if person.episode is not None:
             self._detector.take_event(person, event, meaning.rules, out, parameters)
         if row_changed or newly or person.activated_at != activated:
-            out.rows.append(self._row(person, self._completed(person, done)))
+            out.rows.append(person_fact(plan, self._keys, person, self._completed(person, done)))
 
     def _take_late_preferences(self, person: Person, event: Event, out: Collector) -> None:
         if update_preferences(person, event, out):
             person.version += 1
             self._withdraw_refused(person, out)
-            out.rows.append(self._row(person, completed(self._plan, person.path, person.steps)))
+            done = completed(self._plan, person.path, person.steps)
+            out.rows.append(person_fact(self._plan, self._keys, person, done))
 
     def _withdraw_refused(self, person: Person, out: Collector) -> None:
         """Preferences changed: withdraw guidance that the person does not want."""
@@ -385,7 +341,7 @@ class Fold:
             self._guidance.attribution.close(out, person, each, "withdrawn", person.now)
         self._detector.reschedule(person, person.now, self._detector.parameters(person, at, out))
         if known:
-            out.rows.append(self._row(person, done))
+            out.rows.append(person_fact(plan, self._keys, person, done))
 
     def _progress(
         self,
@@ -421,7 +377,7 @@ class Fold:
             if person.episode is not None and person.episode.step in newly:
                 self._detector.censor(person, person.now, out)
         out.rows += [progress_fact(plan, person, step, done) for step in changed]
-        self._count(person, path, before, done, out, moved=moved, of_visitor=visited is not None)
+        count_completions(plan, person, path, before, done, out, moved=moved, of_visitor=visited is not None)
         if moved:
             shown = current(person, person.now)
             if shown is not None and (path not in plan.paths or shown.step not in plan.paths[path].steps):
@@ -452,79 +408,10 @@ class Fold:
         self._detector.leave_episode(person, done, person.now, out)
         return done, newly
 
-    def _beside(self, person: Person) -> dict[str, int]:
-        """What is completed beside the person's path, on that of somebody without traits: there a visitor was counted.
-
-        Without what an earlier release knows: where that was counted is not known.
-        """
-        plan, steps = self._plan, person.steps
-        done = completed(plan, plan.path_for({}), steps)
-        return {step: at for step, at in done.items() if (person.path, step) not in plan.places and steps[step].counted is not None}
-
-    def _count(
-        self,
-        person: Person,
-        path: str,
-        before: Mapping[str, int],
-        done: Mapping[str, int],
-        out: Collector,
-        *,
-        moved: bool = False,
-        of_visitor: bool = False,
-    ) -> None:
-        """Count each completed step once, when it was completed: not again where another path or catalog had left it out in between.
-
-        ``moved``: ``before`` may be of another path or catalog. ``of_visitor``: the job counted the visitor when they did it.
-        """
-        for step, at in before.items():
-            state = person.steps[step]
-            if state.counted is None:
-                state.counted = COUNTED_BEFORE if moved else True
-            now = done.get(step, at)
-            if now // MINUTE != at // MINUTE and state.counted and state.counted != COUNTED_BEFORE:
-                counted_on = person.path if state.counted is True else state.counted
-                out.rows.append(completion_metric(person, counted_on, step, at, by=-1))
-                out.rows.append(completion_metric(person, counted_on, step, now))
-        for step, at in done.items():
-            state = person.steps[step]
-            if not state.counted:
-                state.counted = True if path == person.path else path
-                if not of_visitor or (self._plan.path_for({}), step) not in self._plan.places:
-                    out.count(counters.STEPS_COMPLETED)
-                out.rows.append(completion_metric(person, path, step, at))
-
     def _consider_return(self, person: Person, done: Mapping[str, int], out: Collector) -> None:
         """The person returned after ``stuck:inactive.after``. Consider guidance without an alarm where none is current."""
         if person.episode is not None and self._plan.triggers.inactive.enabled and current(person, person.now) is None:
             self._guidance.consider(out, person, "stuck:inactive", person.now, done)
-
-    def _delete(self, person: Person, event: Event, out: Collector) -> None:
-        """Forget the person except for the time of the deletion. The version increases, so that no older record can return."""
-        self._guidance.attribution.void(out, person, person.now)
-        self._detector.censor(person, person.now, out)
-        self._leave(person, out)
-        self._erase(out, Erase(person.tenant, person.user, person.version + 1))
-        _forget(person, event.timestamp)
-
-    def _delete_again(self, person: Person, event: Event, out: Collector) -> None:
-        """A later deletion of somebody deleted. It is announced again: who asked for it cannot see that of a tombstone that has ended."""
-        person.deleted_at = event.timestamp
-        if event.user:
-            person.version += 1
-            self._erase(out, Erase(event.tenant, event.user, person.version))
-
-    @staticmethod
-    def _leave(person: Person, out: Collector) -> None:
-        """The person is merged or deleted, and counts as a user no more."""
-        if person.user and not person.merged_into:
-            out.count(counters.PEOPLE, by=-1)
-            if person.activated_at:
-                out.count(counters.PEOPLE_ACTIVATED, by=-1)
-
-    @staticmethod
-    def _erase(out: Collector, erase: Erase) -> None:
-        out.effects.append(erase)
-        out.rows.append(erase)
 
     def _new_person(self, event: Event, out: Collector) -> Person:
         """Somebody who begins with ``event``."""
@@ -562,25 +449,5 @@ class Fold:
         own.seen, own.newest, own.floor = person.seen, person.newest, person.floor
         if person.sessions:  # the visitor's row says merged, and not every event begins a session
             own.version += 1
-            out.rows.append(self._row(own, {}))
+            out.rows.append(person_fact(self._plan, self._keys, own, {}))
         return own
-
-    def _row(self, person: Person, done: Mapping[str, int]) -> PersonFact:
-        """The row of a person, and as whom they count. ``done`` are the completed steps."""
-        group = "merged" if person.merged_into else experiment_group(self._plan, person)
-        counts_as = person.merged_into or self._keys.stream_key(person.tenant, person.user)
-        return person_fact(self._plan, person, group, done, counts_as)
-
-
-def _forget(person: Person, deleted_at: int, *, merged_into: str = "") -> None:
-    """Replace the person's state by a tombstone: no id, no trait, only the version and the time of the deletion.
-
-    Where the clock of the deletion was behind, it also has the hashes of the ids of events with a later time, to know them again.
-    A visitor's also says into whom it was merged: should the id turn out to be a user's, that user was never deleted.
-    """
-    tombstone = Person("", "", partition=person.partition, version=person.version + 1, now=person.now, deleted_at=deleted_at)
-    tombstone.merged_into = merged_into
-    person.floor = max(person.floor, deleted_at + 1)
-    tombstone.seen = recent_events(person)
-    for field in person.__struct_fields__:
-        setattr(person, field, getattr(tombstone, field))

@@ -11,9 +11,11 @@ from typing import Final
 import msgspec
 
 from state.catalog.plan import Plan
+from state.decision.experiment_groups import experiment_group
 from state.decision.switches import AT_SIGNUP, Switch
 from state.duration import MINUTE
 from state.events import DEFAULT_TENANT, Event, is_tenant_id
+from state.ids import Keys
 from state.mend_message import mend_text
 from state.person.person import Person, StepState
 from state.records.dead_letter import DeadLetter
@@ -133,8 +135,8 @@ def catalog_met_fact(person: Person) -> ProgressFact:
     )
 
 
-def person_fact(plan: Plan, person: Person, group: str, done: Mapping[str, int], person_key: str) -> PersonFact:
-    """The row of a person. ``group`` and ``person_key`` as in ``PersonFact``."""
+def person_fact(plan: Plan, keys: Keys, person: Person, done: Mapping[str, int]) -> PersonFact:
+    """The row of a person, and as whom they count. ``done`` maps the completed steps to times."""
     total = len(plan.paths[person.path].steps) if person.path in plan.paths else 0
     trait = person.traits.get
     return PersonFact(
@@ -142,7 +144,7 @@ def person_fact(plan: Plan, person: Person, group: str, done: Mapping[str, int],
         user_id=person.user,
         path_id=person.path,
         segment=plan.segment(person.traits),
-        experiment_group=group,
+        experiment_group="merged" if person.merged_into else experiment_group(plan, person),
         user_persona=str(trait("persona", "")),
         use_case=str(trait("useCase", "")),
         company_size=str(trait("companySize", "")),
@@ -163,7 +165,7 @@ def person_fact(plan: Plan, person: Person, group: str, done: Mapping[str, int],
         guidance_at_signup=AT_SIGNUP[person.at_signup],
         entered_under=person.entered_under,
         visitor_draw=-1.0 if person.draw is None else person.draw,
-        person_key=person_key,
+        person_key=person.merged_into or keys.stream_key(person.tenant, person.user),
     )
 
 
