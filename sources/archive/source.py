@@ -10,6 +10,7 @@ from typing import Any, Final
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from typing_extensions import override
 
+from sources.alignment import PartitionAlignment
 from sources.archive.archive import Archive
 from sources.archive.names import ArchiveFile, Chain, day_of
 from sources.archive.rows import is_forgotten, rows_of
@@ -30,7 +31,8 @@ _NO_FILES: Final = Chain((), (), ())
 
 
 class ArchiveSource(FixedPartitionedSource[Message | Tick, None]):
-    """The messages of ``archive``, and after them those of ``log``, if it is given. Both end at their present end.
+    """The messages of ``archive``, and after them those of ``log``, if it is given. Both end at their present end. The messages of all
+    partitions come in the order of log time, if ``log`` reads in that order too (``sources/alignment.py``).
 
     ``now`` returns wall-clock milliseconds. Files of days before ``since`` (ms) are left out. ``registry`` decodes messages with the
     framing of a schema registry. Raises ``SourceError``: among others where the log has lost messages that are not in the archive.
@@ -53,6 +55,7 @@ class ArchiveSource(FixedPartitionedSource[Message | Tick, None]):
         self.registry = registry
         self.since = since
         self.topic = archive.log
+        self.alignment = PartitionAlignment(now=None, most_ahead_ms=0) if log is None else log.alignment
         self.listed: frozenset[str] = frozenset()
 
     @override
@@ -86,6 +89,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, None]):
         chain = source.archive.chains().get(self._index, _NO_FILES)
         for first, last in chain.gaps:
             _LOG.warning("The archive has no message of %s from offset %d to %d; what follows is read without.", name, first, last)
+        source.alignment.add(self._index)
 
     @override
     def next_batch(self) -> list[Message | Tick]:
@@ -97,7 +101,12 @@ class _Partition(StatefulSourcePartition[Message | Tick, None]):
             if not self._open_next_file():
                 self._go_on_in_the_log()
                 return []
-        return self._take()
+        alignment = self._source.alignment
+        first, until = alignment.is_first_poll(self._index), alignment.until(self._index)
+        batch = [] if first or alignment.is_held(self._index, until) else self._take(until)
+        stamp = self._rows[self._next].time if self._next < len(self._rows) else None
+        alignment.has_next(self._index, self._time.log_time if stamp is None else self._time.expected(stamp))
+        return batch
 
     @override
     def next_awake(self) -> datetime | None:
@@ -110,6 +119,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, None]):
 
     @override
     def close(self) -> None:
+        self._source.alignment.end(self._index)
         if self._log is not None:
             self._log.close()
 
@@ -144,17 +154,18 @@ class _Partition(StatefulSourcePartition[Message | Tick, None]):
     def _go_on_in_the_log(self) -> None:
         log = self._source.log
         if log is None or self._name not in self._source.listed:
+            self._source.alignment.end(self._index)
             raise StopIteration
         resume: Any = None
         if self._offset is not None:
             resume = log.snapshot_at(self._offset, self._time, log_id=self._source.archive.log_id, stamp=self._stamp)
         self._log = log.build_part(self._step_id, self._name, resume)
 
-    def _take(self) -> list[Message | Tick]:
-        """Turn rows into a batch, up to the end of the batch or of the rows."""
+    def _take(self, until: int) -> list[Message | Tick]:
+        """Turn rows into a batch, up to the end of the batch or of the rows, or to the log time ``until``."""
         batch: list[Message | Tick] = []
         log_time, rows = self._time, self._rows
-        log_time.begin_batch()
+        log_time.begin_batch(until)
         for place in range(self._next, min(len(rows), self._next + self._source.policy.batch_size)):
             row = rows[place]
             self._stamp = 0 if row.time is None else row.time

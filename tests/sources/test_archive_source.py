@@ -21,7 +21,7 @@ from sources.local_log.raw import LocalRawLog
 from sources.local_log.source import LocalLogSource
 from sources.raw_log import UNREADABLE_HEADER, RawRow
 from state.messages import Message, Tick
-from tests.sources.harness import LOOKAHEAD, Consumer, drain
+from tests.sources.harness import LOOKAHEAD, Consumer, Part, drain
 from tests.support.log_retention import delete_old
 from tests.support.raw_logs import START, row
 from tests.support.schema_registry import framed
@@ -88,6 +88,32 @@ def test_archive_and_log_give_what_the_whole_log_gave(tmp_path: Path) -> None:
     archive(tmp_path)
     alone = Archive(tmp_path / "archive")
     assert seen(read(lambda policy: ArchiveSource(alone, policy, now=lambda: NOW))) == whole, "and the archive alone has all of it"
+
+
+@pytest.mark.parametrize("archived", [40, 90], ids=["archive and log", "archive alone"])
+def test_the_messages_of_all_partitions_come_in_the_order_of_log_time(tmp_path: Path, archived: int) -> None:
+    fill(tmp_path / "log", 0, archived)
+    found = archive(tmp_path, file_bytes=500)
+    fill(tmp_path / "log", archived, 90)
+    policy = BatchPolicy(lambda *_: None, lambda _: LOOKAHEAD, 7)
+    log = LocalLogSource(tmp_path / "log", policy, now=lambda: NOW, tail=False, in_order=True)
+    source = ArchiveSource(found, policy, now=lambda: NOW, log=log if archived < 90 else None)
+    parts: list[Part] = [source.build_part("x", name, None) for name in source.list_parts()]
+    read_in_turn, ended = list[tuple[int, int]](), set[int]()
+
+    def poll() -> bool:
+        for index, part in enumerate(parts):
+            if index in ended:
+                continue
+            try:
+                read_in_turn.extend((item.log_time, item.partition) for item in part.next_batch() if isinstance(item, Message))
+            except StopIteration:
+                ended.add(index)
+        return len(ended) == len(parts)
+
+    wait_until(poll, "the end of all partitions", every=0.001)
+    assert len(read_in_turn) == 90
+    assert read_in_turn == sorted(read_in_turn)
 
 
 def test_what_is_in_neither_ends_it_with_a_sentence(tmp_path: Path) -> None:
