@@ -137,6 +137,7 @@ def _as_json(request: WordingRequest, preview: Preview) -> dict[str, Any]:
         "text": answer.text or None,
         "unfilled": preview.unfilled or None,
         "refusedText": preview.refused or None,
+        "waitsForReview": preview.waits,
         "reason": answer.reason or None,
         "confidence": preview.confidence if preview.unfilled else None,
         "checks": [{"check": each.check, "reason": each.reason or None, "detail": each.detail or None} for each in answer.checks],
@@ -174,7 +175,10 @@ def _show(request: WordingRequest, preview: Preview) -> None:
             table(["check", "result", "~in words"], ((each.check, each.reason or "passed", each.detail) for each in answer.checks))
         )
     if preview.refused:
-        heading(console, "The refused text", "users never see it; its slots are not filled")
+        title, who = ("The refused text", "users never see it")
+        if preview.waits:
+            title, who = ("The text", "users see it only if somebody approves it")
+        heading(console, title, f"{who}; its slots are not filled")
         lines(console, Text(plain(preview.refused), style="dim"))
     heading(console, "What the user reads")
     lines(console, Text(plain(record.message), style="dim" if answer.text else ""))
@@ -183,7 +187,8 @@ def _show(request: WordingRequest, preview: Preview) -> None:
         lines(console, Text(plain(answer.text)))
     console.print()
     why = f" ({plain(answer.reason)})" if answer.reason else ""
-    result = f"The second text: confidence {preview.confidence:.2f}." if answer.text else f"The template stays{why}."
+    waits = " In the job the text would wait for `onramp review`." if preview.waits else ""
+    result = f"The second text: confidence {preview.confidence:.2f}." if answer.text else f"The template stays{why}.{waits}"
     estimated = " (estimated: the server did not count them)" if usage.estimated else ""
     spent = f"{number(usage.input_tokens)} + {count(usage.output_tokens, 'token')}{estimated}, {dollars(usage.cost_micros / 1e6)}"
     took = f" {plain(usage.model) or 'The attempt'} took {usage.latency_ms / 1000:.1f} s, {spent}." if usage.attempts else ""

@@ -30,7 +30,8 @@ def list_waiting(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """List the texts whose confidence was too low, the oldest first. The oldest are dropped when the queue is full.
+    """List the texts that wait, the oldest first: those that a model was not sure of, and those in languages whose texts all need an
+    approval (`review_languages` of the catalog). The oldest are dropped when the queue is full.
 
     With --approved it lists the texts that were approved; reject one to take the approval back. A text is no longer in use when the catalog
     or the prompt has a new version; that is compared where the catalog is known, from ONRAMP_CATALOG or from the job of the data directory.
@@ -59,7 +60,8 @@ def list_waiting(
     for entry in found.entries:
         console.print()
         own = "  for one user alone" if entry.scope == "personal" else ""
-        head = (plain(entry.id), "bold"), (f"  confidence {entry.confidence:.2f}, {plain(entry.reason)}{own}", "dim")
+        why = plain(", ".join(filter(None, (entry.reason, entry.language))))
+        head = (plain(entry.id), "bold"), (f"  confidence {entry.confidence:.2f}, {why}{own}", "dim")
         console.print(Text.assemble(*head))
         lines(console, Text(plain(entry.text)))
         place = f"{entry.step} upon {entry.trigger} by {entry.arm}"

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.catalogs import BUILT_IN, built_in
-from llm.guardrails.claims_by_language import CLAIMS
 from llm.guardrails.language import COMMON, looks_like
 from llm.prompts import BUILT_IN as PROMPTS
 from llm.prompts import PromptError, load_prompts
 from state.catalog.parse import locate, near
+from state.catalog.wording_schema import CLAIMS_LANGUAGES
 
 if TYPE_CHECKING:
-    from state.catalog.model import Catalog
+    from state.catalog.model import Catalog, WordingPolicy
     from state.catalog.parse import Fault
     from state.catalog.yaml_text import Location
 
@@ -50,7 +50,7 @@ def prompt_faults(file: str, catalog: Catalog) -> Iterator[tuple[Location, str]]
 
 def language_warnings(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     """Yield the languages that the guardrails cannot distinguish from others, so that a text in another one would pass, and those without
-    fixed claims and number words.
+    fixed claims and number words, with whether their texts wait for an approval.
     """
     if catalog.wording is None:
         return
@@ -59,12 +59,16 @@ def language_warnings(catalog: Catalog) -> Iterator[tuple[Location, str]]:
             known = ", ".join(sorted(COMMON))
             said = f"{language!r} cannot be recognised: any text in Latin letters is accepted for it, and no other; recognised are {known}"
             yield ("wording", "languages", index), said
-        if language != "en" and language not in CLAIMS:
-            known = ", ".join(sorted({"en", *CLAIMS}))
+        if language not in CLAIMS_LANGUAGES:
+            known = ", ".join(sorted(CLAIMS_LANGUAGES))
             said = (
                 f"{language!r} has no fixed list of forbidden claims and number words: only those of other languages and the catalog's own"
+                f" `forbidden` apply to it, so write there what no text may say; {known} have lists; "
             )
-            yield (
-                ("wording", "languages", index),
-                f"{said} `forbidden` apply to it, so write there what no text may say; {known} have lists",
-            )
+            yield ("wording", "languages", index), said + _shown(catalog.wording, language)
+
+
+def _shown(policy: WordingPolicy, language: str) -> str:
+    if policy.needs_approval(language):
+        return "its texts wait until somebody approves them (`onramp review`)"
+    return "its texts are shown without an approval, because `review_languages` leaves it out"

@@ -10,6 +10,7 @@ from llm.guardrails.input_guardrails import InputGuardrails
 from llm.guardrails.output_guardrails import OutputGuardrails
 from llm.prompts import PromptTemplate
 from state.catalog.plan import Plan
+from state.decision.wording_request import WordingRequest
 
 
 @dataclass(frozen=True)
@@ -27,3 +28,8 @@ class CatalogWording:
         if plan.wording is None:
             return None
         return cls(plan, prompts, InputGuardrails(plan.wording, plan.catalog.slots), OutputGuardrails(plan, prompts))
+
+    def needs_approval(self, request: WordingRequest) -> bool:
+        """Whether only a text that a person approved may answer ``request``."""
+        policy = self.plan.catalog.wording
+        return policy is not None and policy.needs_approval(request.locale)

@@ -1,4 +1,5 @@
-"""The review queue: texts with too low a confidence wait here until a person approves or rejects them.
+"""The review queue: texts with too low a confidence, or in a language whose texts all need an approval, wait here until a person approves
+or rejects them.
 
 Per tenant, in the Redis Cluster slot of the tenant's texts (see ``llm/cache/answer_cache.py``; ``<t>`` is the tenant, in braces):
 
@@ -8,6 +9,8 @@ onramp:llm:<t>:review:own        the same two for texts that were written for on
 onramp:llm:<t>:review:own:order  nothing of a deleted person stays where ``forget`` fails
 onramp:llm:<t>:review:dropped    counter: entries that were dropped as too many or too old
 onramp:llm:<t>:review:approved   hash: id → Approved, JSON; for as long as the text is in the cache, so that it can be rejected later
+onramp:llm:<t>:<k>:waits         hash: the ids of shared texts for the cache key <k> that wait. It lives as long as a text may wait, also
+                                 where one is dropped: else models are asked again for more places than the queue holds
 onramp:llm:<t>:rejected          hash: digest of a text → who rejected it and when; kept for ever
 
 ReviewError                      one sentence for the person who decides
@@ -54,7 +57,7 @@ class ReviewEntry(msgspec.Struct, frozen=True, gc=False):
     """A text that waits, its slots unfilled. ``key`` is its cache key, ``reason`` why it waits, ``created_ms`` Unix time.
 
     ``scope`` is ``personal`` where the text was written for one person; ``owner`` is then their ``user_digest``. ``catalog`` is the catalog
-    with its version, empty in entries of earlier versions of Onramp.
+    with its version, and ``language`` that of the text; both are empty in entries of earlier versions of Onramp.
     """
 
     key: str
@@ -70,6 +73,7 @@ class ReviewEntry(msgspec.Struct, frozen=True, gc=False):
     reason: str
     owner: str = ""
     catalog: str = ""
+    language: str = ""
 
     @property
     def id(self) -> str:
@@ -128,6 +132,10 @@ class ReviewPolicy:
 
 _PUT: Final = """
 if redis.call('HEXISTS', KEYS[4], ARGV[2]) == 1 then return 'rejected' end
+if KEYS[5] then
+  redis.call('HSET', KEYS[5], ARGV[1], '')
+  redis.call('PEXPIRE', KEYS[5], ARGV[7])
+end
 if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[3]) == 0 then return 'known' end
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
 local gone = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[6])
@@ -142,12 +150,13 @@ redis.call('PEXPIRE', KEYS[1], ARGV[7])
 redis.call('PEXPIRE', KEYS[2], ARGV[7])
 return 'queued'
 """
-"""KEYS: review, order, dropped, rejected. ARGV: id, digest of the text, entry, its time, the most that may wait, the time of the oldest,
-the time to live."""
+"""KEYS: review, order, dropped, rejected, what waits for the key of a shared text. ARGV: id, digest of the text, entry, its time, the most
+that may wait, the time of the oldest, the time to live."""
 
 _TAKE: Final = """
 local taken = 0
 for i = 5, #ARGV do
+  redis.call('HDEL', KEYS[i + 3], ARGV[i])
   if ARGV[3] ~= '' then taken = taken + redis.call('HDEL', KEYS[7], ARGV[i]) end
   for at = 3, 5, 2 do
     redis.call('ZREM', KEYS[at + 1], ARGV[i])
@@ -167,8 +176,9 @@ return taken
 """
 """Take entries off the queue, and rejected ones off the approved texts too. Only the caller that took an entry may promote or reject it.
 
-KEYS: the text in the cache, rejected, review, order, both again for texts of one person, approved. ARGV: what to put into the cache or
-nothing, its time to live or who rejected, the digest to reject or nothing, the ``Approved`` or nothing, ids.
+KEYS: the text in the cache, rejected, review, order, both again for texts of one person, approved; for each id what waits for its key.
+ARGV: what to put into the cache or nothing, its time to live or who rejected, the digest to reject or nothing, the ``Approved`` or
+nothing, ids.
 """
 
 
@@ -201,7 +211,9 @@ class ReviewQueue:
         life = milliseconds(policy.personal_seconds if personal else policy.longest_seconds)
         data = msgspec.json.encode(entry)
         arguments = (entry.id, text_hash(entry.text), data, entry.created_ms, policy.most, entry.created_ms - life, life)
-        keys = (*(_personal(tenant) if personal else _shared(tenant)), _dropped(tenant), rejected_name(tenant))
+        keys = [*(_personal(tenant) if personal else _shared(tenant)), _dropped(tenant), rejected_name(tenant)]
+        if not personal:
+            keys.append(_waits(tenant, entry.key))
         try:
             answer = await self._ask(client.eval(_PUT, len(keys), *keys, *arguments))
         except ReviewUnavailableError:
@@ -220,6 +232,19 @@ class ReviewQueue:
             return bool(await self._ask(client.hexists(rejected_name(tenant), unfilled_hash)))
         except ReviewUnavailableError:
             return True
+
+    async def holds(self, tenant: str, key: str) -> bool:
+        """Whether a shared text for the cache key ``key`` waits, or was dropped undecided while it could still wait.
+
+        False where Redis does not answer: the budget cannot be read then either, so that no model is called.
+        """
+        client = self._client
+        if client is None:
+            return False
+        try:
+            return bool(await self._ask(client.exists(_waits(tenant, key))))
+        except ReviewUnavailableError:
+            return False
 
     async def forget(self, tenant: str, user: str) -> bool:
         """Remove the entries of a deleted person. Returns False where Redis did not confirm it."""
@@ -342,7 +367,8 @@ class ReviewQueue:
         client, taken = self._known(), list(entries)
         if not taken:
             return 0
-        keys = (entry_name(tenant, taken[0].key), rejected_name(tenant), *_shared(tenant), *_personal(tenant), _approved(tenant))
+        places = (_waits(tenant, entry.key) for entry in taken)
+        keys = (entry_name(tenant, taken[0].key), rejected_name(tenant), *_shared(tenant), *_personal(tenant), _approved(tenant), *places)
         ids = (entry.id for entry in taken)
         return int(cast("int", await self._ask(client.eval(_TAKE, len(keys), *keys, cached, lifetime, rejected, record, *ids))))
 
@@ -393,6 +419,10 @@ def _shared(tenant: str) -> tuple[str, str]:
 
 def _personal(tenant: str) -> tuple[str, str]:
     return entry_name(tenant, "review:own"), entry_name(tenant, "review:own:order")
+
+
+def _waits(tenant: str, key: str) -> str:
+    return entry_name(tenant, f"{key}:waits")
 
 
 def _approved(tenant: str) -> str:

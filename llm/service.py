@@ -1,8 +1,8 @@
 """Answers wording requests: from the cache, from a call that is already running, or from the model. Fills the slots for the one reader.
 
-The order: expiry and catalog → input guardrails → cache → running calls → breaker, budget, rate limit → the model → output guardrails →
-cache or review queue → slots. Every failure ends in an ``Answer`` with a reason code. The template stays in Redis until a better text
-replaces it.
+The order: expiry and catalog → input guardrails → cache → review queue, where all texts of the language are reviewed → running calls →
+breaker, budget, rate limit → the model → output guardrails → cache or review queue → slots. Every failure ends in an ``Answer`` with a
+reason code. The template stays in Redis until a better text replaces it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from llm.limits.cost_sharing import CostSharing, SharedCall
 from llm.limits.daily_budget import Budget, Scope, day_of
 from llm.limits.single_flight import CallEndedError, SingleFlight
 from llm.prompts import render
-from llm.review_queue import ReviewEntry, ReviewQueue
+from llm.review_queue import Put, ReviewEntry, ReviewQueue
 from llm.trace_id import TRACE_ID
 from state.catalog.by_tenant import ByTenant
 from state.decision.wording_request import WordingRequest, cache_key
@@ -47,7 +47,8 @@ REDIS_AT_ONCE: Final = 16
 class Preview(msgspec.Struct, frozen=True, gc=False):
     """One call for a person who wants to look at it. ``prompt`` is None where the input guardrails refused the request.
 
-    ``unfilled`` is the accepted text with its slots; ``refused`` is the text that a check refused, empty where it looks private.
+    ``unfilled`` is the accepted text with its slots; ``refused`` is the text that a check refused, empty where it looks private. ``waits``:
+    the job would let that text wait for a review.
     ``advice`` says what to check where the call failed; ``changes`` how requests are worded differently since the server refused something.
     """
 
@@ -56,6 +57,7 @@ class Preview(msgspec.Struct, frozen=True, gc=False):
     unfilled: str = ""
     confidence: float = 0.0
     refused: str = ""
+    waits: bool = False
     advice: str = ""
     changes: tuple[str, ...] = ()
 
@@ -156,10 +158,11 @@ class WordingService:
         except ModelFailure as failure:
             answer = Answer(reason=failure.reason, usage=failure.usage)
             return Preview(answer, prompt, advice=failure.advice, changes=tuple(model.client.changes))
-        answer, _ = self._check(catalog, request, completion)
+        answer, waits_for_review = self._check(catalog, request, completion)
         changes = tuple(model.client.changes)
         if answer.reason:
-            return Preview(answer, prompt, refused=catalog.output_guardrails.presentable(completion.text), changes=changes)
+            refused = catalog.output_guardrails.presentable(completion.text)
+            return Preview(answer, prompt, refused=refused, waits=bool(waits_for_review), changes=changes)
         return Preview(self._fill(catalog, request, answer, "call", ()), prompt, answer.text, answer.confidence, changes=changes)
 
     async def _remove(self, tenant: str, user: str) -> bool:
@@ -181,15 +184,22 @@ class WordingService:
         screened = catalog.input_guardrails.screen(request)
         if screened.reason:
             return Answer(reason=screened.reason, checks=screened.checks)
+        reviewed = catalog.needs_approval(request)
+        if reviewed and request.personal:  # from before its language was reviewed: ``consider`` requests shared texts only
+            return Answer(reason="needs_approval")
         key = cache_key(request, self.shared_model_name)
         owner = record.user_id if request.personal else ""
         async with self._redis:
-            cached = await self.cache.get(record.tenant_id, key, user=owner)
+            cached = await self.cache.get(record.tenant_id, key, user=owner, approved_only=reviewed)
         if cached is not None:
             answer = Answer(text=cached.text, confidence=cached.confidence, usage=Usage(model=cached.model))
             return self._fill(catalog, request, answer, "cache", ())
         if self.cache.blocked(key):
             return Answer(reason="blocked")
+        if reviewed:
+            async with self._redis:
+                if await self.review_queue.holds(record.tenant_id, key):
+                    return Answer(reason="approval_pending")
         prompt = render(catalog.prompts[request.prompt], catalog.plan, request, screened.traits, screened.notes)
         name = f"{record.tenant_id}|{key}"
         waiter = self._costs.join(name, request, running=self._calls.is_running(name))
@@ -245,7 +255,7 @@ class WordingService:
         return answer
 
     def _check(self, catalog: CatalogWording, request: WordingRequest, completion: Completion) -> tuple[Answer, str]:
-        """The answer that the output guardrails allow, slots unfilled. Second the text for review, where only confidence was too low."""
+        """The answer that the output guardrails allow, slots unfilled. Second the text for review, where nothing else is against it."""
         checked = catalog.output_guardrails.check(completion.text, request)
         answer = Answer(
             reason=checked.reason,
@@ -272,7 +282,7 @@ class WordingService:
             )
             await self.cache.put(tenant, key, cached, user=owner)
             return answer
-        self.cache.rejected(key)
+        put: Put = "away"
         if waits_for_review:
             entry = ReviewEntry(
                 key=key,
@@ -288,8 +298,15 @@ class WordingService:
                 reason=answer.reason,
                 owner=user_digest(tenant, owner) if owner else "",
                 catalog=request.catalog,
+                language=request.locale,
             )
-            await self.review_queue.put(tenant, entry)
+            put = await self.review_queue.put(tenant, entry)
+        if answer.reason == "needs_approval":
+            if put in {"queued", "known"}:  # no check has failed, and the queue holds the place
+                return answer
+            if put == "rejected":
+                answer = msgspec.structs.replace(answer, reason="rejected_by_person", checks=answer.checks[:-1])
+        self.cache.rejected(key)
         return answer
 
     async def _complete(self, request: WordingRequest, prompt: Prompt, call: SharedCall) -> Completion:

@@ -62,7 +62,7 @@ def _how(detail: Row) -> list[str]:
 
 
 def _checked(checks: list[tuple[str, str]], *, improved: bool) -> str:
-    rejected = Counter(f"{check} ({reason})" for check, reason in checks if reason)
+    rejected = Counter(f"{check} ({reason})" for check, reason in checks if reason and reason != "needs_approval")  # that one waits
     if rejected:
         return f"rejected by {', '.join(rejected)}"
     if not checks or not improved:

@@ -27,6 +27,7 @@ _MODEL: Final = {
     "over_budget": "the tenant's budget of the day was spent",
     "budget_unknown": "the budget could not be checked, so nothing was spent",
     "blocked": "answers for this step and arm were rejected repeatedly, so calls for them are paused",
+    "approval_pending": "a text for this step and arm waits for a review, so no other one is requested",
     "rejected_by_person": "a reviewer had rejected this text before",
     "expired": "the guidance had expired before a model could be asked",
     "catalog_changed": "the catalog was replaced before a model was asked",
@@ -66,6 +67,7 @@ _MODEL: Final = {
     "spaced_out": "the model's text spelled a word letter by letter",
     "unfinished": "the model's text ended in the middle",
     "low_confidence": "the model was less sure of its text than the catalog asks, so it waits for a review",
+    "needs_approval": "texts in this language are shown only after somebody approved them",
 }
 """Reason codes of a model's call and of the checks. ``language`` is one of those that were decided before anybody is asked as well."""
 

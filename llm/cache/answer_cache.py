@@ -4,6 +4,7 @@ Keys of one tenant share a slot of a Redis Cluster (``<t>`` is the tenant, in br
 ``state/decision/wording_request.py``):
 
 onramp:llm:<t>:<k>            CachedText, JSON, with a time to live; each use of an approved one begins it anew
+onramp:llm:<t>:<k>:waits      hash: the texts for <k> that wait for a person (``llm/review_queue.py`` writes it)
 onramp:llm:<t>:of:<digest>    set: the keys of one person's own texts, to be removed with the person
 onramp:llm:<t>:rejected       hash: digests of texts that a person rejected (``llm/review_queue.py`` writes it)
 
@@ -41,8 +42,8 @@ return redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3], 'NX')
 class CachedText(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A text that passed every check, its slots unfilled.
 
-    ``unfilled_hash`` is ``text_hash(text)``; ``created_ms`` is Unix time in milliseconds. ``approved_by`` names the person who approved a
-    text whose ``confidence`` was too low.
+    ``unfilled_hash`` is ``text_hash(text)``; ``created_ms`` is Unix time in milliseconds. ``approved_by`` names the person who approved the
+    text, empty where nobody had to.
     """
 
     text: str
@@ -163,20 +164,25 @@ class AnswerCache:
         self._silent_until = 0.0
         self._away = False
 
-    async def get(self, tenant: str, key: str, *, user: str = "") -> CachedText | None:
-        """Return the text for ``key``, or None; ``user`` where it is that person's own.
+    async def get(self, tenant: str, key: str, *, user: str = "", approved_only: bool = False) -> CachedText | None:
+        """Return the text for ``key``, or None; ``user`` where it is that person's own. ``approved_only``: a text that no person approved
+        is none.
 
         Waits for ``wait_seconds`` at most, and not at all while Redis does not answer.
         """
         name, client = entry_name(tenant, key), self._client
         owner = user_digest(tenant, user) if user else ""
         known = self._local.get(name)
+        if known is not None and approved_only and not known.cached.approved_by:
+            known = None
         found, from_redis = known.cached if known is not None else None, False
         if client is not None and (known is None or known.check <= self._policy.clock()):
             answer = await self._ask(lambda: self._fetch(client, tenant, name, owner))
             if answer is not None:
                 found = answer[0]
                 from_redis = found is not None
+        if found is not None and approved_only and not found.approved_by:
+            found, from_redis = None, False
         self._count(hit=found is not None, from_redis=from_redis, personal=bool(owner))
         return found
 

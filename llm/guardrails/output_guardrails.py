@@ -7,7 +7,8 @@ check           reasons, in the order in which they are asked
 ``grounding``   unknown_slot, unknown_fact, url, digits, completed_step, proper_noun, forbidden_claim, prompt_talk, off_topic
 ``privacy``     secret, personal_data
 ``hygiene``     control, invisible, newline, combining, emoji, homoglyphs, markup, whitespace, repeated, spaced_out, unfinished
-``confidence``  low_confidence: all other checks passed, and a person may review the text
+``confidence``  low_confidence: all checks above passed, and a person may review the text
+``approval``    needs_approval: all others passed, and texts in this language wait for a person's approval; not made in other languages
 ``slot_value``  personal_data, and the reasons of ``hygiene``: only when the slots are filled
 ==============  =========================================================================================================
 
@@ -46,7 +47,7 @@ _PRESENTED: Final = 1_000
 class CheckedText(msgspec.Struct, frozen=True, gc=False):
     """A text and the checks that it went through. ``text`` is empty where a check failed; the last check says which.
 
-    With ``low_confidence`` as the only failure, ``text`` is kept: a person may review it, the app must not show it.
+    With ``low_confidence`` or ``needs_approval`` as the only failure, ``text`` is kept: a person may review it, the app must not show it.
     """
 
     checks: tuple[CheckResult, ...]
@@ -95,6 +96,8 @@ class OutputGuardrails:
                 return CheckedText(tuple(checks))
         low = proposal.confidence < self._policy.confidence
         checks.append(CheckResult("confidence", "low_confidence" if low else "", _DETAILS["low_confidence"] if low else ""))
+        if not low and self._policy.needs_approval(request.locale):
+            checks.append(CheckResult("approval", "needs_approval", _DETAILS["needs_approval"]))
         return CheckedText(tuple(checks), proposal.text, proposal.confidence)
 
     def fill(self, text: str, request: WordingRequest) -> CheckedText:
@@ -215,6 +218,7 @@ _DETAILS: Final[dict[str, str]] = {
     "secret": "holds what looks like a secret",
     "personal_data": "holds what looks like personal data",
     "low_confidence": "the model's confidence is lower than the catalog requires",
+    "needs_approval": "texts in this language are shown only after somebody approved them",
     "control": "a control character",
     "invisible": "an invisible character or one that turns the direction of text",
     "newline": "a line break",

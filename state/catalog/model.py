@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from state.catalog.evidence_weights import read as read_weights
-from state.catalog.wording_schema import Emoji, Expression, Language, Trait, identifies
+from state.catalog.wording_schema import CLAIMS_LANGUAGES, Emoji, Expression, Language, Trait, identifies
 from state.duration import DAY, HOUR, MINUTE, SECOND, Duration
 from state.vocabulary import EventType, Surface, Tone, Trigger, UiComponent
 
@@ -302,11 +302,26 @@ class WordingPolicy(_Model):
     personal: Annotated[list[Trigger], Field(description="triggers whose prompts include the user's own words and errors")] = []
     prompt_traits: Annotated[list[Trait], Field(max_length=8, description="traits that a personal prompt may name")] = []
     languages: Annotated[list[Language], Field(min_length=1, description="in which a model may answer, the default first")] = ["en"]
+    review_languages: Annotated[
+        list[Language] | None,
+        Field(description="languages whose texts are shown only after somebody approved them; if left out, those without a list of claims"),
+    ] = None
     longest: Annotated[int, Field(ge=40, le=500, description="characters of a text once its slots are filled")] = 240
     confidence: Annotated[float, Field(ge=0, le=1, description="of the model in its text, below which somebody reviews it first")] = 0.7
     glossary: Annotated[list[str], Field(description="proper nouns and numbers that a text may contain as they are")] = []
     forbidden: Annotated[list[Expression], Field(description="claims that no text may make: regular expressions (RE2), case ignored")] = []
     emoji: Annotated[list[Emoji], Field(description="emoji that a text may contain")] = []
+
+    def needs_approval(self, language: str) -> bool:
+        """Whether a text in ``language`` is shown only after a person approved it."""
+        if self.review_languages is None:
+            return language not in CLAIMS_LANGUAGES
+        return language in self.review_languages
+
+    @property
+    def asks_for_personal_texts(self) -> bool:
+        """Whether a prompt may include a user's own words: where an approval is needed, it would come too late for that user."""
+        return bool(self.personal) and not all(map(self.needs_approval, self.languages))
 
 
 class Catalog(_Model):

@@ -356,9 +356,14 @@ def _wording_faults(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     for index, version in enumerate(versions):
         if version in versions[:index]:
             yield ("wording", "prompts", index, "version"), f"{version!r} appears twice; give it one share"
-    for index, language in enumerate(policy.languages):
-        if language in policy.languages[:index]:
-            yield ("wording", "languages", index), f"{language!r} appears twice"
+    reviewed = policy.review_languages or []
+    for field, languages in (("languages", policy.languages), ("review_languages", reviewed)):
+        for index, language in enumerate(languages):
+            if language in languages[:index]:
+                yield ("wording", field, index), f"{language!r} appears twice"
+    for index, language in enumerate(reviewed):
+        if language not in policy.languages:
+            yield ("wording", "review_languages", index), f"{language!r} is not one of the languages ({', '.join(policy.languages)})"
 
 
 def _template_faults(catalog: Catalog) -> Iterator[tuple[Location, str]]:

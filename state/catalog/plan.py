@@ -121,7 +121,7 @@ class Plan:
         """``wording``: a model is available, and the catalog's ``wording`` section applies."""
         self.catalog: Final = catalog
         self.wording: Final = catalog.wording if wording else None
-        self.keeps_notes: Final = self.wording is not None and bool(self.wording.personal)
+        self.keeps_notes: Final = self.wording is not None and self.wording.asks_for_personal_texts
         """Whether the person's own texts are kept, because a personal prompt may contain them."""
         self.version: Final = f"{catalog.id}@{catalog.version}"
         self.digest: Final = _digest(catalog.model_dump(mode="json", exclude=_NOT_IN_STATE, exclude_defaults=True))

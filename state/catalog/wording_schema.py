@@ -32,6 +32,9 @@ _SHOWN: Final = 40
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 _REGION: Final = re.compile(r"([A-Za-z]{2,3})(?:[-_].*)?")
 
+CLAIMS_LANGUAGES: Final = frozenset({"en", "de", "fr", "es", "it", "pt", "nl"})
+"""Languages that have a list of claims that no text may make (``llm/guardrails/forbidden_claims.py``, ``claims_by_language.py``)."""
+
 _IDENTIFYING: Final = frozenset(
     "id userid anonymousid accountid externalid customerid username login nickname name firstname lastname middlename fullname givenname"
     " familyname surname displayname email emailaddress mail phone phonenumber mobile telephone address street postcode postalcode zip"

@@ -1,7 +1,8 @@
 """Decides whether a model words a decision, and what its prompt may contain. Pure: the same decision gives the same request.
 
 A *shared* request contains nothing of the person. Its prompt depends only on ``cache_key``, so one answer serves everyone with that key. A
-*personal* request contains the person's own texts (``notes``), and its answer serves that person only.
+*personal* request contains the person's own texts (``notes``), and its answer serves that person only. In a language whose texts a reviewer
+approves first all requests are shared: for one person an approval would come too late.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def consider(
         reason = "template_share"
     if reason:
         return WordingSkipped(record, reason, at, prompt)
-    personal = record.trigger in policy.personal
+    personal = record.trigger in policy.personal and not policy.needs_approval(locale)
     notes = context.notes if personal else ()
     allowed = {slot.trait for slot in plan.catalog.slots.values()} | set(policy.prompt_traits if notes else ())
     return WordingRequest(

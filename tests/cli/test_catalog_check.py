@@ -80,6 +80,19 @@ def test_a_language_without_fixed_claims_is_a_warning(tmp_path: Path, inside: In
     assert "wording.languages[1]: 'ja' has no fixed list of forbidden claims and number words" in result.err
     assert "`forbidden`" in result.err
     assert result.err.count("(a warning)") == 1
+    assert "its texts wait until somebody approves them (`onramp review`)" in result.err
+
+
+@pytest.mark.parametrize(("names", "waits"), [("[ja]", True), ("[ja, de]", True), ("[]", False), ("[de]", False)])
+def test_the_warning_says_whether_its_texts_wait_for_an_approval(tmp_path: Path, inside: Inside, names: str, waits: bool) -> None:
+    _write(tmp_path, PROMPT, languages="en, ja, de")
+    catalog = (tmp_path / "c.yaml").read_text(encoding="utf-8")
+    (tmp_path / "c.yaml").write_text(catalog.replace("  longest:", f"  review_languages: {names}\n  longest:"), encoding="utf-8")
+    result = inside("catalog", "check", "c.yaml", cwd=tmp_path)
+    assert result.code == 0
+    assert ("its texts wait until somebody approves them" in result.err) is waits
+    assert ("its texts are shown without an approval, because `review_languages` leaves it out" in result.err) is not waits
+    assert result.err.count("(a warning)") == 1
 
 
 def test_languages_with_fixed_claims_are_no_warning(tmp_path: Path, inside: Inside) -> None:

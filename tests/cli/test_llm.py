@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from llm.client import local_model as local
+from tests.cli.command import ROOT
 from tests.cli.conftest import Inside, Ready
 from tests.support.model_server import ModelServer, changed, error, invented_link, leaks_personal_data, refuses_json_schema
 from tests.support.odd_answers import FAILED, STEPS, UNCOUNTED
@@ -93,6 +94,31 @@ def test_an_answer_that_is_rejected_shows_by_what(demo: Ready, inside: Inside, s
     assert "The template stays (deep_link)." in said
     refused = said.split("The refused text")[1].split("What the user reads")[0]
     assert "Go on at https://evil.example/login now." in refused
+
+
+def test_a_text_that_would_wait_for_a_review_is_said_to(demo: Ready, inside: Inside, server: ModelServer, tmp_path: Path) -> None:
+    catalog = (ROOT / "catalog" / "saas.yaml").read_text(encoding="utf-8")
+    assert catalog.count("languages: [en]") == 1
+    reviewed = tmp_path / "reviewed.yaml"
+    reviewed.write_text(catalog.replace("languages: [en]", "languages: [en]\n  review_languages: [en]"), encoding="utf-8")
+    asked = ["llm", "try", "--llm", server.url, "--catalog", reviewed, "--user"]
+    user = somebody(demo, inside, with_errors=False)["user_id"]
+    said = " ".join(inside(*asked, user, cwd=demo.cwd).out.split())
+    assert "confidence passed" in said
+    assert "approval needs_approval texts in this language are shown only after somebody approved them" in said
+    text = said.split("The text users see it only if somebody approves it")[1].split("What the user reads")[0]
+    assert TEXT in text
+    assert "The template stays (needs_approval). In the job the text would wait for `onramp review`." in said
+    found = inside(*asked, user, "--json", cwd=demo.cwd).json
+    assert (found["waitsForReview"], found["reason"], found["refusedText"], found["text"]) == (True, "needs_approval", TEXT, None)
+    stuck = somebody(demo, inside, with_errors=True)["user_id"]
+    assert inside(*asked, stuck, "--json", cwd=demo.cwd).json["scope"] == "shared"
+    assert inside("review", "list", "--json", cwd=demo.cwd).json["waiting"] == 0
+    server.script = changed(text=TEXT, confidence=0.1)
+    unsure = inside("llm", "try", "--llm", server.url, "--user", user, "--json", cwd=demo.cwd).json
+    assert (unsure["waitsForReview"], unsure["reason"]) == (True, "low_confidence")
+    server.script = invented_link
+    assert not inside(*asked, user, "--json", cwd=demo.cwd).json["waitsForReview"]
 
 
 def test_a_refused_text_is_printed_as_visible_characters(demo: Ready, inside: Inside, server: ModelServer) -> None:

@@ -32,7 +32,10 @@ _TEXT = _written_in(hygiene, r'return "(\w+)"$', r'return "(\w+)" if ')
 
 def test_the_sources_are_understood() -> None:
     assert {"redaction_failed", "injection_suspected"} == _INTAKE
-    assert {"blocked", "cancelled", "catalog_changed", "expired", "internal", "no_wording", "rejected_by_person"} == _SERVICE
+    assert {
+        "approval_pending", "blocked", "cancelled", "catalog_changed", "expired", "internal", "needs_approval", "no_wording",
+        "rejected_by_person",
+    } == _SERVICE  # fmt: skip
     assert "cancelled" in _CALLS
 
 
@@ -58,7 +61,7 @@ def test_the_document_lists_every_reason_and_no_other() -> None:
     tables = re.findall(r"(?m)^\| (?:check|reason) \|.*\n\|[-|]+\n((?:\|.*\n)+)", text)
     cells = [cell for table in tables for row in table.splitlines() for cell in row.split(" | ")]
     named = {code for cell in cells for code in re.findall(r"`([a-z]+(?:_[a-z]+)*)`", cell)}
-    checks = {"grounding", "privacy", "hygiene", "confidence", "slot_value"}
+    checks = {"grounding", "privacy", "hygiene", "confidence", "approval", "slot_value"}
     assert named - checks - {"rules", "languages", "insufficient_quota", "context_length_exceeded"} == _ALL
 
 

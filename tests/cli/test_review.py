@@ -158,6 +158,17 @@ def test_the_list_as_json_has_every_field_and_a_limit(server: Valkey, on_server:
     )
 
 
+def test_the_list_names_the_language_and_why_a_text_waits(server: Valkey, on_server: Inside, tmp_path: Path) -> None:
+    danish = msgspec.structs.replace(SHARED, confidence=0.9, reason="needs_approval", language="da")
+    fill(server.url, "danish", danish)
+    assert "confidence 0.90, needs_approval, da" in on_server("review", "list", "--tenant", "danish", cwd=tmp_path).out
+    (found,) = on_server("review", "list", "--tenant", "danish", "--json", cwd=tmp_path).json["entries"]
+    assert (found["reason"], found["language"]) == ("needs_approval", "da")
+    assert on_server("review", "approve", danish.id, "--tenant", "danish", cwd=tmp_path).code == 0
+    (found,) = on_server("review", "list", "--approved", "--tenant", "danish", "--json", cwd=tmp_path).json["entries"]
+    assert found["language"] == "da"
+
+
 @pytest.mark.parametrize("command", ["approve", "reject"])
 def test_what_nobody_waits_for_is_one_sentence(on_server: Inside, tmp_path: Path, command: str) -> None:
     result = on_server("review", command, "nope", cwd=tmp_path)

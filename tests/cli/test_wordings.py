@@ -157,6 +157,14 @@ def _row(what: str = "improved", reason: str = "", **detail: Any) -> dict[str, A
             _row("kept", "guardrails", checks=REJECTED, attempts=2),
             f"template kept: guardrails; {CALL}, 2 attempts; rejected by length (too_long)",
         ),
+        (
+            _row("kept", "needs_approval", checks=[["schema", ""], ["approval", "needs_approval"]]),
+            f"template kept: texts in this language are shown only after somebody approved them (needs_approval); {CALL}",
+        ),
+        (
+            _row("kept", "approval_pending", source=""),
+            "template kept: a text for this step and arm waits for a review, so no other one is requested (approval_pending)",
+        ),
         ({"what": "kept", "reason": "shed", "detail": "not JSON"}, "template kept: too many calls were waiting (shed)"),
     ],
 )

@@ -107,6 +107,7 @@ MISTAKES = [
     ('moderate: "Done! Next: {step}."', "moderate: {step}"),
     ("version: 1", "version: 1\nholdout: 10%"),
     ("version: 1", "version: 1\nwording: {prompts: [{version: nudge-1}], languages: [english]}"),
+    ("version: 1", "version: 1\nwording: {prompts: [{version: nudge-1}], languages: [en, ja], review_languages: [jp]}"),
     ("version: 1", "version: 1\nwording: {prompts: [{version: nudge-1}], forbidden: ['(unclosed']}"),
     ("version: 1", "version: 1\nwording: {prompts: [{version: nudge-1}], forbidden: ['(?!not )free']}"),
     ("    title: send it", "\ttitle: send it"),

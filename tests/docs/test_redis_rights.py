@@ -139,6 +139,7 @@ def write_texts(url: str) -> None:
         for each in (entry("One."), entry("Two."), entry("Three."), entry("Four.", own)):
             assert await queue.put("acme", each) == "queued"
         assert not await queue.was_rejected("acme", text_hash("One."))
+        assert await queue.holds("acme", entry("One.").key)
         budget = Budget(client, BudgetSettings(shared=ALLOWANCE, personal=ALLOWANCE, answer_seconds=10))
         reserved = await budget.reserve("acme", "shared", tokens=600, micros=100, day="2026-03-01")
         assert isinstance(reserved, Reservation)

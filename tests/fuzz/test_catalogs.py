@@ -40,7 +40,8 @@ TEXTS = [
     SMALL.replace("HOLDOUT", "0.1").replace("COOLDOWN", "6h").replace("CAP", "3"),
 ]
 WORDING = """
-wording: {prompts: [{version: nudge-1}], template_share: 0.2, languages: [en, de], forbidden: ["is free"], emoji: ["🎉"]}
+wording: {prompts: [{version: nudge-1}], template_share: 0.2, languages: [en, de], forbidden: ["is free"], emoji: ["🎉"],
+  review_languages: [de]}
 automatic: [{type: track, name: heartbeat}, {type: page_view, where: {path: {prefix: /live}}}]
 rules: 0.1
 learning: {half_life: 7d}

@@ -77,11 +77,13 @@ def test_texts_budgets_and_reviews_of_many_tenants(servers: Topology) -> None:
             assert [await queue.put(tenant, waiting(text)) for text in ("One.", "One.", "Two.")] == ["queued", "known", "queued"]
             assert await queue.put(tenant, waiting("Three.", own)) == "queued"
             assert await queue.forget(tenant, "ann")
+            assert await queue.holds(tenant, KEY)
             one, two = (await queue.waiting(tenant)).entries
             await queue.approve(tenant, one.id, "a person")
             await queue.reject(tenant, two.id, "a person")
             assert await queue.was_rejected(tenant, text_hash(two.text))
             assert (await queue.waiting(tenant)).total == 0
+            assert not await queue.holds(tenant, KEY)
         await client.aclose()
 
     run_async(scenario())

@@ -108,6 +108,58 @@ def test_an_approved_text_serves_everybody_as_long_as_it_is_used(valkey: Valkey,
     run(valkey.url, test)
 
 
+def test_a_place_is_held_until_somebody_decides_about_each_of_its_texts(valkey: Valkey, redis: Redis, tenant: str) -> None:
+    key, other, month = entry().key, "1" * 32, 30 * 86_400_000
+
+    async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
+        one, two, twin = entry(), entry("Another text"), entry(key=other)
+        assert not await queue.holds(tenant, key)
+        for each in (one, two, twin):
+            await queue.put(tenant, each)
+        assert [await queue.holds(tenant, each) for each in (key, other, "2" * 32)] == [True, True, False]
+        assert not await queue.holds("elsewhere", key)
+        assert month - 600_000 < redis.pttl(entry_name(tenant, f"{key}:waits")) <= month
+        await queue.reject(tenant, one.id, "ann")
+        assert [await queue.holds(tenant, each) for each in (key, other)] == [True, False], "the twin was rejected with it"
+        await queue.approve(tenant, two.id, "ann")
+        assert not await queue.holds(tenant, key)
+        await queue.reject(tenant, two.id, "ann")
+        assert not await queue.holds(tenant, key), "who takes an approval back wants another text"
+
+    run(valkey.url, test)
+    assert not redis.keys(f"onramp:llm:{{{tenant}}}:*:waits")
+
+
+def test_a_place_whose_text_was_dropped_undecided_stays_held(valkey: Valkey, redis: Redis, tenant: str) -> None:
+    """Else a model is asked for each of more places than the queue holds, again and again."""
+
+    async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
+        for number in range(3):
+            await queue.put(tenant, entry(key=f"{number:032d}", created_ms=1_000_000 + number))
+        assert (await queue.waiting(tenant)).total == 1
+        assert [await queue.holds(tenant, f"{number:032d}") for number in range(3)] == [True] * 3
+        redis.delete(entry_name(tenant, f"{2:032d}:waits"))
+        assert await queue.put(tenant, entry(key=f"{2:032d}")) == "known"
+        assert await queue.holds(tenant, f"{2:032d}"), "as where an earlier version of Onramp queued the text"
+
+    run(valkey.url, test, ReviewPolicy(most=1, wait_seconds=10))
+
+
+def test_a_text_for_one_user_holds_no_place(valkey: Valkey, redis: Redis, tenant: str) -> None:
+    async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
+        await queue.put(tenant, entry(owner=user_digest(tenant, "ann")))
+        assert not await queue.holds(tenant, entry().key)
+
+    run(valkey.url, test)
+    assert not redis.keys(f"onramp:llm:{{{tenant}}}:*:waits"), "the place of such a text is derived from the user"
+
+
+def test_an_entry_of_an_earlier_version_names_no_language(valkey: Valkey, tenant: str) -> None:
+    stored = msgspec.json.decode(msgspec.json.encode(entry()))
+    del stored["language"]
+    assert msgspec.convert(stored, ReviewEntry) == entry()
+
+
 def test_a_personal_text_is_never_promoted(valkey: Valkey, redis: Redis, tenant: str) -> None:
     async def test(queue: ReviewQueue, cache: AnswerCache) -> None:
         own = entry(owner=user_digest(tenant, "ann"))
@@ -305,6 +357,7 @@ def test_without_redis_the_job_goes_on_and_a_person_gets_a_sentence(tmp_path: Pa
             assert await queue.put("t", entry()) == "away"
             assert await queue.was_rejected("t", text_hash("anything"))  # rather the template than a text thrown out
             assert not await queue.forget("t", "ann")
+            assert not await queue.holds("t", "0" * 32), "the budget cannot be read either, so no call is made"
             for call in (queue.waiting("t"), queue.approved("t"), queue.approve("t", "abc", "ann"), queue.reject("t", "abc", "ann")):
                 with pytest.raises(ReviewUnavailableError, match=r"Redis did not answer \(.*\); check that") as caught:
                     await call
@@ -318,6 +371,7 @@ def test_where_no_redis_is_meant_nothing_waits_and_nothing_was_rejected() -> Non
         queue = ReviewQueue(None)
         assert await queue.put("t", entry()) == "away"
         assert not await queue.was_rejected("t", text_hash("anything"))
+        assert not await queue.holds("t", "0" * 32)
         assert await queue.forget("t", "ann")
         with pytest.raises(ReviewUnavailableError):
             await queue.waiting("t")

@@ -27,6 +27,7 @@ from llm.review_queue import ReviewPolicy, ReviewQueue
 from llm.service import WordingService
 from sinks.redis.async_client import connect_async
 from state.catalog.by_tenant import ByTenant
+from state.catalog.plan import Plan
 from state.decision.wording_request import WordingRequest
 from tests.llm.wording_requests import PLAN, request_for
 from tests.support.model_server import ModelServer
@@ -125,6 +126,7 @@ async def service(
     guardrails: OutputGuardrails | None = None,
     shared_model: CalledModel | None = None,
     keeps_calls: bool = False,
+    plan: Plan = PLAN,
 ) -> AsyncIterator[WordingService]:
     """``wait`` is the longest wait for Redis, ``patience`` the one for the model."""
     assert WORDING is not None
@@ -133,7 +135,7 @@ async def service(
     settings = ModelSettings(base_url=model.url, model="scripted", timeout_seconds=patience)
     made = WordingService(
         catalogs=ByTenant(
-            CatalogWording(PLAN, PROMPTS, InputGuardrails(WORDING, PLAN.catalog.slots), guardrails or OutputGuardrails(PLAN))
+            CatalogWording(plan, PROMPTS, InputGuardrails(WORDING, plan.catalog.slots), guardrails or OutputGuardrails(plan))
         ),
         model=called(settings, Prices(input_dollars=1.0, output_dollars=2.0), breaker, rate_limit),
         shared_model=shared_model,

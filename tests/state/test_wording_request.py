@@ -172,6 +172,35 @@ def test_a_personal_wish_has_the_notes_and_the_traits_that_the_catalog_names_and
     assert (shared.personal, shared.notes, shared.traits) == (False, (), {"firstName": "Ann"})
 
 
+def test_where_a_person_approves_each_text_no_personal_one_is_asked_for() -> None:
+    """It could serve its own user only, for whom an approval comes too late."""
+    german = choice(traits={"firstName": "Ann", "persona": "analyst", "locale": "de"})
+    for names, personal in ((["de"], False), (["en"], True), ([], True), (None, True)):
+        found = wished(german, Plan(worded(template_share=0.0, review_languages=names), wording=True))
+        assert found.personal is personal, names
+        assert found.notes == (("E42 no such file",) if personal else ())
+        assert ("persona" in found.traits) is personal
+    shared = wished(german, Plan(worded(template_share=0.0, review_languages=["de"]), wording=True))
+    assert cache_key(shared) == cache_key(wished(german, Plan(worded(template_share=0.0, personal=[]), wording=True)))
+    japanese = choice(traits={"locale": "ja"})
+    assert not wished(japanese, Plan(worded(template_share=0.0, languages=["en", "ja"]), wording=True)).personal, "by default"
+
+
+def test_the_languages_in_which_a_person_approves_each_text() -> None:
+    policy = worded().wording
+    assert policy is not None
+    asked = ("en", "de", "fr", "es", "it", "pt", "nl", "ja", "pl", "da")
+    assert [name for name in asked if policy.needs_approval(name)] == ["ja", "pl", "da"]
+    for names in ([], ["en"], ["de", "ja"]):
+        named = policy.model_copy(update={"review_languages": names})
+        assert [name for name in sorted(asked) if named.needs_approval(name)] == names
+
+
+def test_the_state_of_users_and_the_versions_of_arms_do_not_depend_on_the_languages_that_are_reviewed() -> None:
+    plans = [Plan(worded(review_languages=names), wording=True) for names in (None, [], ["de"])]
+    assert {(plan.digest, plan.arm_version("signup", "plain")) for plan in plans} == {(PLAN.digest, PLAN.arm_version("signup", "plain"))}
+
+
 CHANGES: dict[str, Decision] = {
     "tenant": choice(trigger="signup", tenant="other"),
     "path": choice(trigger="signup", path="pros"),
@@ -359,7 +388,9 @@ def test_words_around_an_address_are_a_text_of_the_user(words: str) -> None:
     assert asked(life).notes == (words,)
 
 
-@pytest.mark.parametrize("plan", [Plan(worded(personal=[]), wording=True), Plan(worded())])
+@pytest.mark.parametrize(
+    "plan", [Plan(worded(personal=[]), wording=True), Plan(worded()), Plan(worded(review_languages=["en", "de"]), wording=True)]
+)
 def test_elsewhere_no_word_is_kept(plan: Plan) -> None:
     life = Life(plan)
     life.see(error(0), signup(1))

@@ -99,6 +99,23 @@ def test_the_first_text_for_a_key_stays(valkey: Valkey, tenant: str) -> None:
     run(valkey.url, test, PATIENT, PATIENT, PATIENT)
 
 
+def test_a_text_that_nobody_approved_is_a_miss_where_only_approved_ones_count(valkey: Valkey, redis: Redis, tenant: str) -> None:
+    approved = msgspec.structs.replace(cached("second"), approved_by="eve")
+
+    async def test(one: AnswerCache, other: AnswerCache) -> None:
+        await one.put(tenant, KEY, cached("first"))
+        for each in (one, other):
+            assert await each.get(tenant, KEY, approved_only=True) is None
+            assert (each.counts.shared_local, each.counts.shared_redis, each.counts.shared_misses) == (0, 0, 1)
+        redis.set(entry_name(tenant, KEY), msgspec.json.encode(approved))
+        for each in (one, other):
+            assert await each.get(tenant, KEY, approved_only=True) == approved, "at once, though this process holds the other text"
+            assert await each.get(tenant, KEY) == approved
+            assert (each.counts.shared_local, each.counts.shared_redis, each.counts.shared_misses) == (1, 1, 1)
+
+    run(valkey.url, test, PATIENT, PATIENT)
+
+
 def test_a_deleted_person_s_own_texts_go_and_nobody_else_s(valkey: Valkey, redis: Redis, tenant: str) -> None:
     async def test(one: AnswerCache, other: AnswerCache) -> None:
         for number in range(3):

@@ -10,6 +10,7 @@ from llm.guardrails.claims_by_language import CLAIMS, HARMLESS, NEGATED
 from llm.guardrails.forbidden_claims import ForbiddenClaims, normal
 from llm.guardrails.language import COMMON
 from llm.guardrails.output_guardrails import OutputGuardrails
+from state.catalog.wording_schema import CLAIMS_LANGUAGES
 from tests.llm.guardrails.several_languages import LANGUAGES, SEVERAL
 from tests.llm.wording_requests import PLAN, answer, request_for
 
@@ -17,7 +18,7 @@ RAILS = OutputGuardrails(SEVERAL)
 
 
 def test_each_recognised_language_has_the_same_kinds_of_claims() -> None:
-    assert {"en", *CLAIMS} == set(COMMON)
+    assert {"en", *CLAIMS} == set(COMMON) == CLAIMS_LANGUAGES
     assert set(HARMLESS) == set(NEGATED) == set(CLAIMS)
     assert {tuple(kinds) for kinds in CLAIMS.values()} == {tuple(CLAIMS["de"])}
 

@@ -143,6 +143,21 @@ def test_an_answer_that_passes_lists_every_check() -> None:
     assert (checked.text, checked.confidence) == (GOOD, 1.0)
 
 
+def test_in_a_language_that_a_person_reviews_a_text_that_passes_all_other_checks_waits() -> None:
+    rails = OutputGuardrails(saas(review_languages=["en"]), PROMPTS)
+    checked = rails.check(answer(REQUEST, GOOD), REQUEST)
+    assert [(each.check, each.reason) for each in checked.checks] == [
+        *((check, "") for check in ("schema", "grounding", "privacy", "hygiene", "confidence")),
+        ("approval", "needs_approval"),
+    ]
+    assert (checked.ok, checked.text, checked.confidence) == (False, GOOD, 0.9)
+    unsure = rails.check(answer(REQUEST, GOOD, confidence=0.1), REQUEST)
+    assert (reason_of(unsure), unsure.text) == ("low_confidence", GOOD)
+    refused = rails.check(answer(REQUEST, "It is free, so go on and open the page."), REQUEST)
+    assert (reason_of(refused), refused.text) == ("forbidden_claim", "")
+    assert OutputGuardrails(saas(languages=["en", "de"], review_languages=["de"])).check(answer(REQUEST, GOOD), REQUEST).ok
+
+
 def test_checks_quote_nothing_of_the_answer() -> None:
     checked = RAILS.check(json.dumps({"hunter2-secret": 1}), REQUEST)
     assert "hunter2" not in repr(checked)
