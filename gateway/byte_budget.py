@@ -1,13 +1,13 @@
-"""How many bytes may be in memory for clients that are not known yet."""
+"""How many bytes may be in memory, or be read again, for clients that are not trusted."""
 
 from __future__ import annotations
 
 
 class ByteBudget:
-    """A number of bytes that all who share it may hold at once. Used from the event loop only."""
+    """A number of bytes that all who share it may take. Used from the event loop only."""
 
     def __init__(self, most: int) -> None:
-        """Nothing is held yet."""
+        """Nothing is taken yet."""
         self._left = most
 
     def take(self, size: int) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from starlette.types import Scope
 
+from gateway.byte_budget import ByteBudget
 from gateway.caller import Caller, Fault, SenderRules
 from gateway.errors import RefusedError, too_many, unavailable
 from gateway.headers import headers_in
@@ -18,10 +19,14 @@ from gateway.rate_limit import RateLimiter
 from gateway.split_json import MOST_EVENTS
 from gateway.validation import check, complete, faults_of, first_fault, id_of, needs_completion
 from state.events import Event
+from state.mend_message import mend_text
+from state.messages import MAX_MESSAGE
 from state.traceparent import read_traceparent
 
 MOST_DETAILED: Final = 100
 """Rejected events of one request whose every fault is listed; of the others only the first. It bounds what a hostile batch costs."""
+MOST_LOOKED_AT: Final = MAX_MESSAGE
+"""Bytes that are decoded again to find further faults, of all events of one request. A large event may have many faults."""
 _SEVERAL: Final = 5
 """Events from which on one look at all of them costs less than the decoder for each."""
 _NONE: Final[frozenset[bytes]] = frozenset()
@@ -107,6 +112,7 @@ class Ingest:
         if plain is not None and self._rules.allow(plain, caller):
             keys = map(str.encode, plain.users)
             return plain.ids, list(map(Record, keys, values, repeat(headers))), []
+        looks = ByteBudget(MOST_LOOKED_AT)
         for index, value in enumerate(values):
             event = check(value, now)
             if type(event) is Event:
@@ -118,8 +124,9 @@ class Ingest:
                     rejected.append(Rejected(index=index, event_id=event.id, faults=[fault], value=value))
             else:
                 assert not isinstance(event, Event)
-                faults = faults_of(event, now) if len(rejected) < MOST_DETAILED else [first_fault(event)]
-                rejected.append(Rejected(index=index, event_id=id_of(value), faults=faults, value=value))
+                mended = mend_text(value)
+                faults = faults_of(event, mended, now, looks) if len(rejected) < MOST_DETAILED else [first_fault(event)]
+                rejected.append(Rejected(index=index, event_id=id_of(mended), faults=faults, value=value))
         return ids, records, rejected
 
     async def store(self, records: Sequence[Record], caller: Caller) -> frozenset[bytes]:

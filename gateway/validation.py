@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from gateway.byte_budget import ByteBudget
 from gateway.caller import Caller, Fault
 from gateway.split_json import split_array
 from state.event_fields import REQUIRED
@@ -90,19 +91,20 @@ def check(value: bytes, now: int) -> Event | DeadLetter:
 
 
 def id_of(value: bytes) -> str | None:
-    """Return the ``eventId`` of an event that is not valid, if it has a readable one."""
+    """Return the ``eventId`` of an event that is not valid, if it has a readable one. ``value`` is mended."""
     fields = read_mended(_raw_fields, value)
     event_id = None if fields is None else _text_in(fields, "eventId")
     return None if event_id is None else event_id[:128]
 
 
-def faults_of(letter: DeadLetter, now: int) -> list[Fault]:
-    """Return every fault of a rejected event.
+def faults_of(letter: DeadLetter, value: bytes, now: int, looks: ByteBudget) -> list[Fault]:
+    """Return every fault of a rejected event, as far as ``looks`` lasts. ``value`` is its message, mended.
 
     The decoder reports the first one. Each field at fault is replaced by a sound value, and the decoder asked again, until it is content.
+    What it is asked to read is taken from ``looks``.
     """
     faults = [first_fault(letter)]
-    fields = read_mended(_raw_fields, letter.raw)
+    fields = read_mended(_raw_fields, value)
     if fields is None:
         return faults
     mended: set[str] = set()
@@ -115,7 +117,10 @@ def faults_of(letter: DeadLetter, now: int) -> list[Fault]:
         faults[-1] = faults[-1]._replace(field=_precise(letter, field))
         mended.add(field)
         fields[field] = _sound_value(field, fields, now)
-        found = check(msgspec.json.encode(fields), now)
+        changed = msgspec.json.encode(fields)
+        if not looks.take(len(changed)):
+            break
+        found = check(changed, now)
         if isinstance(found, Event):
             break
         letter = found

@@ -148,6 +148,8 @@ class _Person(msgspec.Struct, gc=False, rename="camel"):
 
 _wire_decoder = msgspec.json.Decoder(_Wire)
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
+_raw_decoder = msgspec.json.Decoder(msgspec.Raw)
+_raw_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _timestamp_decoder = msgspec.json.Decoder(_Timestamp)
 _person_decoder = msgspec.json.Decoder(_Person)
 
@@ -247,7 +249,7 @@ def _decode(message: Message) -> Event:
             timestamp = round(wire.timestamp.timestamp() * 1000)
         raw_payload = bytes(wire.payload)
         known = _payloads.get(raw_payload)
-        payload = _object_decoder.decode(raw_payload) if known is None else known
+        payload = _read_payload(raw_payload) if known is None else known
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
         wire, timestamp, payload = _decode_mended(value, error)
         raw_payload, known = bytes(wire.payload), None
@@ -370,6 +372,11 @@ _payloads: Final[dict[bytes, Mapping[str, Any]]] = {}
 """Payloads that were decoded and found sound. Products send the same few again and again."""
 
 
+def _read_payload(raw: bytes) -> dict[str, Any]:
+    """Decode a payload, or nothing of one that ``_take_payload`` rejects for its size."""
+    return _object_decoder.decode(raw) if len(raw) <= MAX_PAYLOAD else {}
+
+
 def _take_payload(raw: bytes, payload: Mapping[str, Any]) -> None:
     """Check a payload that is not known yet, and remember it where it is short."""
     if len(raw) > MAX_PAYLOAD:
@@ -405,7 +412,7 @@ def _decode_mended(value: bytes, error: Exception) -> tuple[_Wire, int, dict[str
         raise _diagnose(value, error) from None
     try:
         wire = _wire_decoder.decode(mended)
-        return wire, milliseconds(wire.timestamp) + leap, _object_decoder.decode(wire.payload)
+        return wire, milliseconds(wire.timestamp) + leap, _read_payload(bytes(wire.payload))
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as broken:
         raise _diagnose(mended, broken) from None
 
@@ -421,6 +428,24 @@ _STRINGS: Final[tuple[tuple[str, str | None, str, int, int], ...]] = (
     ("name", None, "bad_name", 0, 256),
     ("timestamp", "missing_timestamp", "bad_timestamp", 1, 64),
 )
+_DIAGNOSED: Final = frozenset({"payload", "schemaVersion", "rejectedByGateway", *(field for field, *_ in _STRINGS)})
+
+
+def _parse_large(value: bytes) -> dict[str, Any] | None:
+    """Parse the fields that ``_diagnose`` looks at, without the content of lists and objects that are larger than a payload may be.
+
+    Anybody may send a message of a million small values, each of which costs far more than its bytes. Returns None for what is no object.
+    Raises like ``parse_leniently``.
+    """
+    if not bytes(_raw_decoder.decode(value)).startswith(b"{"):
+        return None
+    return {name: _outline(bytes(each)) for name, each in _raw_fields.decode(value).items() if name in _DIAGNOSED}
+
+
+def _outline(raw: bytes) -> Any:
+    if len(raw) <= MAX_PAYLOAD or raw[:1] not in b"[{":
+        return parse_leniently(raw)
+    return [] if raw[:1] == b"[" else {}
 
 
 def _diagnose(value: bytes, error: Exception) -> _RejectError:
@@ -436,7 +461,7 @@ def _diagnose(value: bytes, error: Exception) -> _RejectError:
     except UnicodeDecodeError as broken:
         return _RejectError("bad_encoding", f"the message is not UTF-8 at byte {broken.start}")
     try:
-        data = parse_leniently(value)
+        data = parse_leniently(value) if len(value) <= 2 * MAX_PAYLOAD else _parse_large(value)
     except (msgspec.DecodeError, RecursionError) as broken:
         return _RejectError("not_json", f"the message is not JSON: {str(broken)[:200]}")
     if not isinstance(data, dict):

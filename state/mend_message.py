@@ -11,8 +11,11 @@ import msgspec
 from state.messages import MAX_MESSAGE
 
 _BOM: Final = b"\xef\xbb\xbf"
-_ESCAPE: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL)
-"""A pair of surrogates, a lone one (the group), or another escape."""
+_HIGH: Final = r"\\u[dD][89abAB][0-9a-fA-F]{2}"
+_LOW: Final = r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_LONE: Final = re.compile(f"{_HIGH}(?!{_LOW})|(?<!{_HIGH}){_LOW}")
+"""A surrogate without its other half, in a text without escaped backslashes: there each backslash begins an escape."""
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _LEAP_SECOND: Final = re.compile(rb'("\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:)60((?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")')
 
 
@@ -44,11 +47,14 @@ def mend(value: bytes) -> tuple[bytes, int]:
 def mend_text(value: bytes) -> bytes:
     """Replace what JSON allows and the decoder refuses in any message. Return the same object where there is nothing of the kind.
 
-    That is a byte order mark, and a lone surrogate, which becomes U+FFFD. Mending what is mended changes nothing.
+    That is a byte order mark, and a lone surrogate, which becomes U+FFFD. Mending what is mended changes nothing. The work is done in a few
+    calls, however many escapes there are: anybody may send a message that has nothing else.
     """
     if len(value) > MAX_MESSAGE:
         return value
     value = value.removeprefix(_BOM)
-    if b"\\u" in value and any(match[1] for match in _ESCAPE.finditer(value)):
-        value = _ESCAPE.sub(lambda match: b"\\ufffd" if match[1] else match[0], value)
-    return value
+    if _SURROGATE.search(value) is None:
+        return value
+    # Beyond Latin-1, so that no byte of the message stands for the same: U+0100 for an escaped backslash, U+0101 for what was lone.
+    text, lone = _LONE.subn("\u0101", value.decode("latin-1").replace(r"\\", "\u0100"))
+    return text.replace("\u0101", r"\ufffd").replace("\u0100", r"\\").encode("latin-1") if lone else value

@@ -8,6 +8,7 @@ so that it ends among the dead letters of the job.
 from __future__ import annotations
 
 import hmac
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,13 @@ MOST_BATCH: Final = 512_000
 _TOO_LARGE: Final = 413
 _LONGEST_KEY: Final = 200
 
+
+class _Keyed(msgspec.Struct, rename="camel"):
+    write_key: str = ""
+
+
+_WRITE_KEY: Final = re.compile(rb'"writeKey"\s*:\s*"([!-~]{1,%d}?)"' % _LONGEST_KEY)
+_keyed: Final = msgspec.json.Decoder(_Keyed)
 _objects: Final = msgspec.json.Decoder(dict[str, Any])
 _anything: Final = msgspec.json.Decoder()
 
@@ -58,12 +66,13 @@ class CallsRoute:
         named = any(name == b"authorization" for name, _ in scope["headers"])
         caller = self._authenticator.authenticate(scope) if named else None
         body = await self._bodies.read(scope, receive, caller, limit=MOST_EVENT if self._kind is not None else MOST_BATCH)
-        sent = _decode(body) if self._kind is not None else _decode_batch(body)
-        if caller is None:
-            write_key = sent.get("writeKey")
-            if not isinstance(write_key, str) or len(write_key) > _LONGEST_KEY:
-                raise unauthorized("send the write key as the user of Basic auth, or as writeKey in the body")
+        write_key = None
+        if caller is None:  # nothing else of the body is read for a sender who is not known
+            write_key = _write_key(body)
             caller = self._authenticator.write_key(scope, write_key)
+        sent = _decode(body) if self._kind is not None else _decode_batch(body)
+        if write_key is not None and sent.get("writeKey") != write_key:
+            raise _no_key()
         if self._kind is not None:
             one, kept = [(sent, self._kind)], headers_of(scope)
             return await store_calls(one, sent, caller, self._ingest, self._names, kept, size=len(body), single=True)
@@ -207,6 +216,25 @@ def _read(part: bytes) -> object:
     """Return what ``part`` says, or itself where it cannot be read."""
     found = read_mended(_anything, part)
     return part if found is None and part != b"null" else found
+
+
+def _write_key(body: bytes) -> str:
+    """Return what is probably the write key in a body, without decoding the rest. Raises ``RefusedError`` (401).
+
+    A batch of which a call is not JSON has one too: it is the first text of that name.
+    """
+    try:
+        found = _keyed.decode(body).write_key
+    except (ValueError, RecursionError):  # a DecodeError is a ValueError; so is what is raised for bytes that are not UTF-8
+        match = _WRITE_KEY.search(body)
+        found = "" if match is None else match[1].decode()
+    if not 0 < len(found) <= _LONGEST_KEY:
+        raise _no_key()
+    return found
+
+
+def _no_key() -> RefusedError:
+    return unauthorized("send the write key as the user of Basic auth, or as writeKey in the body")
 
 
 def _decode(body: bytes) -> dict[str, Any]:

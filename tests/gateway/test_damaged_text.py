@@ -14,10 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.byte_budget import ByteBudget
 from gateway.split_json import split_array
 from gateway.tokens import mint
-from gateway.validation import check
-from state.events import Event
+from gateway.validation import check, faults_of
+from state.events import Event, decode
+from state.messages import Message
+from state.records.dead_letter import DeadLetter
 from state.records.fact_builders import dead_letter_fact
 from tests.support.gateway import Gateway, event, run_gateway
 from tests.support.waiting import uses_at_most
@@ -84,6 +87,24 @@ def test_the_faults_of_an_event_with_half_an_emoji_are_named_with_its_id(gateway
     (rejected,) = answer.json()["rejected"]
     assert rejected["eventId"] == "odd"
     assert {fault["code"] for fault in rejected["faults"]} == {"bad_timestamp", "bad_session_id"}
+
+
+def test_a_large_event_with_many_faults_is_read_again_as_far_as_the_budget_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def counted(message: Message) -> Event | DeadLetter:
+        read.append(len(message.value))
+        return decode(message)
+
+    monkeypatch.setattr("gateway.validation.decode", counted)
+    value = with_label(b'"' + b"\\\\" * 400_000 + b'\\ud800"', timestamp="yesterday", sessionId=7, name=[], tenantId=5)
+    letter = check(value, NOW)
+    assert isinstance(letter, DeadLetter)
+    for size, looks in ((1_048_576, 1), (3_000_000, 3)):
+        read.clear()
+        faults = faults_of(letter, value, NOW, ByteBudget(size))
+        assert len(read) == looks
+        assert len(faults) == looks + 1
 
 
 def test_half_an_emoji_keeps_no_user_from_starting(gateway: Gateway) -> None:

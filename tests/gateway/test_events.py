@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from gateway.byte_budget import ByteBudget
 from gateway.caller import Fault
 from gateway.fake_log import FakeLog, FakeLogError
 from gateway.group_commit import GroupCommitLog
+from gateway.ingest import MOST_LOOKED_AT
 from gateway.log import OversizeError, Record
 from gateway.rate_limit import RateLimiter
 from gateway.tokens import mint
@@ -147,7 +149,7 @@ def test_a_single_fault_is_named_with_its_field_and_reason(name: str) -> None:
     value = json.dumps(sent, ensure_ascii=False).encode()
     found = check(value, now)
     assert not isinstance(found, Event)
-    faults = faults_of(found, now)
+    faults = faults_of(found, value, now, ByteBudget(MOST_LOOKED_AT))
     assert [(fault.field, fault.code) for fault in faults] == [(field, code)]
     assert code in REJECTIONS
     assert Fault(*faults[0]).message

@@ -228,6 +228,27 @@ def test_text_gzip_and_a_key_in_the_body_are_read(gateway: Gateway, page_key: st
     assert len(gateway.log.records) == 3
 
 
+def test_the_key_in_a_body_is_looked_for_before_the_rest_is_read(gateway: Gateway, page_key: str) -> None:
+    odd = b'{"batch": [NaN, ' + json.dumps({**call(event="a\ud800"), "type": "track"}).encode() + b'], "writeKey": "%b"}'
+    for key in (b"pk_unknown", b"", b"x" * 300):
+        answer = gateway.post("/v1/batch", content=odd % key)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert gateway.post("/v1/batch", content=b'{"batch": [NaN]}').status_code == 401
+    answer = gateway.post("/v1/batch", content=odd % page_key.encode())
+    assert (answer.status_code, [each["index"] for each in answer.json()["rejected"]]) == (200, [0])
+    answer = gateway.post("/v1/batch", content=b"\xef\xbb\xbf" + odd.replace(b"NaN, ", b"") % page_key.encode())
+    assert (answer.status_code, answer.json()) == (200, {"success": True})
+    found = [check(record.value, NOW) for record in gateway.log.records]
+    assert [each.name for each in found if isinstance(each, Event)] == ["a\ufffd"] * 2
+
+
+def test_a_key_that_is_not_that_of_the_body_counts_for_nothing(gateway: Gateway, page_key: str) -> None:
+    nested = b'{"type": "track", "writeKey": "%b", "x": NaN}' % page_key.encode()
+    for more in (b"", b', "writeKey": "pk_unknown"'):
+        assert gateway.post("/v1/batch", content=b'{"batch": [' + nested + b"]" + more + b"}").status_code == 401
+    assert gateway.log.records == []
+
+
 def test_a_publishable_key_cannot_merge_by_any_call_and_not_by_a_time_that_is_nearly_too_far_ahead(gateway: Gateway, page_key: str) -> None:
     assert send(gateway, "/v1/alias", call(previousId="victim"), page_key).status_code == 403
     assert send(gateway, "/v1/identify", call(anonymousId="cookie-1"), page_key).status_code == 200
