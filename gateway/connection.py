@@ -8,6 +8,8 @@ are enough connections. Here
   whose request was answered before has ``body_seconds``, so that a slow client can read the answer;
 - at the limit of connections the one that has waited longest for a request is closed for a new one. Requests beyond the limit get 503, but
   the health addresses are always answered;
+- requests that come before the last one is answered wait for it, up to ``unanswered`` of them. What comes after these is dropped, and the
+  connection closed once they are answered. All that wait, and large heads until they are answered, have a limit of memory together;
 - a client that takes nothing of its answer for ``send_seconds`` is cut off.
 
 ``tests/gateway/test_connection.py`` fails where a new uvicorn no longer works like this.
@@ -33,6 +35,10 @@ ALWAYS_ANSWERED: Final = frozenset({b"/healthz", b"/readyz", b"/metrics"})
 """What probes ask. Restarting a gateway because it has many clients would help nobody."""
 _PIECE: Final = 16_384
 """Bytes that are parsed at once, so that no more than so many come between a limit and its check. The event loop reads up to 256,000."""
+_REQUEST_COSTS: Final = 4_096
+"""Bytes that a request takes in memory besides its head and body."""
+_LARGE_HEAD: Final = 8_192
+"""Bytes of a head that counts as long as it is in memory. Nearly all are smaller."""
 _TOO_LARGE: Final = b'{"code":"headers_too_large","message":"the request line and the headers are too large; send fewer and shorter ones"}'
 
 
@@ -42,7 +48,11 @@ class Limits(msgspec.Struct, frozen=True):
     head_bytes: int = 32_768
     """Four times the longest ``Authorization`` header."""
     all_heads_bytes: int = 64 * 1_048_576
-    """Of all heads that are not complete, in memory at once. One that would not fit is cut off; most come whole, and need none of this."""
+    """Of all heads that are not complete or large, and all requests that wait for another one, in memory at once. A connection that would
+    not fit is cut off. Most heads come whole, and need none of this.
+    """
+    unanswered: int = 16
+    """Requests of one connection. Browsers and balancers have one at a time."""
     headers: int = 100
     head_seconds: float = 10.0
     body_seconds: float = BODY_SECONDS
@@ -54,6 +64,10 @@ class Limits(msgspec.Struct, frozen=True):
 
 class HeadTooLargeError(Exception):
     """The parser must stop. uvicorn answers what it raises by ``send_400_response``."""
+
+
+class TooManyUnansweredError(Exception):
+    """The parser must stop, too, and the requests before this one be answered."""
 
 
 class Connection(HttpToolsProtocol):
@@ -71,7 +85,11 @@ class Connection(HttpToolsProtocol):
         """Bytes since the parser last completed a head or a piece of a body."""
         self._held = 0
         """Bytes of ``heads`` that the connection has taken."""
+        self._kept = 0
+        """Bytes of requests that count until all are answered: of those that wait for another one, and of large heads."""
         self._too_large = False
+        self._full = False
+        """Whether too many requests came before an answer."""
         self._busy = False
         """Whether a request is under way."""
         self._in_body = False
@@ -98,26 +116,29 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came."""
-        if len(data) <= _PIECE:
+        """Parse what came, unless too many requests wait for an answer."""
+        if len(data) <= _PIECE and not self._full:
             self._parse(data)
             return
         for start in range(0, len(data), _PIECE):
-            if self.transport.is_closing():
+            if self._full or self.transport.is_closing():
                 return
             self._parse(data[start : start + _PIECE])
 
     def _parse(self, data: bytes) -> None:
         self._unfinished += len(data)  # the parser's callbacks set it to 0
         super().data_received(data)
-        if self._busy and not self._unfinished and not self._held:
+        if self._full:
+            self._unfinished = 0
+        if self._busy and not self._unfinished and not self._held and not self._kept:
             return  # a request, and nothing else
         if self.transport.is_closing():
             return
-        if not self._heads.take(self._unfinished - self._held):
+        needed = self._unfinished + self._kept
+        if not self._heads.take(needed - self._held):
             self.transport.abort()
             return
-        self._held = self._unfinished
+        self._held = needed
         if self._unfinished and (self._unfinished > self._limits.head_bytes or self._has_too_many_headers()):
             self._too_large = True
             self.send_400_response("")
@@ -129,6 +150,14 @@ class Connection(HttpToolsProtocol):
         if len(self.headers) > self._limits.headers:
             self._too_large = True
             raise HeadTooLargeError
+        if len(self.pipeline) >= self._limits.unanswered - 1:
+            self._full = True
+            raise TooManyUnansweredError
+        if self._busy:
+            self._kept += self._unfinished + _REQUEST_COSTS
+        elif self._unfinished > _LARGE_HEAD:
+            size = sum(len(name) + len(value) for name, value in self.headers) + len(self.url)
+            self._kept = size if size > _LARGE_HEAD else 0
         self._unfinished = 0
         if self._head_timer is not None:
             self._end_head_timer()
@@ -140,12 +169,12 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
-        self._unfinished = 0
+        self._complete_piece()
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End the body. If its request was answered before, the connection waits for the next one from now on."""
-        self._unfinished = 0
+        self._complete_piece()
         self._in_body = False
         super().on_message_complete()
         if not self._busy:
@@ -157,12 +186,19 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if self.timeout_keep_alive_task is not None:  # no further request came already
             self._busy = False
+            if self._kept:
+                self._heads.take(-self._kept)
+                self._held -= self._kept
+                self._kept = 0
             self._idle[self] = None
         elif self.transport.is_closing():
             self._await_reader()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP with 400, or with 431 if it was too large, and close the connection."""
+        """Answer what is not HTTP with 400, or with 431 if it was too large, and close the connection; after too many requests later."""
+        if self._full:
+            self.cycle.keep_alive = False  # of the last request that was taken: its answer closes the connection
+            return
         if self._too_large:
             head = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
             self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(_TOO_LARGE), _TOO_LARGE))
@@ -186,6 +222,12 @@ class Connection(HttpToolsProtocol):
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection that brings no further request. Closing in order would wait for a reader that takes nothing."""
         self.transport.abort()
+
+    def _complete_piece(self) -> None:
+        """Begin to count anew: the parser has completed a piece of a body. What waits for another request goes on to count."""
+        if self.pipeline:
+            self._kept += self._unfinished
+        self._unfinished = 0
 
     def _has_too_many_headers(self) -> bool:
         return len(self.headers or ()) > self._limits.headers

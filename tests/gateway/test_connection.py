@@ -356,6 +356,98 @@ def test_a_stream_that_follows_the_rest_of_a_body_has_no_limit_of_time_either() 
     run_async(main())
 
 
+def test_a_connection_has_sixteen_requests_without_an_answer_and_is_closed_after_the_last() -> None:
+    async def main() -> None:
+        async with wired() as server:
+            wire, connection = server.connect()
+            for _ in range(3):
+                connection.data_received((GET + b"\r\n") * 1_000)
+            assert len(connection.pipeline) == 15
+            assert not wire.closed
+            await until(lambda: wire.closed, "the end of the connection")
+            assert wire.written.count(b" 204 ") == 16
+            assert wire.written.count(b"connection: close") == 1, "the last answer says so"
+            assert not wire.aborted
+
+    run_async(main())
+
+
+def test_sixteen_requests_at_once_are_answered_and_so_are_the_next() -> None:
+    async def main() -> None:
+        async with wired() as server:
+            wire, connection = server.connect()
+            for number in (16, 32):
+                connection.data_received((GET + b"\r\n") * 16)
+                await until(lambda number=number: wire.written.count(b" 204 ") == number, "the answers")  # type: ignore[misc]
+            assert not wire.closed
+
+    run_async(main())
+
+
+def test_requests_behind_a_stream_are_bounded_too() -> None:
+    async def main() -> None:
+        async with wired() as server:
+            wire, connection = server.connect()
+            connection.data_received(STREAM)
+            await until(lambda: b" 204 " in wire.written, "the head of the stream")
+            for _ in range(100):
+                connection.data_received(GET + b"\r\n")
+            assert len(connection.pipeline) == 15
+            assert not wire.closed
+
+    run_async(main())
+
+
+def test_requests_that_wait_for_another_one_have_a_limit_of_memory_together() -> None:
+    async def main() -> None:
+        async with wired(Limits(all_heads_bytes=20_000)) as server:
+            for _ in range(2):  # what they held is free again when they are answered, and when their connection ends
+                (wire, first), (other, second), (late, third) = server.connect(), server.connect(), server.connect()
+                first.data_received((GET + b"\r\n") * 4)
+                second.data_received(STREAM + (GET + b"\r\n") * 2)
+                assert other.aborted
+                second.connection_lost(None)
+                await until(lambda wire=wire: wire.written.count(b" 204 ") == 4, "the answers")  # type: ignore[misc]
+                third.data_received(STREAM + (GET + b"\r\n") * 4)
+                assert not late.closed
+                third.connection_lost(None)
+
+    run_async(main())
+
+
+def test_bodies_that_wait_for_another_request_count_too() -> None:
+    async def main() -> None:
+        async with wired(Limits(all_heads_bytes=20_000)) as server:
+            wire, connection = server.connect()
+            connection.data_received(STREAM + GET + b"content-length: 100000\r\n\r\n")
+            assert not wire.closed
+            for _ in range(3):
+                connection.data_received(b"x" * 5_000)
+            assert not wire.aborted
+            connection.data_received(b"x" * 5_000)
+            assert wire.aborted
+
+    run_async(main())
+
+
+def test_large_heads_count_until_they_are_answered() -> None:
+    async def main() -> None:
+        large = b"GET /stream HTTP/1.1\r\nx-a: " + b"a" * 12_000 + b"\r\n\r\n"
+        async with wired(Limits(all_heads_bytes=20_000)) as server:
+            (kept, first), (wire, second), (late, third) = server.connect(), server.connect(), server.connect()
+            first.data_received(large)
+            second.data_received(large)
+            assert (kept.closed, wire.aborted) == (False, True)
+            first.connection_lost(None)
+            for _ in range(3):
+                late.written = b""
+                third.data_received(large.replace(b"/stream", b"/healthz"))
+                await until(lambda: b" 204 " in late.written, "the answer")
+            assert not late.closed
+
+    run_async(main())
+
+
 async def answered(server: Wired) -> tuple[Wire, Connection]:
     """A connection that waits for its second request."""
     wire, connection = server.connect()
