@@ -12,7 +12,7 @@ from typing import Final
 
 from starlette.types import Scope
 
-from gateway.caller import Caller
+from gateway.caller import TRUSTED, Caller
 from gateway.errors import RefusedError, forbidden, unauthorized
 from gateway.headers import headers_in
 from gateway.keys import Key, KeyRing, KeyStore
@@ -55,7 +55,7 @@ class Authenticator:
                 self._remembered.popitem(last=False)
         if origin:
             _check_origin(caller, origin, ring)
-        return caller
+        return _note(scope, caller)
 
     def reader(self, scope: Scope, user: str | None) -> Caller:
         """Return the caller if it may read what is stored of ``user``; None stands for the user of a token. Raises ``RefusedError``."""
@@ -75,14 +75,14 @@ class Authenticator:
         origin = headers_in(scope).get(b"origin")
         if origin:
             _check_origin(caller, origin, ring)
-        return caller
+        return _note(scope, caller)
 
-    def webhook(self, text: str) -> Caller:
+    def webhook(self, scope: Scope, text: str) -> Caller:
         """Return the tenant's caller for the secret of a webhook. Raises ``RefusedError`` (401)."""
         key = self._keys().find(text)
         if key is None or key.kind != "webhook":
             raise unauthorized("the webhook's secret is not known; `onramp keys create webhook` makes one")
-        return Caller(kind="server", tenant=key.tenant, key_id=key.id)
+        return _note(scope, Caller(kind="server", tenant=key.tenant, key_id=key.id))
 
     def still_valid(self, caller: Caller) -> bool:
         """Whether the credential of a long request is still in force."""
@@ -141,6 +141,13 @@ class VisitorClaims:
             )
         bound.add(visitor)
         return ""
+
+
+def _note(scope: Scope, caller: Caller) -> Caller:
+    """Tell the connection where the caller is not just anybody."""
+    if caller.kind != "publishable":
+        scope.setdefault("state", {})[TRUSTED] = True
+    return caller
 
 
 def _caller_of(key: Key | None) -> Caller | None:

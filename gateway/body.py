@@ -22,8 +22,14 @@ MOST_MEMBERS: Final = 16
 """Gzip members of one body. A client makes one; each costs a copy of all that follows it, and an empty one has only 20 bytes."""
 BODY_SECONDS: Final = 30.0
 """How long a body may take to come. Without a limit a client holds a connection for ever with one byte now and then."""
-MOST_OPEN_BYTES: Final = 64 * 1_048_576
-"""Of all bodies that are not complete and do not come with a server key. A body that comes at once needs none of this."""
+ANONYMOUS_SECONDS: Final = 10.0
+"""The same for a body without an ``Authorization`` header, which may have a write key. A call of Segment's largest size (32 KB) needs 26
+kbit/s, which the slowest phones have; a batch of 500 KB needs 410.
+"""
+MOST_OPEN_BYTES: Final = 32 * 1_048_576
+"""Of all bodies that are not complete and came without a key in a header, and as much of those with a publishable key or a user token. What
+comes at once needs none of this.
+"""
 
 
 class BodyReader:
@@ -31,6 +37,7 @@ class BodyReader:
 
     def __init__(self) -> None:
         """Nothing was read yet."""
+        self._anonymous = ByteBudget(MOST_OPEN_BYTES)
         self._open = ByteBudget(MOST_OPEN_BYTES)
 
     def read(self, scope: Scope, receive: Receive, caller: Caller | None, *, limit: int) -> Coroutine[Any, Any, bytes]:
@@ -38,26 +45,28 @@ class BodyReader:
 
         Raises ``RefusedError`` as it does, and 503 while too much is in memory of callers without a server key.
         """
-        known = caller is not None and caller.kind == "server"
-        return read_body(scope, receive, limit=limit, budget=None if known else self._open)
+        if caller is None:
+            return read_body(scope, receive, limit=limit, budget=self._anonymous, seconds=ANONYMOUS_SECONDS)
+        return read_body(scope, receive, limit=limit, budget=None if caller.kind == "server" else self._open)
 
 
-async def read_body(scope: Scope, receive: Receive, *, limit: int, budget: ByteBudget | None = None) -> bytes:
+async def read_body(scope: Scope, receive: Receive, *, limit: int, budget: ByteBudget | None = None, seconds: float | None = None) -> bytes:
     """Return the body, decompressed. Not more than ``limit`` bytes are ever in memory, in each of both forms. What comes in several pieces
     is counted in ``budget`` until it is complete.
 
-    Raises ``RefusedError``: 413 beyond ``limit`` bytes, 415 for an encoding other than gzip, 408 if it does not come in ``BODY_SECONDS``,
-    503 beyond ``budget``.
+    Raises ``RefusedError``: 413 beyond ``limit`` bytes, 415 for an encoding other than gzip, 408 if it does not come in ``seconds``
+    (``BODY_SECONDS`` where none are given), 503 beyond ``budget``.
     """
     headers = headers_in(scope)
     encoding = headers.get(b"content-encoding", b"").strip().lower()
     length = headers.get(b"content-length", b"")
     if length.isdigit() and int(length[:20]) > limit:
         raise _over(limit)
+    seconds = BODY_SECONDS if seconds is None else seconds
     try:
-        raw = await _within(BODY_SECONDS, _receive_all(receive, limit, budget))
+        raw = await _within(seconds, _receive_all(receive, limit, budget))
     except TimeoutError:
-        sentence = f"the body did not come within {BODY_SECONDS:g} s; send it again, in smaller batches"
+        sentence = f"the body did not come within {seconds:g} s; send it again, in smaller batches"
         raise RefusedError(408, "too_slow", sentence, headers={"connection": "close"}) from None
     if encoding in _PLAIN:
         return raw

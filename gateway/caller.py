@@ -18,6 +18,9 @@ NOT_FROM_PAGES: Final = frozenset({"preferences_changed", "step_completed", "use
 """What no publishable key sends. The browser snippet has the list too, in ``gateway/browser/src/client.ts``."""
 
 
+TRUSTED: Final = "onramp.trusted"
+"""Set in the state of a request whose caller has a server key or a user token, which not anybody has (``gateway/connection.py``)."""
+
 _CLAIMS: Final = frozenset({"user_deleted", "identity_merged"})
 """What a user token sends only in part, or not at all."""
 

@@ -6,8 +6,9 @@ are enough connections. Here
 - a head that is too large gets 431, and the connection is closed. Bytes between two pieces of a body, and after the last, count the same;
 - a connection on which no request is under way must bring a head in ``head_seconds``, or is closed without an answer. The rest of a body
   whose request was answered before has ``body_seconds``, so that a slow client can read the answer;
-- at the limit of connections the one that has waited longest for a request is closed for a new one. Requests beyond the limit get 503, but
-  the health addresses are always answered;
+- at the limit of connections the one that has waited longest for a request is closed for a new one; where none waits, the one with the
+  longest request of a caller who may be anybody: without a key, or with a publishable one. Requests beyond the limit get 503, but the
+  health addresses are always answered;
 - requests that come before the last one is answered wait for it, up to ``unanswered`` of them. What comes after these is dropped, and the
   connection closed once they are answered. All that wait, and large heads until they are answered, have a limit of memory together;
 - a client that takes nothing of its answer for ``send_seconds`` is cut off.
@@ -27,6 +28,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.body import BODY_SECONDS
 from gateway.byte_budget import ByteBudget
+from gateway.caller import TRUSTED
 from gateway.stream_route import MOST_STREAMS
 
 MOST_CONNECTIONS: Final = 2 * MOST_STREAMS
@@ -73,13 +75,23 @@ class TooManyUnansweredError(Exception):
 class Connection(HttpToolsProtocol):
     """The protocol of one connection. Used from the event loop only; nothing here blocks."""
 
-    def __init__(self, *, limits: Limits, idle: OrderedDict[Connection, None], heads: ByteBudget, **uvicorns: Any) -> None:
-        """``idle``: the connections of the server on which no request is under way, the longest waiting one first. ``heads`` is for what
-        all of them have of heads that are not complete.
+    def __init__(
+        self,
+        *,
+        limits: Limits,
+        idle: OrderedDict[Connection, None],
+        asking: OrderedDict[Connection, None],
+        heads: ByteBudget,
+        **uvicorns: Any,
+    ) -> None:
+        """``idle``: the connections of the server on which no request is under way, the longest waiting one first. ``asking``: those with a
+        request, the longest one first, except where a caller was found to be trusted. ``heads`` is for what all of them have of heads that
+        are not complete.
         """
         super().__init__(**uvicorns)
         self._limits = limits
         self._idle = idle
+        self._asking = asking
         self._heads = heads
         self._unfinished = 0
         """Bytes since the parser last completed a head or a piece of a body."""
@@ -98,16 +110,17 @@ class Connection(HttpToolsProtocol):
         self._send_timer: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request. At the limit close the connection that has waited longest."""
+        """Begin to wait for a request. At the limit close another connection."""
         super().connection_made(transport)
-        if len(self.connections) >= self._limits.connections and self._idle:
-            self._idle.popitem(last=False)[0].transport.abort()
+        if len(self.connections) >= self._limits.connections:
+            self._make_room()
         self._idle[self] = None
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._idle.pop(self, None)
+        self._asking.pop(self, None)
         self._heads.take(-self._held)
         self._end_head_timer()
         self._unset_keepalive_if_required()  # uvicorn lets it run on after an error
@@ -162,8 +175,10 @@ class Connection(HttpToolsProtocol):
         if self._head_timer is not None:
             self._end_head_timer()
         self._unset_keepalive_if_required()  # it runs if the head came in one read with the rest of the body before it
+        if not self._busy:
+            self._idle.pop(self, None)
+            self._asking[self] = None
         self._busy = self._in_body = True
-        self._idle.pop(self, None)
         self.limit_concurrency = None if self.url in ALWAYS_ANSWERED else self._limits.connections
         super().on_headers_complete()
 
@@ -186,6 +201,7 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if self.timeout_keep_alive_task is not None:  # no further request came already
             self._busy = False
+            self._asking.pop(self, None)
             if self._kept:
                 self._heads.take(-self._kept)
                 self._held -= self._kept
@@ -223,6 +239,17 @@ class Connection(HttpToolsProtocol):
         """Close a connection that brings no further request. Closing in order would wait for a reader that takes nothing."""
         self.transport.abort()
 
+    def _make_room(self) -> None:
+        """Close the connection that is the least loss, if there is one that may be closed."""
+        if self._idle:
+            self._idle.popitem(last=False)[0].transport.abort()
+            return
+        while self._asking:
+            longest, _ = self._asking.popitem(last=False)
+            if TRUSTED not in longest.scope["state"]:
+                longest.transport.abort()
+                return
+
     def _complete_piece(self) -> None:
         """Begin to count anew: the parser has completed a piece of a body. What waits for another request goes on to count."""
         if self.pipeline:
@@ -257,4 +284,5 @@ class Connection(HttpToolsProtocol):
 
 def connection_factory(limits: Limits) -> type[Connection]:
     """Return what makes the connections of one server. uvicorn asks for a class and only calls it."""
-    return cast("type[Connection]", partial(Connection, limits=limits, idle=OrderedDict(), heads=ByteBudget(limits.all_heads_bytes)))
+    heads = ByteBudget(limits.all_heads_bytes)
+    return cast("type[Connection]", partial(Connection, limits=limits, idle=OrderedDict(), asking=OrderedDict(), heads=heads))

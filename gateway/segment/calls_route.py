@@ -107,7 +107,7 @@ class WebhookRoute:
         given = headers.get(b"authorization", "")
         scheme, _, rest = given.partition(" ")
         secret = rest.strip() if scheme.lower() == "bearer" else given.strip()
-        caller = self._authenticator.webhook(secret[:_LONGEST_KEY])
+        caller = self._authenticator.webhook(scope, secret[:_LONGEST_KEY])
         body = await self._bodies.read(scope, receive, caller, limit=MOST_BATCH)
         several = body.lstrip()[:1] == b"["
         parts = split_array(body) if several else [body]

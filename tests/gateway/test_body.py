@@ -61,17 +61,24 @@ def test_a_body_that_does_not_come_is_408(monkeypatch: pytest.MonkeyPatch) -> No
     assert ended == [True, True]
 
 
-def test_the_connection_of_a_body_that_does_not_come_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body, "BODY_SECONDS", 0.05)
+@pytest.mark.parametrize(("kind", "limit"), [("server", "BODY_SECONDS"), ("publishable", "BODY_SECONDS"), (None, "ANONYMOUS_SECONDS")])
+def test_the_connection_of_a_body_that_does_not_come_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: KeyKind | None, limit: str
+) -> None:
+    monkeypatch.setattr(body, limit, 0.05)
     with run_gateway(tmp_path) as gateway:
         host, _, port = gateway.url.removeprefix("http://").partition(":")
+        key = f"authorization: Bearer {gateway.key(kind)}\r\n" if kind is not None else ""
         with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
-            head = f"POST /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.key()}\r\ncontent-length: 100\r\n\r\n{{"
-            connection.sendall(head.encode())
+            connection.sendall(f"POST /v1/track HTTP/1.1\r\nhost: x\r\n{key}content-length: 100\r\n\r\n{{".encode())
             found = b""
             while chunk := connection.recv(65_536):  # until the gateway closes it
                 found += chunk
         assert found.startswith(b"HTTP/1.1 408")
+
+
+def test_a_body_without_a_key_in_a_header_has_less_time() -> None:
+    assert body.ANONYMOUS_SECONDS < body.BODY_SECONDS
 
 
 @pytest.mark.parametrize("kind", [None, "publishable", "server"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +15,7 @@ import uvloop
 from uvicorn.server import ServerState
 
 from gateway.connection import ALWAYS_ANSWERED, Connection, Limits
+from gateway.keys import KeyKind
 from gateway.serve import make_server
 from gateway.stopping import Stopping
 from tests.support.gateway import Gateway, event, run_gateway
@@ -605,6 +606,46 @@ def test_at_the_limit_the_connection_that_waits_longest_makes_room(tmp_path: Pat
                     assert answer_on(fifth, b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n") == b"200"
                     assert rest_of(second) == b""
                     assert answer_on(third) == b"200"
+
+
+def half_a_call(gateway: Gateway, kind: KeyKind | None, path: str = "/v1/track") -> bytes:
+    key = f"authorization: Bearer {gateway.key(kind)}\r\n" if kind is not None else ""
+    return f"POST {path} HTTP/1.1\r\nhost: x\r\n{key}content-length: 100\r\n\r\n{{".encode()
+
+
+@pytest.mark.parametrize("kind", [None, "publishable"])
+def test_requests_of_whoever_it_may_be_that_do_not_end_shut_nobody_out(tmp_path: Path, kind: KeyKind | None) -> None:
+    with (
+        run_gateway(tmp_path, limits=Limits(head_seconds=PATIENCE, connections=5)) as gateway,
+        connect(gateway, stream_request(gateway)) as stream,
+        ExitStack() as stack,
+    ):
+        assert b"retry" in read_until(stream, b"retry")
+        half = half_a_call(gateway, kind)
+        begun = [stack.enter_context(connect(gateway, half)) for _ in range(3)]
+        for number in range(3):
+            assert gateway.post("/v1/events", event(f"e{number}"), key=gateway.key(), connection="close").status_code == 202
+            if number < 2:
+                begun.append(stack.enter_context(connect(gateway, half)))
+        assert all(rest_of(each) == b"" for each in begun[:2]), "the longest requests made room"
+        stream.settimeout(SOON)
+        with pytest.raises(TimeoutError):
+            rest_of(stream)
+
+
+@pytest.mark.parametrize("kind", ["server", "webhook"])
+def test_requests_of_servers_make_no_room(tmp_path: Path, kind: KeyKind) -> None:
+    with (
+        run_gateway(tmp_path, limits=Limits(head_seconds=PATIENCE, connections=3)) as gateway,
+        connect(gateway, half_a_call(gateway, kind, "/v1/webhooks/segment" if kind == "webhook" else "/v1/events")),
+        connect(gateway, half_a_call(gateway, kind, "/v1/webhooks/segment" if kind == "webhook" else "/v1/track")),
+    ):
+
+        def is_refused() -> bool:
+            with connect(gateway, b"GET /openapi.json HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n") as connection:
+                return rest_of(connection).startswith(b"HTTP/1.1 503 ")
+
+        wait_until(is_refused, "the limit of connections")
 
 
 def test_probes_are_answered_when_every_connection_has_a_request(tmp_path: Path) -> None:
