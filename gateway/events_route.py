@@ -44,7 +44,7 @@ class EventsRoute:
         if values is None:
             raise RefusedError(400, "not_json", "the body is not a JSON array of events; nothing of it was stored")
         check_count(len(values))
-        await self._ingest.take(caller, len(values), size=len(body))
+        await self._ingest.take(caller, len(values), size=len(body), values=values)
         ids, records, rejected = self._ingest.sort(values, caller, headers_of(scope))
         oversize = await self._ingest.store(records, caller)
         if oversize:

@@ -21,6 +21,7 @@ from gateway.validation import check, complete, faults_of, first_fault, id_of, n
 from state.events import Event
 from state.mend_message import mend_text
 from state.messages import MAX_MESSAGE
+from state.records.subject import is_deletion
 from state.traceparent import read_traceparent
 
 MOST_DETAILED: Final = 100
@@ -85,10 +86,11 @@ class Ingest:
         self._quota = quota
         self.clock = clock
 
-    async def take(self, caller: Caller, events: int, *, size: int) -> None:
+    async def take(self, caller: Caller, events: int, *, size: int, values: Sequence[bytes] = ()) -> None:
         """Count a request of ``events`` and ``size`` bytes against the rate of the caller. Raises ``RefusedError`` (429).
 
         That is also raised where the events would exceed the quota of the tenant, which counts those that ``store`` stores.
+        Not where all ``values`` are deletions that a server sends: a quota delays none.
 
         Each KiB counts as an event where that is more: few large events must not fill the log, so that retention deletes what nobody read.
         """
@@ -96,7 +98,11 @@ class Ingest:
         wait = limits.take(caller.account, max(events, size >> 10))
         if wait:
             raise too_many(wait)
-        await self._quota.check(caller.tenant, events)
+        try:
+            await self._quota.check(caller.tenant, events, pages=caller.kind != "server")
+        except RefusedError:
+            if caller.kind != "server" or not values or not all(map(is_deletion, values)):
+                raise
 
     def sort(
         self, values: Sequence[bytes], caller: Caller, headers: tuple[tuple[str, bytes], ...]
@@ -131,7 +137,9 @@ class Ingest:
 
     async def store(self, records: Sequence[Record], caller: Caller) -> frozenset[bytes]:
         """Return when the log has the records; the values of those that are larger than it ever takes. Raises ``RefusedError`` (503)."""
-        counted = self._quota.count(caller.tenant, len(records))  # before they are stored: requests that come meanwhile must know
+        counted = self._quota.count(
+            caller.tenant, len(records), pages=caller.kind != "server"
+        )  # before they are stored: requests that come meanwhile must know
         try:
             await self._log.append(records)
         except OversizeError as error:

@@ -13,6 +13,7 @@ import redis
 
 from gateway.errors import RefusedError, unavailable
 from gateway.quota import Quota, quota_key
+from gateway.tokens import mint
 from tests.gateway.test_reads import NOON, Clock
 from tests.support.gateway import Gateway, event, run_gateway
 from tests.support.valkey import Valkey
@@ -33,9 +34,9 @@ def gateway_of(directory: Path, valkey: Valkey | None, clock: Clock, per_day: in
         yield gateway
 
 
-def counted(valkey: Valkey, tenant: str = "default") -> int:
+def counted(valkey: Valkey, tenant: str = "default", *, pages: bool = False) -> int:
     client = redis.Redis.from_url(valkey.url)
-    found = client.get(quota_key(tenant, DAY))
+    found = client.get(quota_key(tenant, DAY, pages))
     client.close()
     assert found is None or isinstance(found, bytes)
     return int(found or 0)
@@ -63,6 +64,46 @@ def test_what_is_over_the_quota_is_refused_until_midnight(valkey: Valkey, tmp_pa
         assert len(gateway.stored()) == 17
         clock.now += 12 * 3600
         assert gateway.post("/v1/events", FIVE, key=key).status_code == 202, "a new day"
+
+
+DELETION = event("d1", eventType="user_deleted", timestamp="2026-01-01T11:00:00Z")
+
+
+def test_a_quota_delays_no_deletion(tmp_path: Path) -> None:
+    with gateway_of(tmp_path / "a", None, Clock()) as gateway:
+        key, page = gateway.key("server"), gateway.key("publishable")
+        gateway.store.set_quota("default", 0)
+        assert gateway.post("/v1/events", DELETION, key=key).status_code == 202
+        assert gateway.post("/v1/events", [DELETION, DELETION], key=key).status_code == 202
+        assert gateway.post("/v1/events", [DELETION, FIVE[0]], key=key).status_code == 429, "what is with it does not fit"
+        assert gateway.post("/v1/events", DELETION, key=page).status_code == 429
+
+
+def test_pages_leave_a_fifth_of_a_quota_to_servers(valkey: Valkey, tmp_path: Path) -> None:
+    forget(valkey)
+    with (
+        gateway_of(tmp_path / "a", valkey, Clock(), per_day=20) as first,
+        gateway_of(tmp_path / "b", valkey, Clock(), per_day=20) as second,
+    ):
+        signing = first.store.create("signing")[0]
+        token = mint(signing.secret or "", key_id=signing.id, tenant="default", user="u-17", now=NOON)
+        pages = [first.key("publishable"), first.key("publishable"), token]
+        assert [first.post("/v1/events", FIVE, key=key).status_code for key in pages] == [202, 202, 202]
+        refused = first.post("/v1/events", FIVE[:2], key=pages[0])
+        assert (refused.status_code, refused.json()["code"]) == (429, "quota_exceeded")
+        assert "pages of the tenant may store 16 events" in refused.json()["message"]
+        wait_until(lambda: counted(valkey, pages=True) == counted(valkey) == 15, "the counts in Redis")
+        assert second.post("/v1/events", FIVE[:2], key=second.key("publishable")).status_code == 429
+        assert second.post("/v1/events", FIVE[0], key=second.key("publishable")).status_code == 202
+        assert second.post("/v1/events", FIVE[:4], key=second.key("server")).status_code == 202
+        assert second.post("/v1/events", FIVE[0], key=second.key("server")).status_code == 429
+        wait_until(lambda: (counted(valkey, pages=True), counted(valkey)) == (16, 20), "the counts in Redis")
+
+
+def test_servers_may_use_all_of_a_quota(tmp_path: Path) -> None:
+    with gateway_of(tmp_path / "a", None, Clock(), per_day=10) as gateway:
+        key, page = gateway.key("server"), gateway.key("publishable")
+        assert [gateway.post("/v1/events", FIVE, key=each).status_code for each in (key, key, page)] == [202, 202, 429]
 
 
 SIGNUP = {"type": "track", "userId": "u", "event": "Signed Up", "timestamp": "2026-01-01T11:00:00Z"}
