@@ -27,6 +27,9 @@ _LONGEST: Final = 8192
 MOST_VISITORS: Final = 5
 """Visitors that one user's tokens bind in the longest life of a token: enough for the user's devices, and few for whoever stole one."""
 
+MOST_CLAIMING: Final = 100_000
+"""Users of all tenants whose visitors are remembered."""
+
 
 class Authenticator:
     """Checks credentials against the key store."""
@@ -90,6 +93,10 @@ class Authenticator:
             return False
         return self._keys().in_force(caller.key_id)
 
+    def share_of_tenant(self, most: int) -> int:
+        """Return how many of ``most`` that this process has one tenant may have: half, where there are keys of several tenants."""
+        return most // 2 if len(self._keys().tenants) > 1 else most
+
     def _keys(self) -> KeyRing:
         ring = self._store.ring()
         if ring is not self._ring:  # a key was created or revoked
@@ -116,31 +123,53 @@ class Authenticator:
 
 
 class VisitorClaims:
-    """Remembers which visitors each user has bound with tokens, for as long as a token may live, in this process."""
+    """Remembers which visitors each user has bound with tokens, for as long as a token may live, in this process.
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    It remembers ``most`` users. For a further one the oldest of the tenant that has most is forgotten, so that no tenant costs another one
+    anything.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time, most: int = MOST_CLAIMING) -> None:
         """``clock`` is in seconds since 1970."""
         self._clock = clock
-        self._claims: OrderedDict[tuple[str, str], tuple[set[str], float]] = OrderedDict()
+        self._most = most
+        self._users = 0
+        self._claims: dict[str, OrderedDict[str, tuple[set[str], float]]] = {}
+        """Tenant → user → the visitors, and when they are forgotten; the oldest user first."""
 
     def claim(self, caller: Caller, visitor: str) -> str:
         """Return why the caller may not bind ``visitor``, because it has bound others; empty where it may."""
         assert caller.user is not None
         now = self._clock()
-        while self._claims and next(iter(self._claims.values()))[1] <= now:
-            self._claims.popitem(last=False)
-        account = (caller.tenant, caller.user)
-        if account not in self._claims:
-            if len(self._claims) >= _MOST_REMEMBERED * 10:
-                return "too many users bind anonymous ids now; send it again later"
-            self._claims[account] = (set(), now + MOST_SECONDS)
-        bound, _ = self._claims[account]
+        self._forget_ended(caller.tenant, now)
+        if caller.user not in self._claims.get(caller.tenant, ()):
+            if self._users >= self._most:
+                self._make_room(now)
+            self._claims.setdefault(caller.tenant, OrderedDict())[caller.user] = (set(), now + MOST_SECONDS)
+            self._users += 1
+        bound, _ = self._claims[caller.tenant][caller.user]
         if visitor not in bound and len(bound) >= MOST_VISITORS:
             return (
                 f"a user may bind {MOST_VISITORS} anonymous ids within {MOST_SECONDS // 60} minutes, and has bound as many; send it later"
             )
         bound.add(visitor)
         return ""
+
+    def _make_room(self, now: float) -> None:
+        for tenant in list(self._claims):
+            self._forget_ended(tenant, now)
+        if self._users >= self._most:
+            self._forget_oldest(max(self._claims, key=lambda tenant: len(self._claims[tenant])))
+
+    def _forget_ended(self, tenant: str, now: float) -> None:
+        while tenant in self._claims and next(iter(self._claims[tenant].values()))[1] <= now:
+            self._forget_oldest(tenant)
+
+    def _forget_oldest(self, tenant: str) -> None:
+        self._claims[tenant].popitem(last=False)
+        self._users -= 1
+        if not self._claims[tenant]:
+            del self._claims[tenant]
 
 
 def _note(scope: Scope, caller: Caller) -> Caller:

@@ -80,6 +80,7 @@ class KeyRing:
         self._by_digest = {key.digest: key for key in active if key.kind != "signing"}
         self._signing = {key.id: key for key in active if key.kind == "signing"}
         self._ids = frozenset(key.id for key in active)
+        self.tenants = frozenset(key.tenant for key in active)
         named: dict[str, set[str]] = {}
         for key in active:
             if key.origins:

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -40,6 +40,8 @@ _ID: Final = re.compile(r"(\d{1,18})\.(\d)\.(\d{1,18})(?:\.([0-9a-f]{1,8})\.([0-
 _NOTHING: Final = (-1, 0)
 """Older than every record."""
 
+T = TypeVar("T")
+
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -62,6 +64,7 @@ class StreamRoute:
         self._streams = 0
         self._of_users: Counter[tuple[str, str]] = Counter()
         """Streams of each user who has some. ``updates`` has other followers too: requests that wait for the job."""
+        self._of_tenants: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream, until the reader goes, the token expires, or the server ends. Raises ``RefusedError`` before it begins.
@@ -78,7 +81,9 @@ class StreamRoute:
             raise unavailable("this gateway has as many streams as it can serve; poll, or try again", 10)
         account = caller.tenant, user
         if self._of_users[account] >= MOST_OF_ONE_USER:
-            raise RefusedError(429, "too_many_streams", "the user has too many streams open; close some", headers={"retry-after": "10"})
+            raise _too_many("the user has too many streams open; close some")
+        if self._of_tenants[caller.tenant] >= self._authenticator.share_of_tenant(MOST_STREAMS):
+            raise _too_many("the tenant has as many streams as it may have in this gateway; poll, or try again")
         if scope["method"] == "HEAD":
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             await send({"type": "http.response.body", "body": b""})
@@ -87,6 +92,7 @@ class StreamRoute:
         changed.set()  # read at once, after following: an announcement between the two is not missed
         self._streams += 1
         self._of_users[account] += 1
+        self._of_tenants[caller.tenant] += 1
         self._updates.follow(caller.tenant, user, changed)
         self._stopping.watch(changed)
         try:
@@ -95,9 +101,8 @@ class StreamRoute:
             self._stopping.unwatch(changed)
             self._updates.unfollow(caller.tenant, user, changed)
             self._streams -= 1
-            self._of_users[account] -= 1
-            if not self._of_users[account]:
-                del self._of_users[account]
+            _end_one(self._of_users, account)
+            _end_one(self._of_tenants, caller.tenant)
 
     async def read(self, caller: Caller, user: str) -> tuple[Stored | None, Stored | None] | None:
         """Return recommendation and progress; None while they cannot be read."""
@@ -223,6 +228,16 @@ class _Stream:
         if b"\n" in data or b"\r" in data:
             data = msgspec.json.encode(msgspec.json.decode(data))  # an event's data is one line
         return b"id: %d.%d.%d.%b\nevent: %b\ndata: %b\n\n" % (max(0, version), rank, max(0, progress), digests, name, data)
+
+
+def _end_one(counter: Counter[T], key: T) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]
+
+
+def _too_many(sentence: str) -> RefusedError:
+    return RefusedError(429, "too_many_streams", sentence, headers={"retry-after": "10"})
 
 
 async def _send(send: Send, text: bytes) -> None:

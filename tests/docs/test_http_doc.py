@@ -12,8 +12,9 @@ import jwt
 import pytest
 
 from gateway.authentication import MOST_VISITORS
-from gateway.body import BODY_SECONDS, MOST_OPEN_BYTES
+from gateway.body import ANONYMOUS_SECONDS, BODY_SECONDS, MOST_OPEN_BYTES
 from gateway.connection import MOST_CONNECTIONS, Limits
+from gateway.quota import PAGES_PERCENT
 from gateway.split_json import MOST_EVENTS
 from gateway.stream_route import MOST_OF_ONE_USER, MOST_STREAMS
 from tests.support.gateway import event, run_gateway
@@ -60,17 +61,20 @@ def test_the_function_that_mints_tokens_works_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_limits_of_the_page_are_those_of_the_code() -> None:
-    assert f"at most {MOST_EVENTS:,}" in PAGE
-    assert f"| {MOST_VISITORS} anonymous ids a quarter of an hour" in PAGE
-    assert f"at most {MOST_OF_ONE_USER} streams, a process {MOST_STREAMS:,}" in PAGE
-    assert f"did not come within {BODY_SECONDS:g} seconds" in PAGE
-    assert f"which takes {MOST_CONNECTIONS:,} connections" in PAGE
-    assert f"may hold {MOST_OPEN_BYTES // 1_048_576} MiB of a process together" in PAGE
+    page = " ".join(PAGE.split())
+    assert f"at most {MOST_EVENTS:,}" in page
+    assert f"| {MOST_VISITORS} anonymous ids a quarter of an hour" in page
+    assert f"at most {MOST_OF_ONE_USER} streams, a process {MOST_STREAMS:,}" in page
+    assert f"did not come within {BODY_SECONDS:g} seconds, or {ANONYMOUS_SECONDS:g} without" in page
+    assert f"together may store {PAGES_PERCENT} % of it" in page
+    assert f"A connection may have {Limits().unanswered} requests without an answer" in page
+    assert f"which takes {MOST_CONNECTIONS:,} connections" in page
+    assert f"may hold {MOST_OPEN_BYTES // 1_048_576} MiB of a process together" in page
     limits = Limits()
-    assert f"must come within {limits.head_seconds:g} seconds" in PAGE
-    assert f"{limits.head_bytes // 1024} KiB of them" in PAGE
-    assert f"more than {limits.headers} headers" in PAGE
-    assert f"takes nothing of an answer for {limits.send_seconds:g} seconds" in PAGE
+    assert f"must come within {limits.head_seconds:g} seconds" in page
+    assert f"{limits.head_bytes // 1024} KiB of them" in page
+    assert f"more than {limits.headers} headers" in page
+    assert f"takes nothing of an answer for {limits.send_seconds:g} seconds" in page
 
 
 def test_a_fresh_directory_gets_its_secret_before_the_gateway_needs_it() -> None:

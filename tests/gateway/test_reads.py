@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -14,6 +14,7 @@ import httpx2
 import pytest
 import redis
 
+from gateway import stream_route
 from gateway.tokens import mint
 from sinks.redis.writer import RecommendationWriter, WritePolicy
 from state.records.progress import PublishProgress, progress_key
@@ -383,6 +384,25 @@ def test_a_user_has_a_bounded_number_of_streams(setup: Setup) -> None:
         reader.__exit__()
     with Reader(setup.gateway, setup.token("many")):
         pass
+
+
+def test_one_of_several_tenants_has_half_of_the_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_route, "MOST_STREAMS", 4)
+    with run_gateway(tmp_path) as gateway, ExitStack() as streams:
+
+        def opened(key: str, user: str) -> httpx2.Response:
+            headers = {"authorization": f"Bearer {key}"}
+            return streams.enter_context(gateway.client.stream("GET", f"/v1/stream?userId={user}", headers=headers))
+
+        key = gateway.key()
+        assert [opened(key, f"u{number}").status_code for number in range(3)] == [200, 200, 200], "the only tenant has all"
+        other = gateway.key(tenant="acme")
+        refused = opened(key, "u4")
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
+        assert refused.read()
+        assert refused.json()["code"] == "too_many_streams"
+        assert opened(other, "u1").status_code == 200
+        assert opened(other, "u2").status_code == 503, "all are open"
 
 
 def test_a_stream_survives_the_loss_of_redis_and_goes_on(tmp_path: Path) -> None:

@@ -96,6 +96,26 @@ def test_a_user_binds_other_visitors_when_the_tokens_of_the_first_ones_have_ende
     assert claims.claim(caller, "late") == ""
 
 
+def test_a_tenant_with_many_users_who_bind_visitors_costs_no_other_tenant_a_claim() -> None:
+    now = [0.0]
+    claims = VisitorClaims(lambda: now[0], most=4)
+
+    def claim(tenant: str, user: str, visitors: int) -> list[str]:
+        return [claims.claim(Caller("user", tenant, "k", user), f"v{number}") for number in range(visitors)]
+
+    full = ["" for _ in range(MOST_VISITORS)]
+    assert claim("small", "ana", MOST_VISITORS) == full
+    for number in range(10):
+        assert claim("large", f"u{number}", MOST_VISITORS) == full
+    assert claim("new", "eve", MOST_VISITORS) == full
+    assert all(claims.claim(Caller("user", *who), "another") for who in (("small", "k", "ana"), ("new", "k", "eve"), ("large", "k", "u9")))
+    assert claims.claim(Caller("user", "large", "k", "u0"), "another") == "", "the oldest of the tenant with most was forgotten"
+    now[0] = MOST_SECONDS
+    for user in ("ben", "cat", "dan", "eli"):
+        assert claim("small", user, MOST_VISITORS) == full
+    assert all(claims.claim(Caller("user", "small", "k", user), "another") for user in ("ben", "cat", "dan", "eli")), "what ended made room"
+
+
 def _other_secret(key: Key) -> str:
     return token(Key(**{**{field: getattr(key, field) for field in key.__struct_fields__}, "secret": "x" * 51}))
 
