@@ -74,7 +74,7 @@ def gateway(host: _HostOption = None, port: _PortOption = None, demo: _DemoOptio
             events_per_day=settings.gateway_events_per_day,
         )
         logging.getLogger("gateway").info("listening on http://%s:%s", *bound.getsockname()[:2])
-        serve(build(parts), bound, stopping)
+        serve(build(parts), bound, stopping, parts.refusals)
 
 
 def _demo(store: KeyStore, directory: DataDir) -> list[BaseRoute]:

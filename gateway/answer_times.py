@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.refusals import Refusals
 from state.histogram import Histogram
 from state.metrics import ANSWER_SECONDS, ANSWERS
 
@@ -23,8 +24,9 @@ _CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 class AnswerTimes(Collector):
     """The figures of one process since its start. Used from the event loop only."""
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Nothing was answered yet. ``clock`` is in seconds."""
+    def __init__(self, clock: Callable[[], float] = time.perf_counter, refusals: Refusals | None = None) -> None:
+        """Nothing was answered yet. ``clock`` is in seconds. ``refusals`` are shown, too."""
+        self._refusals = refusals or Refusals()
         self.clock: Final = clock
         self._seconds = Histogram(ANSWER_SECONDS.buckets)
         self._classes: Counter[str] = Counter()
@@ -47,6 +49,7 @@ class AnswerTimes(Collector):
         """Answer with the figures in the text format of Prometheus."""
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self)
+        registry.register(self._refusals)
         return Response(generate_latest(registry), headers={"content-type": _CONTENT_TYPE})
 
 

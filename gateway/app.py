@@ -34,6 +34,7 @@ from gateway.quota import KEPT_SECONDS, Quota
 from gateway.rate_limit import RateLimiter
 from gateway.reads_route import ReadsRoute
 from gateway.records import Records
+from gateway.refusals import Refusals
 from gateway.router_bypass import RouterBypass
 from gateway.segment.calls_route import CallsRoute, WebhookRoute
 from gateway.segment.mapping import TrackNames
@@ -76,7 +77,7 @@ class GatewayParts(msgspec.Struct, frozen=True):
     the one that is asked for progress while Redis is away, and ``database`` its database. Streams end when ``stopping`` says so.
     ``plans`` has the catalog of each tenant, as far as they are known.
     ``more_routes`` are those of the demo. ``events_per_day`` is the quota of tenants that have none of their own in ``store``.
-    ``clock`` is in milliseconds since 1970 UTC.
+    ``refusals`` has what the server refuses, for ``/metrics``. ``clock`` is in milliseconds since 1970 UTC.
     """
 
     log: Log
@@ -90,6 +91,7 @@ class GatewayParts(msgspec.Struct, frozen=True):
     events_per_second: float = 5000.0
     events_per_day: int | None = None
     more_routes: Sequence[BaseRoute] = ()
+    refusals: Refusals = msgspec.field(default_factory=Refusals)
     clock: Callable[[], int] = wall_clock
 
 
@@ -120,7 +122,7 @@ def build(parts: GatewayParts) -> Starlette:
     bodies = BodyReader()
     onboarding = OnboardingRoute(authenticator, ingest, records, updates, parts.plans, bodies)
     health = Health(parts.log, records)
-    times = AnswerTimes()
+    times = AnswerTimes(refusals=parts.refusals)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

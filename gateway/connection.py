@@ -18,6 +18,7 @@ are enough connections. Here
 
 from __future__ import annotations
 
+import logging
 from asyncio import TimerHandle, Transport
 from collections import OrderedDict
 from functools import partial
@@ -29,6 +30,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from gateway.body import BODY_SECONDS
 from gateway.byte_budget import ByteBudget
 from gateway.caller import TRUSTED
+from gateway.refusals import Refusals
 from gateway.stream_route import MOST_STREAMS
 
 MOST_CONNECTIONS: Final = 2 * MOST_STREAMS
@@ -41,6 +43,9 @@ _REQUEST_COSTS: Final = 4_096
 """Bytes that a request takes in memory besides its head and body."""
 _LARGE_HEAD: Final = 8_192
 """Bytes of a head that counts as long as it is in memory. Nearly all are smaller."""
+_LOG: Final = logging.getLogger("uvicorn.error.connection")
+"""For uvicorn's protocol, which warns of every request that it refuses. ``Refusals`` tells of those."""
+_LOG.setLevel(logging.ERROR)
 _TOO_LARGE: Final = b'{"code":"headers_too_large","message":"the request line and the headers are too large; send fewer and shorter ones"}'
 
 
@@ -82,13 +87,16 @@ class Connection(HttpToolsProtocol):
         idle: OrderedDict[Connection, None],
         asking: OrderedDict[Connection, None],
         heads: ByteBudget,
+        refusals: Refusals,
         **uvicorns: Any,
     ) -> None:
         """``idle``: the connections of the server on which no request is under way, the longest waiting one first. ``asking``: those with a
         request, the longest one first, except where a caller was found to be trusted. ``heads`` is for what all of them have of heads that
-        are not complete.
+        are not complete. What is refused is counted in ``refusals``.
         """
         super().__init__(**uvicorns)
+        self.logger = _LOG
+        self._refusals = refusals
         self._limits = limits
         self._idle = idle
         self._asking = asking
@@ -149,6 +157,7 @@ class Connection(HttpToolsProtocol):
             return
         needed = self._unfinished + self._kept
         if not self._heads.take(needed - self._held):
+            self._refusals.add("memory")
             self.transport.abort()
             return
         self._held = needed
@@ -179,7 +188,9 @@ class Connection(HttpToolsProtocol):
             self._idle.pop(self, None)
             self._asking[self] = None
         self._busy = self._in_body = True
-        self.limit_concurrency = None if self.url in ALWAYS_ANSWERED else self._limits.connections
+        self.limit_concurrency = limit = None if self.url in ALWAYS_ANSWERED else self._limits.connections
+        if limit is not None and (len(self.connections) >= limit or len(self.tasks) >= limit):
+            self._refusals.add("connections")
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -213,8 +224,10 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP with 400, or with 431 if it was too large, and close the connection; after too many requests later."""
         if self._full:
+            self._refusals.add("unanswered")
             self.cycle.keep_alive = False  # of the last request that was taken: its answer closes the connection
             return
+        self._refusals.add("headers_too_large" if self._too_large else "not_http")
         if self._too_large:
             head = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
             self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(_TOO_LARGE), _TOO_LARGE))
@@ -242,13 +255,17 @@ class Connection(HttpToolsProtocol):
     def _make_room(self) -> None:
         """Close the connection that is the least loss, if there is one that may be closed."""
         if self._idle:
-            self._idle.popitem(last=False)[0].transport.abort()
+            self._close_for_another(self._idle.popitem(last=False)[0])
             return
         while self._asking:
             longest, _ = self._asking.popitem(last=False)
             if TRUSTED not in longest.scope["state"]:
-                longest.transport.abort()
+                self._close_for_another(longest)
                 return
+
+    def _close_for_another(self, connection: Connection) -> None:
+        self._refusals.add("made_room")
+        connection.transport.abort()
 
     def _complete_piece(self) -> None:
         """Begin to count anew: the parser has completed a piece of a body. What waits for another request goes on to count."""
@@ -282,7 +299,9 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
 
-def connection_factory(limits: Limits) -> type[Connection]:
+def connection_factory(limits: Limits, refusals: Refusals) -> type[Connection]:
     """Return what makes the connections of one server. uvicorn asks for a class and only calls it."""
+    idle: OrderedDict[Connection, None] = OrderedDict()
+    asking: OrderedDict[Connection, None] = OrderedDict()
     heads = ByteBudget(limits.all_heads_bytes)
-    return cast("type[Connection]", partial(Connection, limits=limits, idle=OrderedDict(), asking=OrderedDict(), heads=heads))
+    return cast("type[Connection]", partial(Connection, limits=limits, idle=idle, asking=asking, heads=heads, refusals=refusals))

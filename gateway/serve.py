@@ -17,6 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.connection import MOST_CONNECTIONS, Limits, connection_factory
+from gateway.refusals import Refusals
 from gateway.stopping import Stopping
 
 _LOG = logging.getLogger(__name__)
@@ -80,13 +81,13 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def serve(app: ASGIApp, bound: socket.socket, stopping: Stopping) -> None:
+def serve(app: ASGIApp, bound: socket.socket, stopping: Stopping, refusals: Refusals) -> None:
     """Serve until SIGINT or SIGTERM, then end streams, answer what is under way, and return. Call it from the main thread. Blocks."""
     limits = Limits(connections=_allow_connections())
     gc.collect()
     gc.freeze()  # what was loaded at the start stays for good, and need not be looked at again
     gc.set_threshold(_COLLECT_AFTER, 20, 50)
-    make_server(app, stopping, limits).run(sockets=[bound])
+    make_server(app, stopping, limits, refusals).run(sockets=[bound])
 
 
 def _allow_connections() -> int:
@@ -104,12 +105,15 @@ def _allow_connections() -> int:
     return connections
 
 
-def make_server(app: ASGIApp, stopping: Stopping, limits: Limits | None = None) -> uvicorn.Server:
-    """Return the server for ``app``, which is not started yet. ``limits`` are those of a whole machine where none are given."""
+def make_server(app: ASGIApp, stopping: Stopping, limits: Limits | None = None, refusals: Refusals | None = None) -> uvicorn.Server:
+    """Return the server for ``app``, which is not started yet. ``limits`` are those of a whole machine where none are given.
+
+    What it refuses is counted in ``refusals``.
+    """
     limits = limits or Limits()
     config = uvicorn.Config(
         app,
-        http=connection_factory(limits),
+        http=connection_factory(limits, refusals or Refusals()),
         ws="none",
         loop="uvloop",
         lifespan="on",

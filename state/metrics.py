@@ -184,7 +184,15 @@ ANSWER_SECONDS: Final = Metric(
 ANSWERS: Final = _counter(
     "onramp_gateway_answers_total", "answers", "of the gateway: answers, by the class of their status: `2xx`, …", "status"
 )
-GATEWAY_METRICS: Final = (ANSWER_SECONDS, ANSWERS)
+REFUSALS: Final = _counter(
+    "onramp_gateway_refusals_total",
+    "refusals",
+    "of the gateway: connections and requests that were refused before they were read: `not_http`, `headers_too_large`,"
+    " `unanswered` (too many requests on one connection), `memory` (too much for all of them), `connections` (answered with 503 at the"
+    " limit), `made_room` (closed for a new connection)",
+    "reason",
+)
+GATEWAY_METRICS: Final = (ANSWER_SECONDS, ANSWERS, REFUSALS)
 
 # The archive, which has a ``/metrics`` of its own. It shows ``RETENTION`` as well.
 ARCHIVE_POSITION: Final = _gauge(

@@ -43,8 +43,8 @@ PROFILES = {"prometheus": ["observability"], "grafana": ["observability"], "arch
 
 #: The keys of the compose schema that this file uses. Compose refuses unknown keys; a misspelt `healthcheck` must not wait for that.
 SERVICE_KEYS = frozenset(
-    "build cap_drop command depends_on entrypoint environment healthcheck hostname image init mem_limit ports profiles read_only restart"
-    " security_opt stop_grace_period stop_signal tmpfs ulimits volumes".split()
+    "build cap_drop command depends_on entrypoint environment healthcheck hostname image init logging mem_limit ports profiles read_only"
+    " restart security_opt stop_grace_period stop_signal tmpfs ulimits volumes".split()
 )
 HEALTH_KEYS = frozenset({"test", "interval", "timeout", "retries", "start_period"})
 CONDITIONS = frozenset({"service_healthy", "service_completed_successfully"})
@@ -103,6 +103,12 @@ def test_every_lasting_service_is_watched_restarted_and_capped(services: dict[st
         assert set(health) == HEALTH_KEYS, name
         assert health["test"][0] in {"CMD", "CMD-SHELL"}, name
         assert _seconds(health["timeout"]) <= _seconds(health["interval"]), name
+
+
+def test_the_log_of_every_service_has_a_limit(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        options = service["logging"]["options"]
+        assert (service["logging"]["driver"], options["max-size"], int(options["max-file"])) == ("json-file", "20m", 5), name
 
 
 def test_whatever_must_survive_a_container_is_on_a_named_volume(stack: dict[str, Any], services: dict[str, dict[str, Any]]) -> None:

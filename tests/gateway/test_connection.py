@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -16,6 +17,7 @@ from uvicorn.server import ServerState
 
 from gateway.connection import ALWAYS_ANSWERED, Connection, Limits
 from gateway.keys import KeyKind
+from gateway.refusals import Refusals
 from gateway.serve import make_server
 from gateway.stopping import Stopping
 from tests.support.gateway import Gateway, event, run_gateway
@@ -219,7 +221,8 @@ class Wired:
 
     def __init__(self, limits: Limits) -> None:
         self.loop = ManualLoop()
-        self._config = make_server(answer_or_stream, Stopping(), limits).config
+        self.refusals = Refusals()
+        self._config = make_server(answer_or_stream, Stopping(), limits, self.refusals).config
         self._config.load()
         self._state = ServerState()
 
@@ -608,9 +611,15 @@ def test_at_the_limit_the_connection_that_waits_longest_makes_room(tmp_path: Pat
                     assert answer_on(third) == b"200"
 
 
-def half_a_call(gateway: Gateway, kind: KeyKind | None, path: str = "/v1/track") -> bytes:
+@contextmanager
+def half_a_call(gateway: Gateway, kind: KeyKind | None, path: str = "/v1/track") -> Iterator[socket.socket]:
+    """A connection whose request the gateway has begun to read, and whose body does not come."""
     key = f"authorization: Bearer {gateway.key(kind)}\r\n" if kind is not None else ""
-    return f"POST {path} HTTP/1.1\r\nhost: x\r\n{key}content-length: 100\r\n\r\n{{".encode()
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\n{key}content-length: 100\r\nexpect: 100-continue\r\n\r\n"
+    with connect(gateway, head.encode()) as connection:
+        assert read_until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
+        connection.sendall(b"{")
+        yield connection
 
 
 @pytest.mark.parametrize("kind", [None, "publishable"])
@@ -621,31 +630,26 @@ def test_requests_of_whoever_it_may_be_that_do_not_end_shut_nobody_out(tmp_path:
         ExitStack() as stack,
     ):
         assert b"retry" in read_until(stream, b"retry")
-        half = half_a_call(gateway, kind)
-        begun = [stack.enter_context(connect(gateway, half)) for _ in range(3)]
+        begun = [stack.enter_context(half_a_call(gateway, kind)) for _ in range(3)]
         for number in range(3):
             assert gateway.post("/v1/events", event(f"e{number}"), key=gateway.key(), connection="close").status_code == 202
             if number < 2:
-                begun.append(stack.enter_context(connect(gateway, half)))
+                begun.append(stack.enter_context(half_a_call(gateway, kind)))
         assert all(rest_of(each) == b"" for each in begun[:2]), "the longest requests made room"
         stream.settimeout(SOON)
         with pytest.raises(TimeoutError):
             rest_of(stream)
 
 
-@pytest.mark.parametrize("kind", ["server", "webhook"])
-def test_requests_of_servers_make_no_room(tmp_path: Path, kind: KeyKind) -> None:
+@pytest.mark.parametrize(("kind", "path"), [("server", "/v1/events"), ("server", "/v1/track"), ("webhook", "/v1/webhooks/segment")])
+def test_requests_of_servers_make_no_room(tmp_path: Path, kind: KeyKind, path: str) -> None:
     with (
         run_gateway(tmp_path, limits=Limits(head_seconds=PATIENCE, connections=3)) as gateway,
-        connect(gateway, half_a_call(gateway, kind, "/v1/webhooks/segment" if kind == "webhook" else "/v1/events")),
-        connect(gateway, half_a_call(gateway, kind, "/v1/webhooks/segment" if kind == "webhook" else "/v1/track")),
+        half_a_call(gateway, kind, path),
+        half_a_call(gateway, kind, path),
+        connect(gateway, b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n") as refused,
     ):
-
-        def is_refused() -> bool:
-            with connect(gateway, b"GET /openapi.json HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n") as connection:
-                return rest_of(connection).startswith(b"HTTP/1.1 503 ")
-
-        wait_until(is_refused, "the limit of connections")
+        assert rest_of(refused).startswith(b"HTTP/1.1 503 ")
 
 
 def test_probes_are_answered_when_every_connection_has_a_request(tmp_path: Path) -> None:
@@ -676,3 +680,53 @@ def test_a_reader_that_takes_nothing_does_not_hold_its_connection(tmp_path: Path
                 return read_until(connection, b"\r\n").startswith(b"HTTP/1.1 200 ")
 
         wait_until(is_served, "a place for another client")
+
+
+def counts_of(refusals: Refusals) -> dict[str, int]:
+    (family,) = refusals.collect()
+    return {sample.labels["reason"]: round(sample.value) for sample in family.samples}
+
+
+def test_what_is_refused_is_counted_and_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with wired(Limits(connections=6, all_heads_bytes=100_000)) as server:
+            for _ in range(50):
+                _, connection = server.connect()
+                connection.data_received(b"no request\r\n\r\n")
+                connection.connection_lost(None)
+            waiting = STREAM + GET + b"content-length: 200000\r\n\r\n" + b"x" * 130_000
+            for sent in (GET + b"x-a: b\r\n" * 101 + b"\r\n", STREAM + (GET + b"\r\n") * 1_000, waiting):
+                _, connection = server.connect()
+                connection.data_received(sent)
+                connection.connection_lost(None)
+            for _ in range(6):
+                server.connect()
+            _, connection = server.connect()
+            connection.data_received(STREAM)
+            expected = {"not_http": 50, "headers_too_large": 1, "unanswered": 1, "memory": 1, "made_room": 2, "connections": 1}
+            assert counts_of(server.refusals) == expected
+
+    run_async(main())
+    assert [record.getMessage()[:70] for record in caplog.records] == [
+        "refused before they were read, since the last such line: not_http 1 (o"
+    ]
+
+
+def test_the_log_has_a_line_a_minute_with_all_refusals_since_the_last(caplog: pytest.LogCaptureFixture) -> None:
+    now = [0.0]
+    refusals = Refusals(lambda: now[0])
+    for at in (0.0, 1.0, 59.0, 60.0, 61.0, 200.0):
+        now[0] = at
+        refusals.add("not_http")
+        refusals.add("connections")
+    told = [record.getMessage().partition(": ")[2].partition(" (")[0] for record in caplog.records]
+    assert told == ["not_http 1", "connections 3, not_http 3", "connections 2, not_http 2"]
+
+
+def test_metrics_show_what_was_refused_and_the_log_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with run_gateway(tmp_path) as gateway:
+        for _ in range(20):
+            with connect(gateway, b"no request\r\n\r\n") as connection:
+                assert b" 400 " in rest_of(connection)
+        assert 'onramp_gateway_refusals_total{reason="not_http"} 20.0' in gateway.get("/metrics").text.splitlines()
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1

@@ -84,7 +84,8 @@ def run_gateway(directory: Path, *, acknowledge_seconds: float = PATIENCE, limit
     committed = GroupCommitLog(log, acknowledge_seconds=acknowledge_seconds, failures=(FakeLogError,))
     whole = {"log": committed, "store": store, "keys": SIGNING, "stopping": stopping, "redis_url": lambda: None, **parts}
     with listen("127.0.0.1", 0) as bound:
-        server = make_server(build(GatewayParts(**whole)), stopping, limits)
+        built = GatewayParts(**whole)
+        server = make_server(build(built), stopping, limits, built.refusals)
         thread = Thread(target=asyncio.run, args=(server.serve(sockets=[bound]),), daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{bound.getsockname()[1]}"
