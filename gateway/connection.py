@@ -6,9 +6,9 @@ are enough connections. Here
 - a head that is too large gets 431, and the connection is closed. Bytes between two pieces of a body, and after the last, count the same;
 - a connection on which no request is under way must bring a head in ``head_seconds``, or is closed without an answer. The rest of a body
   whose request was answered before has ``body_seconds``, so that a slow client can read the answer;
-- at the limit of connections the one that has waited longest for a request is closed for a new one; where none waits, the one with the
-  longest request of a caller who may be anybody: without a key, or with a publishable one. Requests beyond the limit get 503, but the
-  health addresses are always answered;
+- at the limit of connections the one that has waited longest for a request is closed for a new one; where none waits, the one whose
+  client has longest been awaited, to send a body or to take an answer, unless the caller has a server key or a user token. Requests beyond
+  the limit get 503, but the health addresses are always answered;
 - requests that come before the last one is answered wait for it, up to ``unanswered`` of them. What comes after these is dropped, and the
   connection closed once they are answered. All that wait, and large heads until they are answered, have a limit of memory together;
 - a client that takes nothing of its answer for ``send_seconds`` is cut off.
@@ -85,21 +85,21 @@ class Connection(HttpToolsProtocol):
         *,
         limits: Limits,
         idle: OrderedDict[Connection, None],
-        asking: OrderedDict[Connection, None],
+        stalled: OrderedDict[Connection, None],
         heads: ByteBudget,
         refusals: Refusals,
         **uvicorns: Any,
     ) -> None:
-        """``idle``: the connections of the server on which no request is under way, the longest waiting one first. ``asking``: those with a
-        request, the longest one first, except where a caller was found to be trusted. ``heads`` is for what all of them have of heads that
-        are not complete. What is refused is counted in ``refusals``.
+        """``idle``: the connections of the server on which no request is under way, the longest waiting one first. ``stalled``: those with
+        a request whose client is awaited, in the same order, except where the caller was found to be trusted. ``heads`` is for what all of
+        them have of heads that are not complete. What is refused is counted in ``refusals``.
         """
         super().__init__(**uvicorns)
         self.logger = _LOG
         self._refusals = refusals
         self._limits = limits
         self._idle = idle
-        self._asking = asking
+        self._stalled = stalled
         self._heads = heads
         self._unfinished = 0
         """Bytes since the parser last completed a head or a piece of a body."""
@@ -114,6 +114,8 @@ class Connection(HttpToolsProtocol):
         """Whether a request is under way."""
         self._in_body = False
         """Whether more of a message must come, answered or not."""
+        self._state: dict[str, Any] = {}
+        """That of the last request, in which the application notes who sends it."""
         self._head_timer: TimerHandle | None = None
         self._send_timer: TimerHandle | None = None
 
@@ -128,7 +130,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._idle.pop(self, None)
-        self._asking.pop(self, None)
+        self._stalled.pop(self, None)
         self._heads.take(-self._held)
         self._end_head_timer()
         self._unset_keepalive_if_required()  # uvicorn lets it run on after an error
@@ -184,10 +186,10 @@ class Connection(HttpToolsProtocol):
         if self._head_timer is not None:
             self._end_head_timer()
         self._unset_keepalive_if_required()  # it runs if the head came in one read with the rest of the body before it
-        if not self._busy:
-            self._idle.pop(self, None)
-            self._asking[self] = None
+        self._idle.pop(self, None)
+        self._stalled[self] = None  # until the body is there
         self._busy = self._in_body = True
+        self._state = self.scope["state"]
         self.limit_concurrency = limit = None if self.url in ALWAYS_ANSWERED else self._limits.connections
         if limit is not None and (len(self.connections) >= limit or len(self.tasks) >= limit):
             self._refusals.add("connections")
@@ -202,6 +204,8 @@ class Connection(HttpToolsProtocol):
         """End the body. If its request was answered before, the connection waits for the next one from now on."""
         self._complete_piece()
         self._in_body = False
+        if self._send_timer is None:
+            self._stalled.pop(self, None)
         super().on_message_complete()
         if not self._busy:
             self._end_head_timer()
@@ -212,7 +216,7 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if self.timeout_keep_alive_task is not None:  # no further request came already
             self._busy = False
-            self._asking.pop(self, None)
+            self._stalled.pop(self, None)
             if self._kept:
                 self._heads.take(-self._kept)
                 self._held -= self._kept
@@ -247,19 +251,25 @@ class Connection(HttpToolsProtocol):
         if self._send_timer is not None and not self.transport.is_closing():
             self._send_timer.cancel()
             self._send_timer = None
+            if not self._in_body:
+                self._stalled.pop(self, None)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection that brings no further request. Closing in order would wait for a reader that takes nothing."""
         self.transport.abort()
+
+    def has_trusted_caller(self) -> bool:
+        """Whether the last request came with a server key or a user token."""
+        return TRUSTED in self._state
 
     def _make_room(self) -> None:
         """Close the connection that is the least loss, if there is one that may be closed."""
         if self._idle:
             self._close_for_another(self._idle.popitem(last=False)[0])
             return
-        while self._asking:
-            longest, _ = self._asking.popitem(last=False)
-            if TRUSTED not in longest.scope["state"]:
+        while self._stalled:
+            longest, _ = self._stalled.popitem(last=False)
+            if not longest.has_trusted_caller():
                 self._close_for_another(longest)
                 return
 
@@ -289,6 +299,8 @@ class Connection(HttpToolsProtocol):
     def _await_reader(self) -> None:
         if self._send_timer is None and (unread := self.transport.get_write_buffer_size()):
             self._send_timer = self.loop.call_later(self._limits.send_seconds, self._check_reader, unread)
+            if self not in self._idle:
+                self._stalled[self] = None
 
     def _check_reader(self, unread: int) -> None:
         """Cut off a client that has taken none of the ``unread`` bytes since they were counted. Wait again for one that has."""
@@ -302,6 +314,6 @@ class Connection(HttpToolsProtocol):
 def connection_factory(limits: Limits, refusals: Refusals) -> type[Connection]:
     """Return what makes the connections of one server. uvicorn asks for a class and only calls it."""
     idle: OrderedDict[Connection, None] = OrderedDict()
-    asking: OrderedDict[Connection, None] = OrderedDict()
+    stalled: OrderedDict[Connection, None] = OrderedDict()
     heads = ByteBudget(limits.all_heads_bytes)
-    return cast("type[Connection]", partial(Connection, limits=limits, idle=idle, asking=asking, heads=heads, refusals=refusals))
+    return cast("type[Connection]", partial(Connection, limits=limits, idle=idle, stalled=stalled, heads=heads, refusals=refusals))

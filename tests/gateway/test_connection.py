@@ -641,6 +641,41 @@ def test_requests_of_whoever_it_may_be_that_do_not_end_shut_nobody_out(tmp_path:
             rest_of(stream)
 
 
+def test_a_request_that_is_complete_makes_no_room_until_its_reader_takes_nothing() -> None:
+    async def main() -> None:
+        async with wired(Limits(connections=3)) as server:
+            (wire, first), (other, second) = server.connect(), server.connect()
+            for connection in (first, second):
+                connection.data_received(STREAM)
+            await until(lambda: b" 204 " in wire.written and b" 204 " in other.written, "the heads of the streams")
+            new, third = server.connect()
+            assert [each.closed for each in (wire, other, new)] == [False, False, False]
+            third.connection_lost(None)
+            for connection in (first, second):
+                connection.pause_writing()
+            other.unread = wire.unread = 100_000
+            for connection in (second, first):
+                connection.pause_writing()
+            second.resume_writing()
+            new, third = server.connect()
+            assert [each.closed for each in (wire, other, new)] == [True, False, False]
+
+    run_async(main())
+
+
+@pytest.mark.parametrize("sent", [b"no request\r\n\r\n", GET + b"x-a: b\r\n" * 101 + b"\r\n"])
+def test_a_last_answer_that_nobody_takes_makes_room(sent: bytes) -> None:
+    async def main() -> None:
+        async with wired(Limits(connections=2)) as server:
+            wire, connection = server.connect()
+            wire.unread = 10
+            connection.data_received(sent)
+            new, _ = server.connect()
+            assert (wire.aborted, new.closed) == (True, False)
+
+    run_async(main())
+
+
 @pytest.mark.parametrize(("kind", "path"), [("server", "/v1/events"), ("server", "/v1/track"), ("webhook", "/v1/webhooks/segment")])
 def test_requests_of_servers_make_no_room(tmp_path: Path, kind: KeyKind, path: str) -> None:
     with (
