@@ -3,8 +3,10 @@
 The group is drawn from the id under which the person was first seen, with the shares of the catalog at that moment, and kept. Another
 share, 0 too, applies to those who come later. Whoever moved would bring the outcomes of one treatment into the group of another.
 
-So is kept that a person began the onboarding: a catalog with another ``starts`` guides them no more, but they stay counted. It meets only
-those who return, so whoever left the figures then would make the others look worse, or better.
+So is kept that a person began the onboarding. A catalog with another ``starts`` guides them no more, but they stay counted: it meets only
+those who return, so whoever left the figures then would make the others look worse, or better. The same holds where they themselves do
+not match ``starts`` any more: what changed their traits may be an effect of guidance. Only until guidance is first considered for them,
+which the groups have in common, may they still turn out not to begin.
 """
 
 from __future__ import annotations
@@ -35,23 +37,31 @@ def begins(plan: Plan, person: Person) -> bool:
 
 
 def counts(plan: Plan, person: Person) -> bool:
-    """Whether the person counts in funnels and rates: they begin the onboarding, or began it under an earlier catalog."""
+    """Whether the person counts in funnels and rates: they begin the onboarding, or began it under an earlier catalog or other traits."""
     return plan.everyone_starts or person.beginning == BEGUN_BEFORE or begins(plan, person)
 
 
 def note_beginning(plan: Plan, person: Person) -> None:
-    """Remember whether the person begins, for a later catalog. To be called after a change of what ``starts`` depends on."""
+    """Remember whether the person begins. To be called after a change of what ``starts`` depends on.
+
+    Whoever had begun when guidance was considered stays counted.
+    """
     if person.beginning != BEGUN_BEFORE:
-        person.beginning = BEGUN if begins(plan, person) else NOT_BEGUN
+        _note(plan, person, keep=person.considered)
 
 
 def keep_beginning(plan: Plan, person: Person) -> None:
-    """The person meets another catalog: who had begun stays counted. A person of an earlier release had where a step was current."""
+    """The person meets another catalog: who had begun stays counted."""
+    _note(plan, person, keep=True)
+
+
+def _note(plan: Plan, person: Person, *, keep: bool) -> None:
+    """``keep``: who had begun stays counted. A person of an earlier release had where a step was current."""
     had_begun = person.beginning >= BEGUN or (not person.beginning and bool(person.since))
     if begins(plan, person):
         person.beginning = BEGUN
     else:
-        person.beginning = BEGUN_BEFORE if had_begun else NOT_BEGUN
+        person.beginning = BEGUN_BEFORE if keep and had_begun else NOT_BEGUN
 
 
 def experiment_draw(tenant: str, user: str) -> float:

@@ -273,7 +273,8 @@ class Person(msgspec.Struct, gc=False, array_like=True):
     @property
     def beginning(self) -> int:
         """Whether the person begins the onboarding, by the catalog under which they were last seen: ``NOT_BEGUN`` or ``BEGUN``;
-        ``BEGUN_BEFORE`` where only an earlier catalog let them begin, and 0 where a release before this property saw them last.
+        ``BEGUN_BEFORE`` where only an earlier catalog or earlier traits let them begin, and 0 where a release before this property saw
+        them last.
         """
         return self.group >> 4
 

@@ -285,12 +285,12 @@ class PersonFact(Fact, frozen=True, gc=False, kw_only=True):
     """One person. ``activated_at`` and ``signup_at`` are 0 where they have not happened.
 
     ``experiment_group`` is ``holdout`` (no guidance), ``rules`` (first eligible arm, no learning) or ``adaptive`` and never changes;
-    ``existing`` while the person does not begin the onboarding, by the catalog's ``starts``, and did not under an earlier catalog; or
-    ``merged`` for a visitor who became a user and counts only as that user. ``engagement_score`` is 0–100. ``guidance_at_signup``:
-    ``on``, ``guidance_paused`` or ``outside_ramp``, whatever the group. ``entered_under`` is the version of the catalog whose shares drew
-    the group; ``visitor_draw`` is the draw of the visitor as whom it was drawn (``experiment_draw``), -1 where it was drawn under the
-    person's own id. ``person_key`` is the stream key (``Keys.stream_key``) under which the person counts: their own, and of a merged
-    visitor that of the person they became.
+    ``existing`` while the person does not begin the onboarding, by the catalog's ``starts``, and did not under an earlier catalog or with
+    earlier traits; or ``merged`` for a visitor who became a user and counts only as that user. ``engagement_score`` is 0–100.
+    ``guidance_at_signup``: ``on``, ``guidance_paused`` or ``outside_ramp``, whatever the group. ``entered_under`` is the version of the
+    catalog whose shares drew the group; ``visitor_draw`` is the draw of the visitor as whom it was drawn (``experiment_draw``), -1 where it
+    was drawn under the person's own id. ``person_key`` is the stream key (``Keys.stream_key``) under which the person counts: their own,
+    and of a merged visitor that of the person they became.
 
     Written when a session begins, and when something else of it changes; not with each event. So ``avg_session_duration`` (seconds) is that
     of the sessions that have ended, because another began: 0 before. ``last_active_at`` is the newest event as of the row.

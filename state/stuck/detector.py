@@ -334,6 +334,8 @@ class Detector:
             )
         if episode.alarmed or found.score < parameters.point.threshold(bucket, settled=episode.settled, in_session=in_session):
             return
+        if not begins(self._plan, person):  # their traits changed since the episode began
+            return
         if person.rhythm is not None and bot_detection.is_suspicious(person.rhythm, at):
             return
         signs = self._signs(episode, person, parameters)

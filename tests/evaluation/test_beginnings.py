@@ -11,9 +11,17 @@ import pytest
 
 from evaluation.effect import WINDOW, effect, matured
 from evaluation.evidence import Evidence
-from state.duration import DAY, HOUR
+from evaluation.offline_runner import OfflineRunner
+from state.catalog.plan import Plan
+from state.decision.experiment_groups import experiment_draw
+from state.duration import DAY, HOUR, MINUTE
+from state.events import DEFAULT_TENANT
+from state.messages import Message
 from tests.evaluation.cases import START
 from tests.evaluation.groups import catalog, considered, member, primary
+from tests.flows.test_graph import KEYS
+from tests.state import lives
+from tests.support.stories import Log
 
 
 def _visitors(signing_up: dict[str, float], activating: dict[str, float], seed: int, *, merged: bool = False) -> Evidence:
@@ -230,3 +238,29 @@ def test_a_pause_that_began_after_guidance_was_considered_leaves_nobody_out() ->
         visitors=[{"user_id": "u", "visitor_id": "v", "merged_at": START}],
     )
     assert (effect(evidence).left_out, sum(group.people for group in effect(evidence).groups)) == (0, 2)
+
+
+def test_a_trait_that_guidance_changes_takes_nobody_out() -> None:
+    """The same users activate in both groups, and of these guidance makes more pay, who are no trial users then."""
+    starts = "version: 1\nstarts: {when: signup, match: {plan: trial}}"
+    trial = Plan(lives.catalog(0.5, change=lambda text: text.replace("version: 1", starts)))
+    rng, said = np.random.default_rng(1), list[tuple[int, str, str, dict[str, Any]]]()
+    for index in range(600):
+        user, at = f"u{index}", index * MINUTE
+        said.append((at, user, "signup", {"traits": {"persona": "builder", "plan": "trial"}}))
+        if rng.random() < 0.4:
+            said += [(at + HOUR, user, "form_submit", {"form": form}) for form in ("invite", "connect")]
+            if rng.random() < (0.2 if experiment_draw(DEFAULT_TENANT, user) < 0.5 else 0.8):
+                said.append((at + 3 * DAY, user, "identify", {"traits": {"plan": "paid"}}))
+    log, job = Log(), OfflineRunner(trial, KEYS)
+    for at, user, kind, payload in [*sorted(said, key=lambda each: each[0]), (9 * DAY, "late", "page_view", {"path": "/"})]:
+        log.send(at, user, kind, **payload)
+    for item in log.items:
+        if isinstance(item, Message):
+            job.message(item)
+    report = effect(job.evidence(), shares={"holdout": 0.5, "adaptive": 0.5})
+    lift = report.lift_of("adaptive", "holdout")
+    assert lift is not None
+    assert sum(each.people for each in report.groups) == 600
+    assert abs(lift.lift) < 0.08  # two standard errors
+    assert lift.lower < 0.0 < lift.upper

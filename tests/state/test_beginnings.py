@@ -1,0 +1,94 @@
+"""Who begins the onboarding by ``starts``, and stays counted in their group whatever becomes of them."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from state.catalog.plan import Plan
+from state.decision.messages import DecisionOutcome, DecisionRequest
+from state.duration import DAY, HOUR, MINUTE
+from state.events import Event
+from state.person.person import NOT_BEGUN
+from state.records.facts import PersonFact
+from tests.state.lives import Life, catalog, declined, event, signals, signup, track
+
+
+def starting(rule: str, *, holdout: float = 0) -> Plan:
+    """The small catalog with this ``starts``."""
+    return Plan(catalog(holdout, change=lambda text: text.replace("version: 1", f"version: 1\nstarts: {rule}")))
+
+
+TRIAL = "{when: signup, match: {plan: trial}}"
+
+
+def on_trial(at: int = 0) -> Event:
+    return event("signup", at, traits={"persona": "analyst", "plan": "trial"})
+
+
+def pays(at: int) -> Event:
+    return event("identify", at, traits={"plan": "paid"})
+
+
+def group(life: Life) -> str:
+    return life.of(PersonFact)[-1].experiment_group
+
+
+@pytest.mark.parametrize(("holdout", "drawn"), [(0, "adaptive"), (1, "holdout")])
+def test_whose_traits_change_after_they_began_stays_in_their_group_and_is_not_guided(holdout: float, drawn: str) -> None:
+    life = Life(starting(TRIAL, holdout=holdout))
+    life.see(on_trial(), track("connected", HOUR), pays(3 * DAY))
+    life.reload()
+    asked, alarmed = len(life.of(DecisionRequest)), len(signals(life.outputs))
+    life.see(*(track("explored", 4 * DAY + each) for each in range(1, 3)))
+    life.see(
+        *(event("error", 4 * DAY + HOUR + each, code="source_gone") for each in range(5)), event("form_submit", 5 * DAY, form="invite")
+    )
+    life.wait(60 * DAY)
+    assert group(life) == drawn
+    assert (len(life.of(DecisionRequest)), len(signals(life.outputs))) == (asked, alarmed)
+    assert declined(life.outputs)[-1] == "existing_person"
+
+
+def test_the_outcome_of_guidance_from_before_the_change_is_that_of_the_group() -> None:
+    life = Life(starting(TRIAL))
+    life.see(on_trial(), event("recommendation_shown", MINUTE), pays(HOUR), track("connected", 2 * HOUR))
+    assert [(each.kind, each.group) for each in life.of(DecisionOutcome)] == [("shown", "adaptive"), ("success", "adaptive")]
+
+
+def test_whose_traits_are_known_before_guidance_is_considered_begins_by_them() -> None:
+    life = Life(starting("{match: {plan: {not_in: [paid]}}}"))
+    life.see(event("page_view", path="/"), pays(MINUTE), signup(HOUR))
+    assert group(life) == "existing"
+
+
+def test_an_older_device_does_not_take_a_user_out_who_was_considered() -> None:
+    """Guidance may be why they signed in with it."""
+    life = Life(starting("{after: '2026-03-01'}"))
+    life.see(signup(), event("page_view", -5 * DAY, log=HOUR, path="/connect"))
+    assert group(life) == "adaptive", "too late an event counts for nothing"
+    visited = track("connected", -5 * DAY, log=HOUR)
+    life.see(_from_visitor(visited))
+    assert life.person is not None
+    assert life.person.first_seen == visited.timestamp
+    assert group(life) == "adaptive"
+
+
+def test_who_matches_again_is_guided_again() -> None:
+    life = Life(starting(TRIAL))
+    life.see(on_trial(), pays(DAY), event("identify", 2 * DAY, traits={"plan": "trial"}), track("connected", 3 * DAY))
+    assert life.ask.trigger == "step_completed"
+    assert group(life) == "adaptive"
+
+
+def test_who_did_not_begin_may_begin_later() -> None:
+    life = Life(starting(TRIAL))
+    life.see(signup())
+    assert life.person is not None
+    assert life.person.beginning == NOT_BEGUN
+    life.see(event("identify", HOUR, traits={"plan": "trial"}))
+    assert group(life) == "adaptive"
+
+
+def _from_visitor(made: Event) -> Event:
+    return msgspec.structs.replace(made, from_visitor=True, visitor_seen=made.timestamp)
