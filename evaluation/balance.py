@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike
 from evaluation.arrays import Floats
 from evaluation.evidence import ADAPTIVE, GROUPS, HOLDOUT, Evidence
 from evaluation.logged import from_frame
+from evaluation.units import units
 
 _CONCENTRATION: Final = 1_000.0
 """Strength of the alternative around the promised shares; this one is most sensitive to faults of about a percentage point."""
@@ -77,7 +78,7 @@ def balance_by_design(assigned: Sequence[tuple[Sequence[str], Mapping[str, float
 def people_balance(evidence: Evidence) -> GroupBalance | None:
     """Check the groups of people against the shares that drew them; None where that is known of nobody."""
     # The group is drawn at the first event. In any other order, like that of sign-ups, the running maximum means nothing.
-    people = evidence.assigned().filter(pl.col("experiment_group").is_in(GROUPS)).sort("first_seen_at", "user_id")
+    people = units(evidence).sort("first_seen_at", "user_id")
     drawn = people.filter(pl.col(HOLDOUT) < 1.0)
     found = balance_by_design(
         [

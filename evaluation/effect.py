@@ -4,7 +4,7 @@ The outcome is activation within ``WINDOW`` of sign-up; of the first event where
 they sign up begins with the first decision about them that may depend on the group, and counts whether they sign up or not: signing up may
 then be an effect of guidance, and to count only who signs up would compare other people in each group. Up to that decision all groups are
 treated alike, so who begins, and when, does not depend on the group. Somebody who neither signs up nor meets a decision does not count.
-A decision about the visitor that a user was before they signed in counts as one about the user, if the user has the group of that visitor.
+``evaluation/units.py`` says which visitor and user count as one.
 
 Only *matured* people count, whose window has closed; newer people had less time and would bias the rates. People are ordered by their
 beginning, which is the order of maturing.
@@ -38,7 +38,7 @@ from evaluation.arrays import ratio
 from evaluation.evidence import ADAPTIVE, GROUPS, HOLDOUT, RULES, Evidence
 from evaluation.sequences import Path, difference, difference_fixed
 from evaluation.truth import SealedTruth
-from state.decision.eligibility import BEFORE_THE_GROUP
+from evaluation.units import merged, units
 from state.decision.switches import OUTSIDE, PAUSED
 from state.duration import DAY
 
@@ -110,8 +110,9 @@ class EffectReport:
     ``left_out``: people who began while guidance was paused, or outside of the share that might be guided. ``observing``: those who
     entered while the catalog only observed. ``unknown``: those whose catalog is not known, while that of others is. ``without_signup``:
     those who neither signed up, while others did, nor met a decision; ``by_first_event``: nobody signed up. ``before_signup``: those who
-    count from a decision on, before a sign-up or without one. ``expired``: those who came when decisions or merges were made that are not
-    stored any more, where people may be guided before they sign up. ``outside``: people who do not begin by the catalog's ``starts``.
+    count from a decision on, before a sign-up or without one. ``signed_in``: visitors who count beside the user as whom they signed in.
+    ``expired``: those who came when decisions or merges were made that are not stored any more, where people may be guided before they sign
+    up. ``outside``: people who do not begin by the catalog's ``starts``.
     ``designs``: the promised shares of the people who count, the oldest first; where none is known, the observed ones were used.
     """
 
@@ -124,6 +125,7 @@ class EffectReport:
     unknown: int = 0
     without_signup: int = 0
     before_signup: int = 0
+    signed_in: int = 0
     expired: int = 0
     outside: int = 0
     by_first_event: bool = False
@@ -139,16 +141,11 @@ def _judged(evidence: Evidence, shares: Mapping[str, float] | None) -> pl.DataFr
 
     None of it depends on the group.
     """
-    people = evidence.assigned().filter(pl.col("experiment_group").is_in(GROUPS))
+    people = units(evidence)
     sign_up = pl.col("first_seen_at" if _by_first_event(people) else "signup_at").fill_null(0)
     # The clock of a device may put the sign-up after the decision upon it.
     before = (sign_up == 0) | ((pl.col("first_trigger") != "signup") & (pl.col("first_decided_at") < sign_up))
-    origins = _origins(evidence)
-    people = (
-        people.join(_first_decisions(evidence, origins), on="user_id", how="left", maintain_order="left")
-        .join(origins, on="user_id", how="left", maintain_order="left")
-        .with_columns(before_signup=before.fill_null(value=False))
-    )
+    people = people.with_columns(before_signup=before.fill_null(value=False))
     whole_from = _whole_from(evidence) if people["before_signup"].any() else 0
     people = people.with_columns(
         began_at=pl.when("before_signup").then("first_decided_at").otherwise(sign_up).fill_null(0),
@@ -173,55 +170,6 @@ def _by_first_event(people: pl.DataFrame) -> bool:
     return not (people["signup_at"] > 0).any()
 
 
-def _first_decisions(evidence: Evidence, origins: pl.DataFrame) -> pl.DataFrame:
-    """The first decision about each person that may depend on the group: ``user_id first_decided_at first_trigger first_guidance``.
-
-    Nobody is guided before it. One about a visitor of ``origins`` is one about the user. ``first_guidance``: what held for guidance when
-    the visitor, or the user, began.
-    """
-    became = origins.select("visitor_id", became="user_id")
-    guidance = evidence.people.select(visitor_id="user_id", first_guidance="guidance_at_signup")
-    return (
-        evidence.decisions.filter(pl.col("experiment_group").is_in(GROUPS) & ~pl.col("reason").is_in(BEFORE_THE_GROUP))
-        .select("decision_id", visitor_id="user_id", first_decided_at="decided_at", first_trigger="trigger")
-        .join(became, on="visitor_id", how="left")
-        .join(guidance, on="visitor_id", how="left")
-        .with_columns(user_id=pl.coalesce("became", "visitor_id"))
-        .sort("first_decided_at", "decision_id")
-        .unique("user_id", keep="first", maintain_order=True)
-        .select("user_id", "first_decided_at", "first_trigger", "first_guidance")
-    )
-
-
-def _origins(evidence: Evidence) -> pl.DataFrame:
-    """The visitor that each user was before they signed in, and whose group they have: ``user_id visitor_id origin_seen_at``.
-
-    It is the one as whom the job drew the group (``visitor_draw``), if it was merged into this user. A visitor that is merged later had a
-    group of its own, and the merge may be an effect of guidance: people sign in on another device because they were guided. So it does not
-    change when the user began. It does not count as a person either. Rows of older releases do not say as whom the group was drawn. There
-    it is the user's first merge, if that is not later than the first decision about the user or their sign-up. That is the only use of
-    ``merged_at``: such rows have no ``person_key`` either, so the visitor and the time are those of an event.
-    """
-    considered = evidence.decisions.group_by("user_id").agg(considered_at=pl.col("decided_at").min())
-    people = evidence.people.select("user_id", "visitor_draw", signed_up_at=pl.col("signup_at").replace(0, None))
-    in_time = pl.col("merged_at") <= pl.coalesce("considered_at", "signed_up_at", "merged_at")
-    is_first = pl.int_range(pl.len()).over("user_id") == 0
-    return (
-        evidence.visitors.sort("merged_at", "visitor_id")
-        .join(considered, on="user_id", how="left", maintain_order="left")
-        .join(people, on="user_id", how="left", maintain_order="left")
-        .filter((pl.col("visitor_draw") == pl.col("draw")).fill_null(is_first & in_time))
-        .join(_merged(evidence), on="visitor_id")
-        .select("user_id", "visitor_id", "origin_seen_at")
-    )
-
-
-def _merged(evidence: Evidence) -> pl.DataFrame:
-    """The visitors that became a user: ``visitor_id origin_seen_at``."""
-    merged = evidence.people.filter(pl.col("experiment_group") == "merged")
-    return merged.select(visitor_id="user_id", origin_seen_at="first_seen_at")
-
-
 def _whole_from(evidence: Evidence) -> int:
     """The time from which on all decisions and merges are stored; 0 where none seems to have been deleted.
 
@@ -233,7 +181,7 @@ def _whole_from(evidence: Evidence) -> int:
     oldest: int = decisions.select(pl.col("decided_at").min().fill_null(0)).item()
     signed_up = evidence.people.filter((pl.col("signup_at") > 0) & (pl.col("signup_at") < oldest))
     without_decision = signed_up.join(decisions.filter(pl.col("trigger") == "signup"), on="user_id", how="anti")
-    came_before = _merged(evidence).filter(pl.col("origin_seen_at") < evidence.events_from)
+    came_before = merged(evidence).filter(pl.col("origin_seen_at") < evidence.events_from)
     without_merge = came_before.join(evidence.visitors, on="visitor_id", how="anti")
     starts = [start for start, lacking in ((oldest, without_decision), (evidence.events_from, without_merge)) if lacking.height]
     return max(starts) + DELETED_WITHIN if starts else 0
@@ -285,7 +233,8 @@ def effect(
         without_signup=because.get("without_signup", 0),
         before_signup=int(people["before_signup"].sum()),
         expired=because.get("expired", 0),
-        outside=evidence.people.filter(pl.col("experiment_group") == OUTSIDE_ONBOARDING).height,
+        signed_in=int(people["signed_in"].sum()),
+        outside=evidence.people.filter(pl.col("experiment_group") == OUTSIDE_ONBOARDING).join(judged, on="user_id", how="anti").height,
         by_first_event=judged.height > 0 and _by_first_event(judged),
         designs=tuple(designs),
     )

@@ -37,6 +37,10 @@ def show_effect(console: Console, report: RunReport) -> None:
     if effect.before_signup and not effect.by_first_event:
         who = count(effect.before_signup, "user counts", "users count")
         lines(console, Text(f"{who} from the first decision about them, which came before a sign-up or without one."))
+    if effect.signed_in:
+        many = "visitor who signed in as a user from before counts", "visitors who signed in as users from before count"
+        where = "beside the user, in the visitor's own group. Under “Activation so far” they count as the user only."
+        lines(console, Text(f"{count(effect.signed_in, *many)} {where}"))
     if people:
         console.print(_groups(effect))
     if not effect.lifts:

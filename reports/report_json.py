@@ -137,6 +137,7 @@ def _effect(report: EffectReport) -> Json:
         "leftOutExpired": report.expired,
         "byFirstEvent": report.by_first_event,
         "beforeSignup": report.before_signup,
+        "signedIn": report.signed_in,
         "designs": json_value(report.designs),
         "lifts": [_lift(each) for each in report.lifts],
     }

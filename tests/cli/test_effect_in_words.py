@@ -42,9 +42,17 @@ def people(groups: dict[str, int], under: str = "p@1", **fields: Any) -> list[di
     ]
 
 
-def _said(of: list[dict[str, Any]], holdouts: dict[str, float], *, rules: float = 0.0, decisions: Sequence[dict[str, Any]] = ()) -> str:
+def _said(
+    of: list[dict[str, Any]],
+    holdouts: dict[str, float],
+    *,
+    rules: float = 0.0,
+    decisions: Sequence[dict[str, Any]] = (),
+    visitors: Sequence[dict[str, Any]] = (),
+) -> str:
     catalogs = [catalog(version, share, rules) for version, share in holdouts.items()]
-    report = build_report(Evidence.of(until=START + 30 * DAY, people=of, decisions=decisions, catalogs=catalogs), LEARNED)
+    evidence = Evidence.of(until=START + 30 * DAY, people=of, decisions=decisions, catalogs=catalogs, visitors=visitors)
+    report = build_report(evidence, LEARNED)
     console = Console(file=io.StringIO(), width=200)
     show_effect(console, report)
     show_trust(console, report)
@@ -119,6 +127,28 @@ def test_who_counts_from_a_decision_on_is_said() -> None:
     assert "Activation within 7 days of sign-up or the first decision 43 users" in said
     assert "3 users count from the first decision about them, which came before a sign-up or without one." in said
     assert "first decision" not in _said(people(BOTH), {"p@1": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("signed_in", "sentence"),
+    [
+        (1, "1 visitor who signed in as a user from before counts beside the user, in the visitor's own group."),
+        (2, "2 visitors who signed in as users from before count beside the user, in the visitor's own group."),
+    ],
+)
+def test_how_many_visitors_count_beside_the_user_that_they_are_is_said(signed_in: int, sentence: str) -> None:
+    users = [{**each, "visitor_draw": -1.0} for each in people(BOTH)]
+    visitors = people({"holdout": 2}, signup_at=0, activated_at=0)
+    decisions = [*(considered(each, START) for each in visitors), *(considered(each, START, "signup") for each in users)]
+    merges = [
+        {"user_id": user["user_id"], "visitor_id": visitor["user_id"], "merged_at": START + HOUR, "draw": 0.5}
+        for user, visitor in zip(users, visitors[:signed_in], strict=False)
+    ]
+    visitors = [{**each, "experiment_group": "merged"} if number < signed_in else each for number, each in enumerate(visitors)]
+    said = _said([*users, *visitors], {"p@1": 0.5}, decisions=decisions, visitors=merges)
+    assert sentence in said
+    assert "42 users; 0 are too new to count" in said
+    assert "beside the user" not in _said(people(BOTH), {"p@1": 0.5})
 
 
 def test_who_came_when_decisions_were_made_that_are_deleted_by_now_is_left_out_and_it_is_said() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from evaluation.balance import people_balance
 from evaluation.effect import WINDOW, effect, matured
 from evaluation.evidence import Evidence
 from evaluation.offline_runner import OfflineRunner
@@ -85,8 +86,12 @@ def test_the_window_begins_with_the_sign_up_unless_guidance_was_considered_befor
     assert (report.before_signup, report.without_signup) == (1, 1)
 
 
-def test_who_signs_in_with_another_device_later_begins_where_they_began() -> None:
-    """Guidance brings users to sign in on the phone as well, and nothing else. Its visitor was considered days before the sign-up."""
+@pytest.mark.parametrize("guided", ["user", "phone"])
+def test_who_signs_in_with_another_device_later_begins_where_they_began(guided: str) -> None:
+    """Guidance, of the user or of the phone's visitor, brings users to sign in on the phone as well, and nothing else.
+
+    The phone's visitor was considered days before the sign-up. It counts in the group that it has of its own, signed in with or not.
+    """
     rng = np.random.default_rng(1)
     people, decisions, visitors = [], [], []
     for index in range(8_000):
@@ -95,16 +100,66 @@ def test_who_signs_in_with_another_device_later_begins_where_they_began() -> Non
         user = member(f"u{index}", group, signup=first + 5 * DAY, activated=3 * DAY if rng.random() < 0.3 else None)
         phone = {**member(f"v{index}", of_phone, signup=0), "first_seen_at": first, "entered_under": "p@1"}
         decisions += [considered(user, first + 5 * DAY + 1, "signup"), considered(phone, first, "step_completed")]
-        if rng.random() < (0.2 if group == "holdout" else 0.4):
+        if rng.random() < (0.2 if (group if guided == "user" else of_phone) == "holdout" else 0.7):
             visitors.append({"user_id": user["user_id"], "visitor_id": phone["user_id"], "merged_at": first + 6 * DAY})
             phone["experiment_group"] = "merged"
         people += [{**user, "first_seen_at": first + 5 * DAY, "entered_under": "p@1"}, phone]
     evidence = Evidence.of(until=START + 90 * DAY, people=people, decisions=decisions, catalogs=[catalog("p@1", 0.5)], visitors=visitors)
-    report, lift = effect(evidence), primary(evidence)
-    assert lift.upper > 0.0
+    report, lift, balance = effect(evidence), primary(evidence), people_balance(evidence)
+    assert lift.lower < 0.0 < lift.upper
     assert lift.lift == pytest.approx(0.0, abs=0.015)
-    assert report.before_signup == 8_000 - len(visitors), "phones that nobody signed in with"
-    assert lift.people == 8_000 + report.before_signup, "no phone counts beside its user"
+    assert (lift.people, report.before_signup, report.signed_in) == (16_000, 8_000, len(visitors))
+    assert balance is not None
+    assert (balance.ok, sum(balance.counts.values())) == (True, 16_000)
+
+
+def test_a_visitor_who_becomes_a_new_user_counts_once_with_what_the_user_does() -> None:
+    """Half of the visitors are second devices of users from before, and guidance makes more of them sign in. Of the others it makes more
+    become users and activate: by ten points of theirs, five of all visitors.
+    """
+    rng = np.random.default_rng(3)
+    new = _visitors({"holdout": 0.3, "adaptive": 0.5}, {"holdout": 0.15, "adaptive": 0.25}, 3, merged=True)
+    people, decisions, visitors = [], [], []
+    for index in range(8_000):
+        first, group = START + 60_000 * index, "holdout" if rng.random() < 0.5 else "adaptive"
+        phone = {**member(f"phone{index}", group, signup=0), "first_seen_at": first, "entered_under": "p@1"}
+        old = {**member(f"old{index}", "rules", activated=HOUR), "first_seen_at": START - DAY, "entered_under": "p@0"}
+        decisions += [considered(phone, first), considered(old, START, "signup")]
+        if rng.random() < (0.2 if group == "holdout" else 0.7):
+            visitors.append({"user_id": old["user_id"], "visitor_id": phone["user_id"], "merged_at": first + HOUR})
+            phone["experiment_group"] = "merged"
+        people += [phone, old]
+    more = Evidence.of(until=0, people=people, decisions=decisions, visitors=visitors)
+    evidence = replace(
+        new,
+        people=pl.concat([new.people, more.people]),
+        decisions=pl.concat([new.decisions, more.decisions]),
+        visitors=pl.concat([new.visitors, more.visitors]),
+    )
+    report, lift = effect(evidence), primary(evidence)
+    assert (lift.people, report.signed_in) == (16_000, len(visitors))
+    assert lift.claimed
+    assert lift.lift == pytest.approx(0.05, abs=0.015)
+
+
+def test_who_was_considered_in_a_group_counts_in_it_whatever_the_row_of_the_user_says_now() -> None:
+    """A visitor may become a user who does not begin by ``starts``, and earlier releases let users leave their group."""
+    became = {**member("became", "existing", activated=HOUR), "visitor_draw": 0.3}
+    left = member("left", "existing", activated=HOUR)
+    visitor = {**member("v", "merged", signup=0), "first_seen_at": 1}
+    evidence = Evidence.of(
+        until=START + 2 * WINDOW,
+        people=[became, left, visitor, member("never", "existing"), member("h", "holdout")],
+        decisions=[
+            considered(member("v", "adaptive"), START - HOUR),
+            considered(member("left", "adaptive"), START, "signup"),
+            {**considered(member("never", "existing"), START, "signup"), "reason": "existing_person"},
+        ],
+        visitors=[{"user_id": "became", "visitor_id": "v", "merged_at": START, "draw": 0.3}],
+    )
+    report = effect(evidence)
+    assert {each.group: (each.people, each.activated) for each in report.groups if each.people} == {"adaptive": (2, 2), "holdout": (1, 0)}
+    assert report.outside == 1
 
 
 def test_a_user_begins_with_the_visitor_that_gave_them_their_group() -> None:
@@ -132,7 +187,15 @@ def test_a_user_begins_with_the_visitor_that_gave_them_their_group() -> None:
         visitors=[{"user_id": user, "visitor_id": f"{user}-v{number}", "merged_at": at} for user, number, at in merges],
     )
     began = matured(evidence).select("user_id", "began_at").rows()
-    assert sorted(began) == [("early", START), ("first", before - 2), ("second", START), ("signed", START)]
+    assert sorted(began) == [
+        ("early", START),
+        ("early-v1", before - 2),
+        ("first", before - 2),
+        ("second", START),
+        ("second-v2", before - 2),
+        ("signed", START),
+        ("signed-v1", before - 2),
+    ], "the others count as visitors"
 
 
 def test_the_job_says_as_whom_the_group_was_drawn_where_times_cannot() -> None:
@@ -158,7 +221,9 @@ def test_the_job_says_as_whom_the_group_was_drawn_where_times_cannot() -> None:
         visitors=visitors,
     )
     began = dict(matured(evidence).select("user_id", "began_at").iter_rows())
-    assert began == {"own": START, "merged": START - HOUR, "old": START - HOUR, "ben": START, "b": START + 1}
+    users = {"own": START, "merged": START - HOUR, "old": START - HOUR, "ben": START, "b": START + 1}
+    visited = dict.fromkeys(("own-v", "ben-v", "b-v"), START - HOUR)
+    assert began == users | visited | {"before it in the alphabet": START - 9 * HOUR}
 
 
 @pytest.mark.parametrize("merged", [False, True])
