@@ -1,4 +1,4 @@
-"""Tests group sizes and shown rates of the experiment. The p-values are valid at every look.
+"""Tests group sizes, shown rates and lost outcomes of the experiment. The p-values are valid at every look.
 
 Group sizes: Lindon and Malek 2020, "Anytime-valid inference for multinomial count data", arXiv:2011.03567: a Dirichlet-multinomial
 Bayes factor against the promised shares is a non-negative martingale under these shares, so 1 / its running maximum is an anytime-valid
@@ -8,6 +8,9 @@ Shown rates: the arms of one decision share a surface, so being shown must not d
 arm appears with its logged propensity, even if propensities differ by context and time. The alternative scales an arm's odds of being
 shown by exp(tilt), mixed over tilts of both signs; its likelihood ratio is exact and needs no weights. The reported rates are weighted by
 inverse propensity, which makes them comparable between arms.
+
+Lost outcomes: a window may be voided, so that it ends without success or failure. That must not depend on the arm either, and is tested in
+the same way among the voided decisions.
 """
 
 from __future__ import annotations
@@ -23,11 +26,14 @@ from numpy.typing import ArrayLike
 
 from evaluation.arrays import Floats
 from evaluation.evidence import ADAPTIVE, GROUPS, HOLDOUT, Evidence
-from evaluation.logged import from_frame
-from evaluation.units import units
+from evaluation.logged import from_frame, shown_and_over
+from evaluation.units import merged, units
 
 _CONCENTRATION: Final = 1_000.0
 """Strength of the alternative around the promised shares; this one is most sensitive to faults of about a percentage point."""
+_MANY_SIGNED_IN: Final = 10
+_COMMON: Final = 0.05
+"""If so many windows, and more than this share of them, end because the visitor signed in, the report warns."""
 _TILTS = np.array([sign * size for size in (0.05, 0.1, 0.2, 0.4, 0.8) for sign in (-1.0, 1.0)])
 
 
@@ -125,14 +131,49 @@ def shown_balance(evidence: Evidence, *, alpha: float = 0.01) -> ShownBalance:
         .agg(decided=pl.len(), shown=pl.col("shown").sum(), rate=(pl.col("shown") * weight).sum() / weight.sum())
         .sort("arm")
     )
-    seen = from_frame(chosen.filter("shown").with_columns(reward=pl.lit(0.0)))
+    p_value = _arms_p_value(chosen.filter("shown"))
+    return ShownBalance(rates, p_value, p_value >= alpha)
+
+
+@dataclass(frozen=True, slots=True)
+class VoidedBalance:
+    """Shown decisions of the adaptive group whose window is over: how many ``ended``, and how many of them were ``voided``, which means
+    without success or failure; ``signed_in``: of these, because the visitor signed in as a user. ``p_value`` as in ``GroupBalance``.
+
+    ``even``: that it depends on the arm was not found.
+    """
+
+    ended: int
+    voided: int
+    signed_in: int
+    p_value: float
+    even: bool
+
+    @property
+    def common(self) -> bool:
+        """Whether so many windows end with a sign-in that success rates say little: what visitors do then is not counted for the arm."""
+        return self.signed_in >= _MANY_SIGNED_IN and self.signed_in > _COMMON * self.ended
+
+
+def voided_balance(evidence: Evidence, *, alpha: float = 0.01) -> VoidedBalance:
+    """Count the voided windows of the adaptive group, and test that they do not depend on the arm."""
+    ends = evidence.outcomes.filter(pl.col("kind").is_in(["success", "failure", "withdrawn"])).unique("decision_id", keep="any")
+    ended = shown_and_over(evidence).join(ends.select("decision_id", "kind"), on="decision_id").sort("decided_at", "decision_id")
+    voided = ended.filter(pl.col("kind") == "withdrawn")
+    p_value = _arms_p_value(voided)
+    signed_in = voided.join(merged(evidence), left_on="user_id", right_on="visitor_id", how="semi").height
+    return VoidedBalance(ended.height, voided.height, signed_in, p_value, p_value >= alpha)
+
+
+def _arms_p_value(decisions: pl.DataFrame) -> float:
+    """How likely arms as these are, if each of ``decisions`` is among them independent of its arm. They are in order of time."""
+    seen = from_frame(decisions.with_columns(reward=pl.lit(0.0)))
     factors = [tilted_path(seen.chosen == number, seen.propensities[:, number]) for number in range(len(seen.arms))]
     if not factors or not len(seen):
-        return ShownBalance(rates, 1.0, ok=True)
+        return 1.0
     # An average of martingales is a martingale, so that no correction for the number of arms is needed.
     together = _log_mean_exp(np.stack(factors))
-    p_value = min(1.0, math.exp(-max(0.0, float(together.max()))))
-    return ShownBalance(rates, p_value, p_value >= alpha)
+    return min(1.0, math.exp(-max(0.0, float(together.max()))))
 
 
 def tilted_path(happened: ArrayLike, chance: ArrayLike) -> Floats:

@@ -1,8 +1,12 @@
 """A policy's log as arrays: contexts, eligible arms with their propensities, the chosen arm and its reward.
 
-Only shown decisions of the adaptive group whose window has closed count: success is 1, failure 0. Decisions that were not shown, expired
-or were withdrawn hold no information about an arm. Leaving them out causes no bias: the arms of one decision share a surface, and being
-shown does not depend on the arm (``balance.py`` tests this).
+Only shown decisions of the adaptive group whose window has closed count: success is 1, failure 0. Decisions that were not shown are left
+out. That causes no bias: the arms of one decision share a surface, and being shown does not depend on the arm (``balance.py`` tests this).
+
+Shown ones whose window was voided are left out too. Where that follows from what the person did before they saw anything, or from a
+deletion, it causes no bias either. Where a visitor signed in it does: what the user did is not known of the visitor, so guidance that makes
+visitors sign in loses its successes and keeps its failures. ``balance.py`` counts such windows, and tests whether the arm decides what is
+voided.
 """
 
 from __future__ import annotations
@@ -74,15 +78,15 @@ def logged(evidence: Evidence) -> Logged:
 
 def logged_frame(evidence: Evidence) -> pl.DataFrame:
     """Return the decisions that ``logged`` reads as a table, each with its ``reward``."""
+    return shown_and_over(evidence).join(ends(evidence.outcomes), on="decision_id").sort("decided_at", "decision_id", maintain_order=True)
+
+
+def shown_and_over(evidence: Evidence) -> pl.DataFrame:
+    """Return the adaptive group's decisions that were shown so long ago that their attribution window is over."""
     decided = evidence.decisions.filter((pl.col("outcome") == "decided") & (pl.col("experiment_group") == ADAPTIVE))
     windows = evidence.promised("attribution_window_ms", DAY)
     shown = evidence.outcomes.filter(pl.col("kind") == "shown").join(windows, on="decision_id")
-    shown = shown.filter(pl.col("occurred_at") + pl.col("promised") <= evidence.until)
-    return (
-        decided.join(ends(evidence.outcomes), on="decision_id")
-        .join(shown, on="decision_id", how="semi")
-        .sort("decided_at", "decision_id", maintain_order=True)
-    )
+    return decided.join(shown.filter(pl.col("occurred_at") + pl.col("promised") <= evidence.until), on="decision_id", how="semi")
 
 
 def from_frame(frame: pl.DataFrame) -> Logged:

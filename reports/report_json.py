@@ -35,6 +35,7 @@ def report_json(report: RunReport) -> Json:
         **_effect(report.effect),
         "sampleRatio": json_value(report.groups),
         "shownRates": {"byArm": json_value(report.shown.rates), **pick(report.shown, "p_value", "ok")},
+        "voidedWindows": pick(report.voided, "ended", "voided", "signed_in", "common", "p_value", "even"),
         "frontier": frontier_json(report.frontier),
         "holdoutStuck": {**_stuck(report.stuck), **pick(report.stuck, "recovered_alone")},
         "stoppedArms": json_value(report.learned.stops),

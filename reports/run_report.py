@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from evaluation.balance import GroupBalance, ShownBalance, people_balance, shown_balance
+from evaluation.balance import GroupBalance, ShownBalance, VoidedBalance, people_balance, shown_balance, voided_balance
 from evaluation.bandit_value import Curves, Exposed, Values, curves, exposed, last, values
 from evaluation.calibration import Calibration, calibrate_signals
 from evaluation.effect import EffectReport, effect
@@ -109,6 +109,7 @@ class RunReport:
     effect: EffectReport
     groups: GroupBalance | None
     shown: ShownBalance
+    voided: VoidedBalance
     stuck: StuckReport
     frontier: Frontier
     observed: Observed | None
@@ -171,6 +172,7 @@ def build_report(evidence: Evidence, learned: Learned, truth: SealedTruth | None
         effect=effect(evidence, truth),
         groups=people_balance(evidence),
         shown=shown_balance(evidence),
+        voided=voided_balance(evidence),
         stuck=_stuck_report(label_by_holdout(evidence, strict), evidence, held_out=True),
         frontier=frontier(evidence, strict),
         observed=observed(evidence, strict) if is_observing(evidence) else None,

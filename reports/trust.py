@@ -1,4 +1,4 @@
-"""Can the figures be believed? Group sizes, shown rates, checks of the records, and echoed ids that the engine never issued."""
+"""Can the figures be believed? Group sizes, shown rates, lost outcomes, checks of the records, and echoed ids that were never issued."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ GROUP BY tenant_id, zone ORDER BY tenant_id, people DESC, zone LIMIT 10000 BY te
 _MOST_ZONES: Final = 5
 
 if TYPE_CHECKING:
-    from evaluation.balance import GroupBalance
+    from collections.abc import Iterator
+
+    from evaluation.balance import GroupBalance, VoidedBalance
     from reports.facts import Facts
     from reports.run_report import RunReport
 
@@ -55,12 +57,23 @@ def show_trust(console: Console, report: RunReport) -> None:
             checks.append((None, "too few recommendations were shown to say whether being shown depends on the arm"))
         else:
             checks.append((shown.ok, f"being shown {'does not depend' if shown.ok else 'depends'} on the arm (p = {shown.p_value:.2g})"))
+    checks += _lost_outcomes(report.voided)
     passed = len(report.checks) - len(report.failed_checks)
     if passed:
         checks.append((True, f"{passed} of {count(len(report.checks), 'check')} of the records found nothing wrong"))
     checks += [(False, f"{each.name}: {each.detail}") for each in report.failed_checks]
     for ok, sentence in checks:
         lines(console, Text.assemble(_ANSWERS[ok], plain(sentence)))
+
+
+def _lost_outcomes(voided: VoidedBalance) -> Iterator[tuple[bool | None, str]]:
+    """What to say of windows that ended without success or failure, where it matters."""
+    if voided.common:
+        lost = f"{number(voided.signed_in)} of {number(voided.ended)} attribution windows ended without success or failure"
+        yield False, f"{lost}, because the visitor signed in: arms that make visitors sign in are believed to be worse than they are"
+    if voided.voided >= _FEW or not voided.even:
+        depends = "does not depend" if voided.even else "depends"
+        yield voided.even, f"whether a window ends without success or failure {depends} on the arm (p = {voided.p_value:.2g})"
 
 
 def _unchecked(groups: GroupBalance) -> str:

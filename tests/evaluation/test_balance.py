@@ -9,9 +9,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evaluation.balance import balance_by_design, group_balance, multinomial_path, people_balance, shown_balance, tilted_path
+from evaluation.balance import (
+    balance_by_design,
+    group_balance,
+    multinomial_path,
+    people_balance,
+    shown_balance,
+    tilted_path,
+    voided_balance,
+)
 from evaluation.evidence import Evidence
+from state.duration import DAY
 from tests.evaluation.cases import healthy_run
+from tests.evaluation.groups import member
 
 SHARES = {"holdout": 0.2, "rules": 0.1, "adaptive": 0.7}
 
@@ -83,6 +93,50 @@ def test_an_arm_that_is_shown_less_is_found_with_its_rate() -> None:
 
 def test_without_decisions_the_check_passes() -> None:
     assert shown_balance(Evidence.of(until=0)).ok
+
+
+def _voided_by_arm(evidence: Evidence, rates: dict[str, float], seed: int) -> Evidence:
+    """Return the same decisions, all of them shown, whose windows end without success or failure at random with these rates by arm.
+
+    Every other such window ends so because the visitor signed in.
+    """
+    rng = np.random.default_rng(seed)
+    decided = evidence.decisions.filter(pl.col("outcome") == "decided")
+    voided = pl.Series(rng.random(decided.height) < decided["arm"].replace_strict(rates, return_dtype=pl.Float64).to_numpy())
+    shown = decided.with_columns(kind=pl.lit("shown"), occurred_at=pl.col("decided_at"))
+    ends = shown.with_columns(kind=pl.Series(np.where(voided, "withdrawn", "failure")), occurred_at=pl.col("decided_at") + 1)
+    signed_in = ends.filter(voided)["user_id"].gather_every(2)
+    people = [member(user, "merged", signup=0) for user in signed_in]
+    return Evidence.of(until=evidence.until + 9 * DAY, people=people, decisions=decided, outcomes=pl.concat([shown, ends]))
+
+
+def test_windows_that_end_without_an_outcome_whatever_the_arm_pass() -> None:
+    evidence, _ = healthy_run(400)
+    runs = [_voided_by_arm(evidence, {"bold": 0.3, "calm": 0.3, "plain": 0.3}, seed) for seed in range(40)]
+    assert sum(not voided_balance(each, alpha=0.05).even for each in runs) <= 2
+    found = voided_balance(runs[0])
+    assert found.ended == 400
+    assert 80 < found.voided < 160
+    assert found.signed_in == (found.voided + 1) // 2
+    assert found.common
+
+
+def test_an_arm_whose_windows_end_without_an_outcome_more_often_is_found() -> None:
+    """It makes visitors sign in, and of what they do then it is not known whether the arm brought it about."""
+    evidence, _ = healthy_run(4_000)
+    assert not voided_balance(_voided_by_arm(evidence, {"bold": 0.4, "calm": 0.2, "plain": 0.2}, 1)).even
+
+
+def test_few_windows_that_end_with_a_sign_in_are_not_common_and_newest_decisions_do_not_count() -> None:
+    evidence, _ = healthy_run(400)
+    few = voided_balance(_voided_by_arm(evidence, {"bold": 0.05, "calm": 0.05, "plain": 0.05}, 1))
+    assert few.signed_in > 0
+    assert not few.common
+    many = _voided_by_arm(evidence, {"bold": 0.5, "calm": 0.5, "plain": 0.5}, 1)
+    middle = int(many.decisions.select(pl.col("decided_at").median()).item())
+    assert voided_balance(dataclasses.replace(many, until=middle + DAY)).ended == 200, "of the others only what ends early has ended"
+    nothing = voided_balance(Evidence.of(until=0))
+    assert (nothing.even, nothing.common, nothing.ended) == (True, False, 0)
 
 
 def test_groups_are_compared_with_the_shares_under_which_they_entered() -> None:
