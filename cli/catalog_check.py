@@ -11,8 +11,11 @@ from cli.options import JsonOption
 from state.quantity import count
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from state.catalog.model import Catalog
     from state.catalog.parse import Fault
+    from state.catalog.yaml_text import Location
 
 
 def check(
@@ -46,7 +49,12 @@ def check(
         say(f"{plain(name)} has {count(len(error.faults), 'fault')}.")
         raise typer.Exit(1) from None
     everybody = not all(file.catalog.tenants for file in catalogs)
-    warnings = [warning for file, _, catalog in catalogs for warning in placed(file, language_warnings(catalog))]
+    warnings = [
+        warning
+        for file, _, catalog in catalogs
+        for found in (_sign_up_warnings(catalog), language_warnings(catalog))
+        for warning in placed(file, found)
+    ]
     if as_json:
         several = [{"file": file, "tenants": catalog.tenants, **_about(catalog)} for file, _, catalog in catalogs]
         found = {"catalogs": several, "everyTenant": everybody} if is_directory(name) else _about(catalogs[0].catalog)
@@ -61,6 +69,23 @@ def check(
         out().out(f"{plain(file)} is valid: {catalog.id} {plain(catalog.version)} with {parts}{plain(tenants)}.", highlight=False)
     if not everybody:
         out().out("Events of tenants that are not named become dead letters (unknown_tenant).", highlight=False)
+
+
+def _sign_up_warnings(catalog: Catalog) -> Iterator[tuple[Location, str]]:
+    """Yield the completions by a sign-up, where guidance may lead a visitor to one whose traits are not known."""
+    from state.catalog.plan import Plan
+
+    if catalog.observing or not Plan(catalog).starts({}, first_seen=catalog.starts.after, signup_at=0):
+        return
+    for number, step in enumerate(catalog.steps):
+        for place, completion in enumerate(step.complete):
+            if completion.type == "signup":
+                said = (
+                    f"the sign-up completes step {step.id!r}, and visitors can be guided to it: where they sign up under another id"
+                    " (identity_merged), that is no success of the guidance, and where they do not it is a failure;"
+                    " `starts: {when: signup}` guides nobody before"
+                )
+                yield ("steps", number, "complete", place, "type"), said
 
 
 def _about(catalog: Catalog) -> dict[str, Any]:

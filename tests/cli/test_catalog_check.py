@@ -124,3 +124,39 @@ def test_a_command_for_one_catalog_refuses_a_directory(tmp_path: Path, inside: I
     (tmp_path / "e.jsonl").touch()
     result = inside(*command, "--catalog", "c", cwd=tmp_path)
     assert (result.code, "'c' is a directory; name the catalog's file" in result.err) == (2, True)
+
+
+LOOKING = """  - id: account
+    title: make an account
+    link: /signup
+    usual: 1h
+    complete: [{type: page_view, where: {path: /welcome}}, {type: signup}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("starts", "warned"),
+    [
+        ("", True),
+        ("starts: {after: '2026-03-01'}", True),
+        ("starts: {match: {tier: {not_in: [staff]}}}", True),
+        ("starts: {when: signup}", False),
+        ("starts: {match: {tier: free}}", False),  # of a visitor no tier is known
+        ("observe: true", False),
+    ],
+)
+def test_a_step_of_the_sign_up_is_warned_of_where_visitors_can_be_guided_to_it(
+    starts: str, warned: bool, tmp_path: Path, inside: Inside
+) -> None:
+    """They sign in with it, and of what they do then it is not known whose guidance brought it about."""
+    text = (ROOT / "examples" / "invoices.yaml").read_text(encoding="utf-8")
+    text = text.replace("version: 1\n", f"version: 1\n{starts}\n", 1).replace("steps:\n", f"steps:\n{LOOKING}", 1)
+    text = text.replace("steps: [company,", "steps: [account, company,")
+    (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
+    result = inside("catalog", "check", "c.yaml", cwd=tmp_path)
+    assert result.code == 0
+    assert result.err.startswith("c.yaml:") == warned
+    if warned:
+        field = "steps[0].complete[1].type"
+        assert f"{field}: the sign-up completes step 'account', and visitors can be guided to it" in result.err
+        assert inside("catalog", "check", "c.yaml", "--json", cwd=tmp_path).json["warnings"][0]["field"] == field
