@@ -213,8 +213,9 @@ ASKED: Final = {
     "stuck_episodes": "SELECT count() FROM stuck_episodes",
     "counted_people": "SELECT count() FROM counted_people",
     "llm_asked": "SELECT count() FROM llm_asked",
+    "decision_results": "SELECT count() FROM decision_results WHERE result != ''",
 }
-"""Views with a row for each user, call, episode or minute: what is asked of them."""
+"""Views with a row for each user, decision, call, episode or minute: what is asked of them."""
 
 
 class Timing(NamedTuple):

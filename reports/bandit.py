@@ -111,7 +111,8 @@ def show_arms(console: Console, facts: Facts, tenant: str) -> None:
         heading(console, "Arms over all triggers", f"{_decisions(arms)} of the bandit; success: shown, and the step completed in time")
         console.print(_arm_table(arms))
         mixed = "Steps are not equally easy upon each trigger, and arms not equally frequent: compare arms within a trigger, below."
-        lines(console, Text(mixed, style="dim"))
+        closed = "A decision is a success or not once its attribution window has closed: failures are not known before."
+        lines(console, Text(closed, style="dim"), Text(mixed, style="dim"))
 
 
 def show_arms_by_trigger(console: Console, facts: Facts, tenant: str) -> None:

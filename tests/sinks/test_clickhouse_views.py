@@ -7,6 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
+from evaluation.logged import logged
+from evaluation.model_value import model_value
+from reports.evidence import load
 from reports.facts import Facts
 from reports.stuck import show_stuck_by_step
 from reports.timeline import as_records
@@ -15,9 +18,11 @@ from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.read_only_query import query
 from state.decision.attribution import CLOCK_SKEW
 from state.records.facts import (
+    CatalogFact,
     DeadLetterFact,
     DecisionFact,
     EventFact,
+    LlmCallFact,
     OutcomeFact,
     PersonFact,
     PosteriorFact,
@@ -86,6 +91,51 @@ def test_guidance_performance_has_exact_denominators(migrated: ClickHouse) -> No
     rates = "arm, nudge_send_rate, nudge_open_rate, nudge_dismiss_rate, nudge_conversion_rate"
     assert rows(migrated, "guidance_performance", rates) == [("moderate", 1.0, 0.0, 0.0, 1.0), ("passive", 0.75, 0.3333, 0.1667, 0.5)]
     assert rows(migrated, "non_decisions_by_reason", "reason, trigger, non_decisions, people") == [("cooldown", "signup", 2, 2)]
+
+
+def test_a_decision_counts_for_a_rate_only_after_its_window_has_closed(migrated: ClickHouse) -> None:
+    """A success is written when it happens, a failure when the window closes: at first every new arm would seem to succeed always."""
+    now, day = MONDAY + 10 * 24 * HOUR, 24 * HOUR
+
+    def shown(decision: str, arm: str, at: int, end: str = "", *, catalog: str = "one day", wording: str = "model") -> None:
+        insert(
+            migrated,
+            make(DecisionFact, decision_id=decision, trigger="signup", arm=arm, outcome="decided", catalog_version=catalog,
+                 experiment_group="adaptive"),
+            make(LlmCallFact, decision_id=decision, experiment=wording, prompt_version=arm, asked_at=at),
+            *(make(OutcomeFact, decision_id=decision, kind=kind, occurred_at=at) for kind in ("shown", end) if kind),
+        )  # fmt: skip
+
+    insert(
+        migrated,
+        make(CatalogFact, catalog_version="one day", attribution_window_ms=day),
+        make(CatalogFact, catalog_version="an hour", attribution_window_ms=HOUR),
+        make(EventFact, event_id="e", status="applied", log_time=now),
+        make(EventFact, event_id="later", tenant_id="other", status="applied", log_time=now + 5 * day),
+    )
+    shown("o1", "old", now - 2 * day, "success")
+    shown("o2", "old", now - day, "failure")
+    shown("n1", "new", now - day + 1, "success")
+    shown("n2", "new", now - 2 * HOUR)
+    shown("n3", "new", now - 2 * HOUR, "withdrawn")
+    shown("n4", "new", now - 2 * HOUR, "failure", catalog="an hour", wording="template")
+    shown("n5", "new", now - 2 * HOUR, "success", catalog="a day where it is not known", wording="template")
+    counts = "success, failure, open"
+    assert rows(migrated, "guidance_performance", f"arm, shown, {counts}, voided, nudge_conversion_rate") == [
+        ("new", 5, 0, 1, 3, 1, 0.0),
+        ("old", 2, 1, 1, 0, 0, 0.5),
+    ]
+    assert rows(migrated, "nudge_conversion_rate", "success, failure, nudge_conversion_rate") == [(1, 2, 0.3333)]
+    of_prompts = rows(migrated, "llm_prompts", f"prompt_version, shown, {counts}, success_rate")
+    assert of_prompts == [("new", 3, 0, 0, 2, None), ("old", 2, 1, 1, 0, 0.5)], "two decisions kept the template"
+    assert rows(migrated, "model_against_template", f"experiment, shown, {counts}, success_rate") == [
+        ("model", 5, 1, 1, 2, 0.5),
+        ("template", 2, 0, 1, 1, 0.0),
+    ]
+    evidence = load(Facts(migrated).frame, "t")
+    log = logged(evidence)
+    assert (sum(log.rewards), len(log)) == (1, 3), "onramp evaluate counts the same decisions"
+    assert [(side.matured, side.successes) for side in model_value(evidence).sides] == [(2, 1), (1, 0)], "and so does the report"
 
 
 def test_the_arms_of_the_rules_are_not_among_those_of_the_bandit(migrated: ClickHouse) -> None:
