@@ -36,7 +36,7 @@ from numpy.typing import ArrayLike
 
 from evaluation.arrays import ratio
 from evaluation.evidence import ADAPTIVE, GROUPS, HOLDOUT, RULES, Evidence
-from evaluation.sequences import Path, difference, difference_fixed
+from evaluation.sequences import Path, difference, difference_fixed, first_proof
 from evaluation.truth import SealedTruth
 from evaluation.units import merged, units
 from state.decision.switches import OUTSIDE, PAUSED
@@ -270,7 +270,7 @@ def compared(
     if math.isnan(estimate):
         return None
     path = difference(success, treated, share, alpha=alpha, tuned_at=tuned_at)
-    first = path.first_above(0.0) if promised else None
+    first = first_proof(success, treated, share, alpha=alpha, tuned_at=tuned_at) if promised else None
     return Lift(
         treated=pair[0],
         control=pair[1],

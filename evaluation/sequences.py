@@ -25,6 +25,8 @@ from numpy.typing import ArrayLike
 from evaluation.arrays import Floats, Integers
 
 _MIXED = 96
+_AT_ONCE = 4_096
+"""Looks that are judged in one go, so that memory stays bounded."""
 _FORBIDDEN = 1e30
 """Takes the place of psi(l) where l is not below 1/c: the process ends at 0."""
 
@@ -68,15 +70,9 @@ def bernstein_margin(spread: ArrayLike, bound: ArrayLike, alpha: float, tuned_sp
     """
     bounds = np.atleast_1d(np.asarray(bound, dtype=np.float64))
     spreads = np.asarray(spread, dtype=np.float64).reshape(bounds.size, -1)
-    scale = mixture_scale(tuned_spread, min(2.0 * alpha, 0.5))
-    largest = min(6.0 * scale, 0.98 / bounds[0])  # the first: later ones were not known when the rates were chosen
-    rates = np.geomspace(largest * 1e-4, largest, _MIXED)
-    log_weights = -0.5 * (rates / scale) ** 2 + np.log(rates)  # a half-normal's density times the width of the rate's interval
-    log_weights -= _log_sum_exp(log_weights[None, :])[0]
+    rates, log_weights = _mixed_rates(float(bounds[0]), alpha, tuned_spread)
     threshold = -math.log(alpha)
-    fixed = log_weights[None, :]
-    for each, of_bound in zip(bounds, spreads, strict=True):
-        fixed = fixed - _psi(rates, float(each))[None, :] * of_bound[:, None]
+    fixed = log_weights[None, :] - _psi_of_spread(rates, bounds, spreads)
     # Convex and increasing in the margin. The least margin of any single rate is above the root, and Newton falls to it from there.
     margin = np.min((threshold - fixed) / rates[None, :], axis=1)
     for _ in range(40):
@@ -88,6 +84,23 @@ def bernstein_margin(spread: ArrayLike, bound: ArrayLike, alpha: float, tuned_sp
         if np.all(np.abs(step) <= 1e-9 * np.maximum(1.0, margin)):
             break
     return np.asarray(np.maximum(margin, 0.0))
+
+
+def _mixed_rates(bound: float, alpha: float, tuned_spread: float) -> tuple[Floats, Floats]:
+    """Return the rates l of the mixture and the logarithms of their weights. ``bound``: the first, since later ones are not known then."""
+    scale = mixture_scale(tuned_spread, min(2.0 * alpha, 0.5))
+    largest = min(6.0 * scale, 0.98 / bound)
+    rates = np.geomspace(largest * 1e-4, largest, _MIXED)
+    log_weights = -0.5 * (rates / scale) ** 2 + np.log(rates)  # a half-normal's density times the width of the rate's interval
+    return rates, log_weights - _log_sum_exp(log_weights[None, :])[0]
+
+
+def _psi_of_spread(rates: Floats, bounds: Floats, spreads: Floats) -> Floats:
+    """Return the sum over ``bounds`` of psi(l)·spread: a row for each look, a column for each rate."""
+    found = np.zeros((spreads.shape[1], rates.size))
+    for each, of_bound in zip(bounds, spreads, strict=True):
+        found += _psi(rates, float(each))[None, :] * of_bound[:, None]
+    return found
 
 
 def _psi(rates: Floats, bound: float) -> Floats:
@@ -108,13 +121,18 @@ def bernstein(values: ArrayLike, guesses: ArrayLike, bound: ArrayLike, *, alpha:
     The estimand is the running average of the values' conditional means given the past; these may drift.
     """
     data = np.asarray(values, dtype=np.float64)
-    squares = (data - np.asarray(guesses, dtype=np.float64)) ** 2
-    bounds = np.broadcast_to(np.asarray(bound, dtype=np.float64), data.shape)
-    distinct = list(dict.fromkeys(bounds.tolist())) or [1.0]
-    spread = [np.cumsum(squares * (bounds == each))[looks - 1] for each in distinct]
+    distinct, spread = _spreads(data, guesses, bound)
     mean = np.cumsum(data)[looks - 1] / looks
-    half = bernstein_margin(spread, distinct, alpha / 2.0, tuned_spread) / looks
+    half = bernstein_margin(spread[:, looks - 1], distinct, alpha / 2.0, tuned_spread) / looks
     return Path(looks, mean, mean - half, mean + half)
+
+
+def _spreads(values: Floats, guesses: ArrayLike, bound: ArrayLike) -> tuple[Floats, Floats]:
+    """Return the distinct bounds in the order in which they came, and the running sum of squared deviations of the values of each."""
+    squares = (values - np.asarray(guesses, dtype=np.float64)) ** 2
+    bounds = np.broadcast_to(np.asarray(bound, dtype=np.float64), values.shape)
+    distinct = list(dict.fromkeys(bounds.tolist())) or [1.0]
+    return np.array(distinct), np.array([np.cumsum(squares * (bounds == each)) for each in distinct])
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +188,27 @@ def difference(
     chosen = every_look(pseudo.values.size) if looks is None else looks
     path = bernstein(pseudo.values, pseudo.guesses, pseudo.bound, alpha=alpha, tuned_spread=tuned_at * pseudo.variance, looks=chosen)
     return Path(path.seen, np.clip(path.estimate, -1.0, 1.0), np.maximum(path.lower, -1.0), np.minimum(path.upper, 1.0))
+
+
+def first_proof(outcome: ArrayLike, treated: ArrayLike, share: ArrayLike, *, alpha: float = 0.05, tuned_at: int = 5_000) -> int | None:
+    """Return after how many people the whole interval of ``difference`` was above 0 for the first time, with a look at every person.
+
+    So people who come later never change it. None if it never was. The interval is above 0 where the process for a mean of 0 has passed
+    2 / ``alpha``, which needs no root to tell.
+    """
+    pseudo = contrast(outcome, treated, share)
+    bounds, spreads = _spreads(pseudo.values, pseudo.guesses, pseudo.bound)
+    rates, log_weights = _mixed_rates(float(bounds[0]), alpha / 2.0, tuned_at * pseudo.variance)
+    total, threshold = np.cumsum(pseudo.values), -math.log(alpha / 2.0)
+    # psi(l) is at least l²/2, so no rate makes more of a sum than sum² / (2·spread).
+    possible = np.flatnonzero((total > 0.0) & (np.square(total) >= 2.0 * threshold * spreads.sum(axis=0)))
+    for start in range(0, possible.size, _AT_ONCE):
+        looks = possible[start : start + _AT_ONCE]
+        exponents = log_weights[None, :] + rates[None, :] * total[looks, None] - _psi_of_spread(rates, bounds, spreads[:, looks])
+        passed = np.flatnonzero(_log_sum_exp(exponents) > threshold)
+        if passed.size:
+            return int(looks[passed[0]]) + 1
+    return None
 
 
 def wilson(rate: float, people: int, *, alpha: float = 0.05) -> tuple[float, float]:

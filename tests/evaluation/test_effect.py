@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
-from evaluation.effect import WINDOW, effect, people_needed, true_lift
+from evaluation.effect import WINDOW, Lift, compared, effect, people_needed, true_lift
 from evaluation.evidence import Evidence
 from state.duration import DAY, HOUR
 from tests.evaluation.cases import START, person, truth, untreated_twin
@@ -142,6 +143,27 @@ def test_a_change_of_the_shares_costs_little_power() -> None:
     assert widths["two"] < 1.05 * widths["one"]
 
 
+def test_what_was_claimed_stays_claimed_after_the_same_number_of_people() -> None:
+    """Where the interval holds 0 again, whichever looks a larger number of people would be spread over."""
+    rng = np.random.default_rng(10)
+    treated = rng.random(14_000) < 0.8
+    outcome = (rng.random(14_000) < np.where(treated, 0.435, 0.4)).astype(float)
+
+    def found(size: int) -> Lift:
+        outcomes, groups = pl.Series(outcome[:size]), pl.Series(treated[:size])
+        lift = compared(("adaptive", "holdout"), outcomes, groups, 0.8, alpha=0.05, tuned_at=5_000, promised=True)
+        assert lift is not None
+        return lift
+
+    whole = found(5_700)
+    first = whole.claimed_after
+    assert first is not None
+    assert first > 2_000
+    assert whole.lower < 0 < found(first).lower
+    assert [found(size).claimed_after for size in range(first, 5_700, 25)] == [first] * len(range(first, 5_700, 25))
+    assert found(first - 1).claimed_after is None
+
+
 def test_with_one_design_nothing_changes() -> None:
     """The figures of the version that knew one share for everybody, to the last digit but rounding; of the fixed interval by Newcombe."""
     report = effect(
@@ -153,7 +175,7 @@ def test_with_one_design_nothing_changes() -> None:
     assert found == pytest.approx(
         (0.11003020835268917, 0.050529648314373114, 0.16772739463302658, 0.07457335800924936, 0.1448654978695866), abs=1e-12
     )
-    assert lift.claimed_after == 1122
+    assert lift.claimed_after == 1121  # that version looked after every second person, and found 1122
 
 
 def test_who_entered_while_the_catalog_only_observed_counts_in_no_group_also_where_a_group_was_drawn_later() -> None:

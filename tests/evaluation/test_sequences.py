@@ -22,6 +22,7 @@ from evaluation.sequences import (
     difference,
     difference_fixed,
     every_look,
+    first_proof,
     mixture_scale,
 )
 
@@ -99,6 +100,23 @@ def test_bernstein_is_little_wider_than_asymptotic_and_both_are_wider_than_fixed
     _, low, high = difference_fixed(outcome, treated)
     width, wide, narrow = ours.upper[-1] - ours.lower[-1], limit.upper[-1] - limit.lower[-1], high - low
     assert narrow < wide < width < 1.08 * wide
+
+
+def test_the_first_proof_is_at_the_first_person_after_whom_the_interval_is_above_0() -> None:
+    """Also where the share changed on the way, and where nothing is ever proven. Later people do not change it."""
+    found = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        share = np.where(np.arange(1_500) < 700, 0.9, 0.5) if seed % 2 else np.full(1_500, 0.8)
+        treated = rng.random(1_500) < share
+        outcome = (rng.random(1_500) < np.where(treated, 0.5, 0.35)).astype(float)
+        first = difference(outcome, treated, share, looks=np.arange(1, 1_501)).first_above(0.0)
+        assert first_proof(outcome, treated, share) == first
+        assert first is None or first_proof(outcome[:first], treated[:first], share[:first]) == first
+        found.append(first)
+    assert None in found
+    assert len({*found}) > 10
+    assert first_proof([], [], 0.5) is None
 
 
 def test_small_samples_claim_nothing() -> None:
