@@ -28,7 +28,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import polars as pl
@@ -73,7 +73,8 @@ class Lift:
     ``lift`` is the difference of the rates, within each set of shares where they changed. ``fixed_lower`` to ``fixed_upper`` is its
     fixed-sample interval, valid at one look chosen in advance. ``path`` is the confidence sequence, ``lower`` and ``upper`` its last
     interval. ``claimed``: at some look the whole interval was above 0; ``claimed_after``: the number of people of both groups at the first
-    such look. Nothing is claimed with shares that are not known. ``level``: the confidence of the intervals, like 0.95. ``people`` of both
+    such look. That is past: the effect may have changed since, and ``proven`` says what holds now. Nothing is claimed or proven with shares
+    that are not known (``promised``). ``level``: the confidence of the intervals, like 0.95. ``people`` of both
     groups were compared, all who could have been in either, and ``share`` is their mean probability of ``treated``.
     """
 
@@ -90,6 +91,14 @@ class Lift:
     people: int
     share: float
     level: float = 0.95
+    promised: bool = True
+
+    @property
+    def proven(self) -> Literal["better", "worse"] | None:
+        """What the present interval proves of ``treated``."""
+        if not self.promised:
+            return None
+        return "better" if self.lower > 0 else "worse" if self.upper < 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +294,7 @@ def compared(
         people=success.size,
         share=float(np.broadcast_to(share, success.shape).mean()),
         level=1.0 - alpha,
+        promised=promised,
     )
 
 

@@ -153,15 +153,19 @@ def _lifts(effect: EffectReport) -> object:
 
 
 def proof(effect: EffectReport) -> str:
-    """What is proven and, where adaptive guidance is not, how many users that takes."""
+    """What is proven now, what was at first, and, where adaptive guidance never was, how many users that takes."""
     if not effect.designs:
         return "Nothing is proven: it is not known by which shares the groups were drawn."
-    proven = [f"{_pair(lift)} after {count(lift.claimed_after, 'user')}" for lift in effect.lifts if lift.claimed_after is not None]
-    harmful = [_pair(lift) for lift in effect.lifts if lift.claimed_after is None and lift.upper < 0]
+    proven = [f"{_pair(lift)}{_after(lift)}" for lift in effect.lifts if lift.proven == "better"]
+    harmful = [_pair(lift) for lift in effect.lifts if lift.proven == "worse"]
     sentences = [f"Proven: {', '.join(proven)}."] if proven else []
     sentences += [f"Harm is proven: {', '.join(harmful)}."] if harmful else []
+    for each in effect.lifts:
+        if each.claimed_after is not None and each.proven != "better":
+            sentences.append(f"At first {each.treated} was shown to beat {each.control},{_after(each)}.")
+            sentences += ["By now neither better nor worse is proven."] if each.proven is None else []
     lift = effect.lift_of(ADAPTIVE, HOLDOUT)
-    if lift is None or lift.claimed_after is not None or lift.upper < 0:
+    if lift is None or lift.claimed_after is not None or lift.proven is not None:
         return " ".join(sentences or ["No difference is proven."])
     held_out = next(group for group in effect.groups if group.group == HOLDOUT)
     if held_out.rate == 1.0 and held_out.people >= _ENOUGH:
@@ -176,6 +180,10 @@ def proof(effect: EffectReport) -> str:
         if planned > lift.people:  # else the size is an accident of few users
             sentences.append(f"For an effect of {what} ({points(size)} points) it takes about {number(planned)}.")
     return " ".join(sentences)
+
+
+def _after(lift: Lift) -> str:
+    return "" if lift.claimed_after is None else f" after {count(lift.claimed_after, 'user')}"
 
 
 def _pair(lift: Lift) -> str:

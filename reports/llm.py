@@ -160,7 +160,8 @@ def difference_in_words(lift: Lift) -> str:
     """Say how often model texts succeed more than templates, with the interval, or that too little is known."""
     if lift.upper - lift.lower > 2 * _WIDEST:
         return f"Too few decisions to say what a model's text changes ({count(int(lift.path.seen[-1]), 'decision')} so far)."
-    proof = "harm is proven" if lift.upper < 0 else "not proven"
+    proof = {"better": "proven", "worse": "harm is proven", None: "not proven"}[lift.proven]
     if lift.claimed_after is not None:
-        proof = f"proven after {count(lift.claimed_after, 'decision')}"
+        earlier = "" if lift.proven == "better" else ". At first the model was shown to be better,"
+        proof += f"{earlier} after {count(lift.claimed_after, 'decision')}"
     return f"Model − template: {points(lift.lift)} points, 95 % interval {points(lift.lower)} to {points(lift.upper)}; {proof}. {AROUND}"

@@ -131,6 +131,7 @@ def _effect(report: EffectReport) -> Json:
         "lift": None if lift is None else lift.lift,
         "liftInterval": None if lift is None else [lift.lower, lift.upper],
         "liftClaimed": None if lift is None else lift.claimed,
+        "liftProven": None if lift is None else lift.proven,
         "leftOut": report.left_out,
         "leftOutObserving": report.observing,
         "leftOutUnknown": report.unknown,
@@ -146,7 +147,7 @@ def _effect(report: EffectReport) -> Json:
 
 def _lift(lift: Lift) -> Json:
     return {
-        **pick(lift, "treated", "control", "lift", "level", "claimed", "claimed_after"),
+        **pick(lift, "treated", "control", "lift", "level", "claimed", "claimed_after", "proven"),
         "runningEstimate": float(lift.path.estimate[-1]),
         "interval": [lift.lower, lift.upper],
         "fixedInterval": [lift.fixed_lower, lift.fixed_upper],

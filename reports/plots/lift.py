@@ -51,9 +51,9 @@ def title(report: RunReport) -> str:
     between = f"({points(lift.lower)} to {points(lift.upper)})"
     if not report.effect.designs:
         return f"No effect of guidance is proven, because the shares of the groups are not known: {points(lift.lift)} points {between}"
-    if lift.lower > 0:
+    if lift.proven == "better":
         return f"Adaptive guidance lifts activation by {points(lift.lift).removeprefix('+')} points {between}"
-    if lift.upper < 0:
+    if lift.proven == "worse":
         return f"Adaptive guidance lowers activation by {points(lift.lift).removeprefix('−')} points {between}"
     if lift.claimed:
         return f"Adaptive guidance was shown to lift activation; now {points(lift.lift)} points {between}"
@@ -85,8 +85,9 @@ def _panel(axes: Axes, lift: Lift, reach: float, true: float | None) -> None:
     label_ends(axes, end, ends, gap=0.13)
     if lift.claimed_after is not None:
         early = lift.claimed_after < end / 2
+        once = "" if lift.proven == "better" else "once "
         axes.axvline(lift.claimed_after, color=INK, linewidth=0.8, linestyle=":")
         axes.annotate(
-            f"proven after {lift.claimed_after:,}", (lift.claimed_after, -reach), xytext=(4 if early else -4, 6),
+            f"{once}proven after {lift.claimed_after:,}", (lift.claimed_after, -reach), xytext=(4 if early else -4, 6),
             textcoords="offset points", fontsize=8.5, ha="left" if early else "right",
         )  # fmt: skip

@@ -81,6 +81,15 @@ def test_the_running_estimate_stays_within_its_interval() -> None:
     assert "running\n+100.0" in labels
 
 
+def test_a_proof_that_no_longer_holds_is_marked_as_past() -> None:
+    report = _report(GROUPS[1])
+    [lift] = report.effect.lifts
+    for lower, upper, label in ((0.1, 0.3, "proven after 15"), (-0.1, 0.3, "once proven after 15"), (-0.3, -0.1, "once proven after 15")):
+        now = replace(lift, lower=lower, upper=upper, claimed=True, claimed_after=15)
+        axes = _drawn(replace(report, effect=replace(report.effect, lifts=(now,)))).axes[0]
+        assert label in [text.get_text() for text in axes.texts]
+
+
 @pytest.mark.parametrize("true", [None, 0.02, -0.5], ids=str)
 @pytest.mark.parametrize("after", [None, 15, LAST])
 @by_groups

@@ -15,6 +15,7 @@ import pytest
 from evaluation.effect import EffectReport, GroupRate, Lift, TrueLift, people_needed
 from evaluation.sequences import Path
 from reports.effect import proof
+from reports.llm import difference_in_words
 from reports.render import interval
 from reports.safe_text import never_fail_to_print
 from reports.values import json_value, pick
@@ -69,6 +70,24 @@ def test_no_plan_is_made_for_no_more_users_than_there_are() -> None:
 def test_what_is_proven_is_said_and_harm_too() -> None:
     assert proof(_effect(0.2, 0.1, claimed_after=1500)) == "Proven: adaptive beats holdout after 1,500 users."
     assert proof(_effect(-0.2, 0.1)) == "Harm is proven: adaptive against holdout."
+
+
+def test_the_present_interval_decides_and_an_earlier_proof_is_past() -> None:
+    worse, unsure = _effect(-0.2, 0.1, claimed_after=1248), _effect(-0.01, 0.03, claimed_after=1248)
+    assert proof(worse) == "Harm is proven: adaptive against holdout. At first adaptive was shown to beat holdout, after 1,248 users."
+    assert proof(unsure) == "At first adaptive was shown to beat holdout, after 1,248 users. By now neither better nor worse is proven."
+    better = _effect(0.2, 0.1, claimed_after=1248)
+    assert [each.lifts[0].proven for each in (better, worse, unsure)] == ["better", "worse", None]
+    decisions = "after 1,248 decisions"
+    assert f"; proven {decisions}. " in difference_in_words(better.lifts[0])
+    assert f"; harm is proven. At first the model was shown to be better, {decisions}. " in difference_in_words(worse.lifts[0])
+    assert f"; not proven. At first the model was shown to be better, {decisions}. " in difference_in_words(unsure.lifts[0])
+
+
+def test_with_shares_that_were_not_promised_harm_is_not_proven_either() -> None:
+    lift = dataclasses.replace(_effect(-0.2, 0.1).lifts[0], promised=False)
+    assert lift.proven is None
+    assert "; not proven. " in difference_in_words(lift)
 
 
 def test_with_unknown_shares_nothing_is_proven() -> None:
