@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Final, Literal
 
@@ -74,8 +74,9 @@ class Lift:
     fixed-sample interval, valid at one look chosen in advance. ``path`` is the confidence sequence, ``lower`` and ``upper`` its last
     interval. ``claimed``: at some look the whole interval was above 0; ``claimed_after``: the number of people of both groups at the first
     such look. That is past: the effect may have changed since, and ``proven`` says what holds now. Nothing is claimed or proven with shares
-    that are not known (``promised``). ``level``: the confidence of the intervals, like 0.95. ``people`` of both
-    groups were compared, all who could have been in either, and ``share`` is their mean probability of ``treated``.
+    that are not known, or not those by which people were drawn (``promised`` is False). ``level``: the confidence of the intervals, like
+    0.95. ``people`` of both groups were compared, all who could have been in either, and ``share`` is their mean probability of
+    ``treated``.
     """
 
     treated: str
@@ -296,6 +297,12 @@ def compared(
         level=1.0 - alpha,
         promised=promised,
     )
+
+
+def without_proof(report: EffectReport) -> EffectReport:
+    """Return ``report`` with nothing claimed or proven: for groups whose sizes are not as promised."""
+    lifts = tuple(replace(lift, claimed=False, claimed_after=None, promised=False) for lift in report.lifts)
+    return replace(report, lifts=lifts)
 
 
 def true_lift(evidence: Evidence, truth: SealedTruth) -> TrueLift | None:

@@ -74,13 +74,14 @@ class ModelValue:
 def model_value(evidence: Evidence, template_share: float | None = None, *, window: int = DAY) -> ModelValue:
     """Compare the two groups. ``template_share``: the promised share of templates. ``window``: of attribution, in ms. Both count where the
     catalog of a decision is not known. Where no share is known, the observed one is used: the always-valid interval is then approximate,
-    nothing is claimed, and the balance is not tested.
+    nothing is claimed, and the balance is not tested. Nothing is claimed either where the balance fails.
     """
     drawn = _drawn(evidence, template_share, window)
     matured = drawn.filter("matured")
     sides = tuple(_side(drawn.filter(pl.col("experiment") == name), name) for name in DRAWN)
     was_sent = drawn.filter(pl.col("shown") & (pl.col("status") == "improved")).height > 0
-    lift = _lift(matured) if was_sent else None
+    balances = _balance(drawn), _balance(drawn.filter("shown"))
+    lift = _lift(matured, believed=all(balance is None or balance.ok for balance in balances)) if was_sent else None
     incremental = per_success = at_most = None
     why_not = _why_not(sides, lift) if was_sent or not sides[0].decisions else "no model's text was sent for a decision that was shown"
     if lift is not None and not why_not:
@@ -92,8 +93,8 @@ def model_value(evidence: Evidence, template_share: float | None = None, *, wind
         sides=sides,
         open=int(drawn["open"].sum()),
         lift=lift,
-        drawn=_balance(drawn),
-        shown=_balance(drawn.filter("shown")),
+        drawn=balances[0],
+        shown=balances[1],
         incremental=incremental,
         per_success=per_success,
         per_success_at_most=at_most,
@@ -142,14 +143,15 @@ def _side(rows: pl.DataFrame, name: str) -> Wording:
     )
 
 
-def _lift(matured: pl.DataFrame) -> Lift | None:
+def _lift(matured: pl.DataFrame, *, believed: bool) -> Lift | None:
     known = matured.drop_nulls("share")
     rows = known.filter((pl.col("share") > 0) & (pl.col("share") < 1)) if known.height else matured
     with_model = rows["experiment"] == MODEL
     if not with_model.any() or with_model.all():
         return None
     share = (1.0 - rows["share"]).fill_null(with_model.mean()).to_numpy()
-    return compared((MODEL, TEMPLATE), rows["success"], with_model, share, alpha=ALPHA, tuned_at=TUNED_AT, promised=known.height > 0)
+    promised = believed and known.height > 0
+    return compared((MODEL, TEMPLATE), rows["success"], with_model, share, alpha=ALPHA, tuned_at=TUNED_AT, promised=promised)
 
 
 def _balance(rows: pl.DataFrame) -> GroupBalance | None:

@@ -16,6 +16,7 @@ from state.quantity import count
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from evaluation.balance import GroupBalance
     from evaluation.effect import EffectReport, Lift
     from reports.run_report import RunReport
 
@@ -25,6 +26,7 @@ _ENOUGH: Final = 20
 """If so many users without guidance activate, and all of them, there is nothing that guidance could raise."""
 AROUND: Final = "An interval surrounds a running estimate, not the measured difference; while little is known the two differ."
 """Why an interval has not the measured difference in its middle."""
+DOUBT: Final = "Do not believe this yet: the sizes of the groups are not as promised"
 
 
 def show_effect(console: Console, report: RunReport) -> None:
@@ -55,7 +57,9 @@ def show_effect(console: Console, report: RunReport) -> None:
         )
     console.print()
     console.print(_lifts(effect))
-    lines(console, Text(proof(effect)), Text(validity(effect), style="dim"), Text(AROUND, style="dim"))
+    found = doubt(report.groups)
+    said = [Text(found, "bold red")] if found else [Text(proof(effect)), Text(validity(effect), style="dim")]
+    lines(console, *said, Text(AROUND, style="dim"))
 
 
 def outcome(effect: EffectReport) -> str:
@@ -180,6 +184,14 @@ def proof(effect: EffectReport) -> str:
         if planned > lift.people:  # else the size is an accident of few users
             sentences.append(f"For an effect of {what} ({points(size)} points) it takes about {number(planned)}.")
     return " ".join(sentences)
+
+
+def doubt(groups: GroupBalance | None) -> str:
+    """Why no comparison of the groups can be believed; empty where their sizes are as promised, or the promise is not known."""
+    if groups is None or groups.ok:
+        return ""
+    sizes = ", ".join(f"{name} {number(people)}" for name, people in groups.counts.items())
+    return f"{DOUBT} ({sizes}; p = {groups.p_value:.2g})."
 
 
 def _after(lift: Lift) -> str:

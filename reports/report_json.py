@@ -11,7 +11,7 @@ from reports.values import json_value, pick
 
 if TYPE_CHECKING:
     from evaluation.bandit_value import Values
-    from evaluation.effect import EffectReport, Lift
+    from evaluation.effect import Lift
     from evaluation.frontier import Frontier
     from evaluation.model_value import ModelValue
     from reports.run_report import BanditReport, RunReport, StuckReport
@@ -32,7 +32,7 @@ _WORTH = {
 def report_json(report: RunReport) -> Json:
     """What ClickHouse alone shows: ``verdict`` in ``onramp report --json``."""
     return {
-        **_effect(report.effect),
+        **_effect(report),
         "sampleRatio": json_value(report.groups),
         "shownRates": {"byArm": json_value(report.shown.rates), **pick(report.shown, "p_value", "ok")},
         "voidedWindows": pick(report.voided, "ended", "voided", "signed_in", "common", "p_value", "even"),
@@ -53,7 +53,7 @@ def truth_json(report: RunReport, scenario: str) -> Json:
         **{f"stuck{name[0].upper()}{name[1:]}": value for name, value in _stuck(report.truth.stuck).items()},
         "byTrigger": by_trigger(report.truth.stuck),
         "frontier": frontier_json(report.frontier),
-        **_effect(report.effect),
+        **_effect(report),
         "trueLift": None if true is None else true.lift,
         "activationRateUntreated": None if true is None else true.untreated,
         "trueLiftStandardError": None if true is None else true.standard_error,
@@ -120,7 +120,8 @@ def by_trigger(stuck: StuckReport) -> dict[str, dict[str, float | int | None]]:
     }
 
 
-def _effect(report: EffectReport) -> Json:
+def _effect(of: RunReport) -> Json:
+    report = of.effect
     rates = {group.group: group for group in report.groups}
     lift = report.lift_of(ADAPTIVE, HOLDOUT)
     return {
@@ -132,6 +133,7 @@ def _effect(report: EffectReport) -> Json:
         "liftInterval": None if lift is None else [lift.lower, lift.upper],
         "liftClaimed": None if lift is None else lift.claimed,
         "liftProven": None if lift is None else lift.proven,
+        "groupSizesAsPromised": None if of.groups is None else of.groups.ok,
         "leftOut": report.left_out,
         "leftOutObserving": report.observing,
         "leftOutUnknown": report.unknown,

@@ -14,7 +14,7 @@ import polars as pl
 from evaluation.balance import GroupBalance, ShownBalance, VoidedBalance, people_balance, shown_balance, voided_balance
 from evaluation.bandit_value import Curves, Exposed, Values, curves, exposed, last, values
 from evaluation.calibration import Calibration, calibrate_signals
-from evaluation.effect import EffectReport, effect
+from evaluation.effect import EffectReport, effect, without_proof
 from evaluation.evidence import ADAPTIVE, HOLDOUT, Evidence
 from evaluation.frontier import Frontier, frontier
 from evaluation.integrity import Finding, check
@@ -101,6 +101,8 @@ class TruthReport:
 class RunReport:
     """One tenant at one moment. ``groups`` None: nobody's promised shares are known; ``model`` None: no model was ever considered.
 
+    Where the sizes of the groups are not as promised (``groups.ok``), ``effect`` proves nothing.
+
     ``observed`` None: the newest catalog guides people.
     """
 
@@ -165,12 +167,13 @@ def newest_shares(evidence: Evidence) -> dict[str, dict[str, float]]:
 def build_report(evidence: Evidence, learned: Learned, truth: SealedTruth | None = None) -> RunReport:
     """Compute everything. Takes a second or two for some thousand people."""
     strict = frozenset(evidence.in_force().get("strict_paths") or ())
+    groups, compared = people_balance(evidence), effect(evidence, truth)
     known = truth.world.horizons if truth is not None else dict(learned.steps.select("step_id", "horizon_ms").iter_rows())
     return RunReport(
         evidence=evidence,
         learned=replace(learned, stops=with_in_force(learned.stops, evidence)),
-        effect=effect(evidence, truth),
-        groups=people_balance(evidence),
+        effect=compared if groups is None or groups.ok else without_proof(compared),
+        groups=groups,
         shown=shown_balance(evidence),
         voided=voided_balance(evidence),
         stuck=_stuck_report(label_by_holdout(evidence, strict), evidence, held_out=True),

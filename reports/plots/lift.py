@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evaluation.evidence import ADAPTIVE, HOLDOUT
-from reports.effect import outcome, validity
+from reports.effect import DOUBT, doubt, outcome, validity
 from reports.plots.style import BLUE, GREY, INK, ORANGE, canvas, label_ends, panel_title, room
 from reports.render import points
 
@@ -29,7 +29,8 @@ def draw(report: RunReport) -> Figure | None:
     lifts = report.effect.lifts
     if not lifts:
         return None
-    note = f"Difference of {outcome(report.effect).lower()}, by intention to treat. {validity(report.effect)} {_AROUND}"
+    holds = doubt(report.groups) or validity(report.effect)
+    note = f"Difference of {outcome(report.effect).lower()}, by intention to treat. {holds} {_AROUND}"
     figure = canvas(title(report), note, width=8.4 if len(lifts) < 2 else 11.5)
     panels = figure.subplots(1, len(lifts), sharey=True, squeeze=False)[0]
     room(figure, top=1.4, right=1.0, apart=0.36)
@@ -48,6 +49,8 @@ def title(report: RunReport) -> str:
     lift = report.effect.lift_of(ADAPTIVE, HOLDOUT)
     if lift is None:
         return "Adaptive guidance cannot be compared with a holdout yet"
+    if report.groups is not None and not report.groups.ok:
+        return DOUBT
     between = f"({points(lift.lower)} to {points(lift.upper)})"
     if not report.effect.designs:
         return f"No effect of guidance is proven, because the shares of the groups are not known: {points(lift.lift)} points {between}"

@@ -12,7 +12,9 @@ from rich.console import Console
 
 from evaluation.evidence import Evidence
 from reports.effect import AROUND, show_effect
-from reports.run_report import Learned, build_report
+from reports.plots.lift import title
+from reports.report_json import report_json
+from reports.run_report import Learned, RunReport, build_report
 from reports.trust import show_trust
 from state.duration import DAY, HOUR
 from tests.evaluation.cases import START
@@ -52,7 +54,10 @@ def _said(
 ) -> str:
     catalogs = [catalog(version, share, rules) for version, share in holdouts.items()]
     evidence = Evidence.of(until=START + 30 * DAY, people=of, decisions=decisions, catalogs=catalogs, visitors=visitors)
-    report = build_report(evidence, LEARNED)
+    return _printed(build_report(evidence, LEARNED))
+
+
+def _printed(report: RunReport) -> str:
     console = Console(file=io.StringIO(), width=200)
     show_effect(console, report)
     show_trust(console, report)
@@ -158,6 +163,27 @@ def test_who_came_when_decisions_were_made_that_are_deleted_by_now_is_left_out_a
     said = _said([*people(BOTH), *visitors], {"p@1": 0.5}, decisions=decisions)
     assert "3 users; 0 are too new to count" in said
     assert "40 users are left out: they came when decisions were made that are no longer stored" in said
+
+
+def test_where_the_group_sizes_are_not_as_promised_nothing_is_proven() -> None:
+    """Rows of users are missing in one group, so the groups do not hold the same kind of users any more."""
+    held_out, guided = people({"holdout": 400}, activated_at=0), people({"adaptive": 250}, activated_at=START + HOUR)
+    report = build_report(Evidence.of(until=START + 30 * DAY, people=[*held_out, *guided], catalogs=[catalog("p@1", 0.5)]), LEARNED)
+    [lift] = report.effect.lifts
+    assert lift.lower > 0
+    said = _printed(report)
+    assert "Do not believe this yet: the sizes of the groups are not as promised (holdout 400, adaptive 250; p = " in said
+    assert "Proven" not in said
+    assert "too few" not in said
+    assert title(report) == "Do not believe this yet: the sizes of the groups are not as promised"
+    json = report_json(report)
+    assert (json["groupSizesAsPromised"], json["liftClaimed"], json["liftProven"]) == (False, False, None)
+    assert [(each["claimed"], each["claimedAfter"], each["proven"]) for each in json["lifts"]] == [(False, None, None)]
+    guided = people({"adaptive": 400}, activated_at=START + HOUR)
+    whole = build_report(Evidence.of(until=START + 30 * DAY, people=[*held_out, *guided], catalogs=[catalog("p@1", 0.5)]), LEARNED)
+    assert "Proven: adaptive beats holdout after" in _printed(whole)
+    assert report_json(whole)["groupSizesAsPromised"] is True
+    assert report_json(whole)["liftProven"] == "better"
 
 
 def test_shares_that_changed_are_named() -> None:

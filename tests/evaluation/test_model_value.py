@@ -181,6 +181,15 @@ def test_the_assignment_is_tested_against_the_promised_share() -> None:
     assert model_value(evidence).drawn is None
 
 
+def test_where_decisions_are_not_drawn_as_promised_nothing_is_proven() -> None:
+    evidence = _run(8_000, {"model": 0.5, "template": 0.3}, share=0.2)
+    for share, proven in ((0.2, "better"), (SHARE, None)):
+        found = model_value(evidence, share)
+        assert found.lift is not None
+        assert found.lift.lower > 0
+        assert (found.lift.proven, found.lift.claimed, found.per_success is not None) == (proven, bool(proven), bool(proven))
+
+
 def test_a_model_that_lowers_the_shown_rate_is_found() -> None:
     found = model_value(_run(6_000, {"model": 0.4, "template": 0.4}, shown={"model": 0.5, "template": 0.8}), SHARE)
     assert found.drawn is not None
