@@ -25,6 +25,7 @@ before a pause counts, though guidance ended early for them. Otherwise a pause b
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from statistics import NormalDist
@@ -36,7 +37,7 @@ from numpy.typing import ArrayLike
 
 from evaluation.arrays import ratio
 from evaluation.evidence import ADAPTIVE, GROUPS, HOLDOUT, RULES, Evidence
-from evaluation.sequences import Path, difference, difference_fixed, first_proof
+from evaluation.sequences import Path, bernstein_margin, contrast, difference, difference_fixed, first_proof
 from evaluation.truth import SealedTruth
 from evaluation.units import merged, units
 from state.decision.switches import OUTSIDE, PAUSED
@@ -328,15 +329,35 @@ def true_lift(evidence: Evidence, truth: SealedTruth) -> TrueLift | None:
 
 
 def people_needed(*, lift: float, rate: float, share: float) -> int:
-    """Return about how many people of both groups the always-valid interval needs to claim ``lift`` with a power of 0.8.
+    """Return about how many people of both groups the always-valid interval needs to claim ``lift`` (above 0) with a power of 0.8.
 
-    ``rate``: activation without guidance. For planning: the margin of the normal mixture at its tightest, 5 % wider.
+    ``rate``: activation without guidance. It is the number at which the expected sum of pseudo-outcomes is above the margin by as many
+    standard deviations as the power asks, and a little more than needed, since an earlier look may claim the lift too. Raises
+    ``ValueError`` for a lift that is not above 0.
     """
-    with_guidance = min(1.0, rate + lift)
-    variance = with_guidance * (1 - with_guidance) / share + rate * (1 - rate) / (1 - share)
-    log_term = -2.0 * math.log(ALPHA)
-    u = 1.0 + log_term
-    for _ in range(60):
-        u = 1.0 + log_term + math.log(u)
-    margin = 1.05 * math.sqrt(u / (u - 1.0) * (math.log(u) + log_term))
-    return math.ceil(variance * ((margin + NormalDist().inv_cdf(_POWER)) / lift) ** 2)
+    if lift <= 0:
+        raise ValueError(f"the lift to plan for is above 0, not {lift:g}")
+    first = contrast([0.0], [0.0], share)
+    groups = ((min(1.0, rate + lift), share), (rate, 1.0 - share))
+
+    def enough(people: int) -> bool:
+        spread = sum(_expected_spread(people, of_group, part) for of_group, part in groups)
+        margin = float(bernstein_margin([spread], first.bound, ALPHA / 2.0, TUNED_AT * first.variance)[0])
+        return people * lift >= margin + NormalDist().inv_cdf(_POWER) * math.sqrt(spread)
+
+    most = 1
+    while not enough(most):
+        most *= 2
+    return bisect_left(range(most), True, lo=most // 2, key=enough)
+
+
+def _expected_spread(people: int, rate: float, share: float) -> float:
+    """Return what a group adds to the sum of squared deviations of pseudo-outcomes from their guesses, if its share of ``people`` is in it.
+
+    A guess is the mean of the group's outcomes so far, with one success in two before the first (``contrast``). So the sum is the variance
+    of the outcomes and the squared error of the guesses, which is largest for the first of them; that is summed by its integral.
+    """
+    variance, members = rate * (1.0 - rate), people * share
+    of_variance = variance * (math.log1p(members / 2.0) + 2.0 / (members + 2.0) - 1.0)
+    of_bias = (1.0 - 2.0 * rate) ** 2 * (0.5 - 1.0 / (members + 2.0))
+    return people * variance / share + (of_variance + of_bias) / share**2

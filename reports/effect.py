@@ -177,12 +177,15 @@ def proof(effect: EffectReport) -> str:
         return " ".join(sentences)
     true = effect.true_lift
     size, what = (lift.lift, "the measured size") if true is None else (true.lift, "the true size")
-    sentences.append(f"{count(lift.people, 'user is', 'users are')} too few to prove that guidance helps.")
+    of_two = any(group.people for group in effect.groups if group.group == RULES)
+    who = f" of {lift.treated} and {lift.control}" if of_two else ""
+    sentences.append(f"{count(lift.people, f'user{who} is', f'users{who} are')} too few to prove that guidance helps.")
     rate = true.untreated if true is not None else held_out.rate
     if size >= _NO_EFFECT and rate is not None:
         planned = _two_digits(people_needed(lift=size, rate=rate, share=lift.share))
         if planned > lift.people:  # else the size is an accident of few users
-            sentences.append(f"For an effect of {what} ({points(size)} points) it takes about {number(planned)}.")
+            people = f"{number(planned)}{' of them' if of_two else ''}"
+            sentences.append(f"For an effect of {what} ({points(size)} points) it takes about {people}.")
     return " ".join(sentences)
 
 

@@ -61,6 +61,16 @@ def test_only_those_who_were_compared_are_too_few_and_plan() -> None:
     assert proof(_effect(0.03, 0.3, people=300)).startswith("300 users are too few to prove that guidance helps.")
 
 
+def test_with_a_third_group_the_plan_says_that_it_is_of_two() -> None:
+    found = _effect(0.03, 0.3)
+    holdout, _, adaptive = found.groups
+    said = proof(dataclasses.replace(found, groups=(holdout, GroupRate("rules", 900, 400, 0.4444), adaptive)))
+    assert said.startswith(
+        "2,000 users of adaptive and holdout are too few to prove that guidance helps. For an effect of the measured size"
+    )
+    assert re.search(r"it takes about [\d,]+ of them\.$", said)
+
+
 def test_no_plan_is_made_for_no_more_users_than_there_are() -> None:
     needed = people_needed(lift=0.3, rate=0.4, share=0.9)
     assert proof(_effect(0.3, 0.3, people=2 * needed)) == f"{2 * needed:,} users are too few to prove that guidance helps."
