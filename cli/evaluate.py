@@ -26,7 +26,8 @@ def evaluate(
     So does a decision at which the named arm of table: or arm: may not be shown. A segment or an arm changes nothing if no shown decision
     with a closed attribution window has it; a line names it.
 
-    The value is the share of shown recommendations after which the user completes the step in time. Where the log holds too little about
+    The value is the share of shown recommendations after which the user completes the step in time. What was logged is measured on the
+    same decisions: greedy learns on the first 30 %, and is valued on the others. Where the log holds too little about
     the policy, a sentence says so and the exit code is 1.
 
     \b

@@ -87,10 +87,21 @@ def evaluate_named(evidence: Evidence, text: str, *, trigger: str | None = None,
             return Refused("nothing that the policy names has weight", len(log), 0.0)
         policy = of_names(weighty)
     if policy is None:
-        cut = math.floor(TRAINING_SHARE * len(log))
+        cut = _first_valued(log)
         policy = greedy(log.part(0, cut))
         log = log.part(cut, len(log))
     return evaluate(log, policy, method=method)
+
+
+def valued_on(evidence: Evidence, text: str, *, trigger: str | None = None) -> Logged:
+    """Return the decisions on which ``evaluate_named`` values the policy. Raises ``PolicyError``."""
+    log = _logged_upon(evidence, trigger)
+    return log if parse(text) is not None else log.part(_first_valued(log), len(log))
+
+
+def _first_valued(log: Logged) -> int:
+    """Return the number of decisions on which ``greedy`` learns, and is not valued."""
+    return math.floor(TRAINING_SHARE * len(log))
 
 
 def without_weight(evidence: Evidence, text: str, *, trigger: str | None = None) -> list[str]:

@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from evaluation.evidence import Evidence, ends
-from evaluation.logged import logged
-from evaluation.off_policy import Refused, evaluate_named, without_weight
+from evaluation.off_policy import Refused, evaluate_named, valued_on, without_weight
 from evaluation.policies import parse
 from reports.render import heading, hours, lines, number, percent, table
 from state.duration import DAY, HOUR
@@ -37,6 +36,8 @@ class UnknownTriggerError(Exception):
 def estimate(evidence: Evidence, policy: str, trigger: str | None) -> tuple[dict[Method, Value | Refused], float | None, list[str]]:
     """Return the result of every estimator, the mean reward of what was logged, and what to say of names without weight.
 
+    The mean is over the decisions on which the policy is valued: ``greedy`` is not valued on those that it learns on.
+
     Raises ``UnknownTriggerError`` and ``PolicyError``.
     """
     everything = evidence
@@ -50,7 +51,7 @@ def estimate(evidence: Evidence, policy: str, trigger: str | None) -> tuple[dict
         window = evidence.in_force().get("attribution_window_ms", DAY)
         followed = f"no recommendation was both shown and followed for its full attribution window ({hours(window / HOUR)})"
         return dict.fromkeys(_METHODS, Refused(f"{followed}; your app reports what it shows with recommendation_shown", 0, 0.0)), None, []
-    rewards = logged(evidence).rewards
+    rewards = valued_on(everything, policy, trigger=trigger).rewards
     found = {method: evaluate_named(everything, policy, trigger=trigger, method=method) for method in _METHODS}
     mean = float(rewards.mean()) if rewards.size else None
     return found, mean, without_weight(everything, policy, trigger=trigger)
@@ -111,7 +112,7 @@ def show(
     lines(
         console,
         Text(f"From {decisions} shown, worth {number(best.effective)} of the policy's own."),
-        Text(f"What was logged earned {percent(logged_reward)}.", style="dim"),
+        Text(f"On these {count(best.decisions, 'decision')} what was logged earned {percent(logged_reward)}.", style="dim"),
     )
     lines(console, *(Text(plain(f"{note[0].upper()}{note[1:]}.")) for note in notes))
     if policy.startswith("table:"):

@@ -165,6 +165,24 @@ def test_a_table_with_a_segment_or_an_arm_that_the_log_does_not_have_is_refused(
         table({"other": "visual"})(many)
 
 
+def test_a_policy_is_compared_with_what_was_logged_on_the_decisions_that_it_is_valued_on() -> None:
+    """The greedy policy is valued on the last 70 %. On the first 30 % nothing succeeded yet, for a reason that is none of an arm."""
+    evidence, _ = healthy_run()
+    log = logged(evidence)
+    early = logged_frame(evidence)["decision_id"].head(int(0.3 * len(log)))
+    slow = pl.col("decision_id").is_in(early.implode()) & (pl.col("kind") == "success")
+    outcomes = evidence.outcomes.with_columns(kind=pl.when(slow).then(pl.lit("failure")).otherwise("kind"))
+    changed = replace(evidence, outcomes=outcomes)
+    for policy, rewards in (("greedy", log.rewards[len(early) :]), ("uniform", logged(changed).rewards)):
+        found, mean, notes = estimate(changed, policy, None)
+        assert mean == pytest.approx(rewards.mean())
+        assert {each.decisions for each in found.values()} == {len(rewards)}
+        console = Console(file=io.StringIO(), width=200)
+        show(console, policy, None, found, mean, notes, "")
+        assert isinstance(console.file, io.StringIO)
+        assert f"On these {len(rewards):,} decisions what was logged earned {100 * rewards.mean():.1f} %." in console.file.getvalue()
+
+
 def test_names_that_only_other_decisions_have_get_no_weight_and_are_said() -> None:
     """A table that fits the catalog is no error because a rare segment has no shown decision yet."""
     evidence, _ = healthy_run()
