@@ -24,6 +24,8 @@ def restore(
 
     Set ONRAMP_SECRET as the job has it, if it has one: it signs the backup, so that one that somebody changed is refused.
 
+    Signed or not, a backup with anything that could run code is refused, and the tables of ClickHouse are made anew around their rows.
+
     Then start the job on the directory as before: it goes on where the backup was made. A backup also brings back whom you forgot since:
     forget them again.
 

@@ -117,7 +117,10 @@ def restore_from_s3(backup: Location, into: Path, watch: Watch, signature: Signa
 
 
 def restore(backup: Path, into: Path, watch: Watch, signature: SignatureCheck = NO_SECRET) -> Manifest:
-    """Write the data directory of ``backup`` to ``into``, which is new or empty, and return the manifest. Raises ``BackupError``."""
+    """Write the data directory of ``backup`` to ``into``, which is new or empty, and return the manifest.
+
+    Blocks also for the tables of ClickHouse, which are made anew: some seconds. Raises ``BackupError`` and ``StoreError``.
+    """
     watch.on_stage("files")
     manifest = unpack(backup, into, watch.on_bytes, signature)
     DataDir.create(into)

@@ -6,10 +6,11 @@
     FORMAT, state/…, …   files of the data directory, under their names in it
     manifest.json        last: everything about the backup, with size and SHA-256 of every file
 
-A file that was cut off has no manifest. ``unpack`` takes regular files alone, under names that belong into a data directory, compares each
-with the manifest, and refuses snapshots that could run code (``local/plain_snapshots.py``), before the directory can be used. The checksums
-show damage, and not who wrote the file: whoever can change it can change them, too. So the manifest is signed with ONRAMP_SECRET, where
-that is set and not in the backup itself.
+A file that was cut off has no manifest. ``unpack`` takes regular files alone, under names that a backup has, and compares each with the
+manifest. The checksums show damage, and not who wrote the file: whoever can change it can change them, too. So the manifest is signed with
+ONRAMP_SECRET, where that is set and not in the backup itself. Signed or not, nothing in a backup may run code: before the directory can be
+used, snapshots (``local/plain_snapshots.py``) and records (``local/plain_records.py``) are checked, and the tables of ClickHouse are made
+anew around the rows (``local/restored_tables.py``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import hmac
 import io
 import json
 import os
+import re
 import shutil
 import tarfile
 import zlib
@@ -32,18 +34,22 @@ from typing import IO, Annotated, Any, Final, NamedTuple, cast
 import msgspec
 
 from local.data_dir import FORMAT as LAYOUT
+from local.plain_records import what_is_no_record
 from local.plain_snapshots import what_is_not_plain
+from local.restored_tables import remake_tables
 from sinks.sync_directory import sync_directory
 
 FORMAT: Final = 1
 """Of the archive. A higher number means that this version cannot restore it."""
 _FIRST: Final = "onramp-backup.json"
 _LAST: Final = "manifest.json"
-_PLACES: Final = frozenset(
-    ".gitignore FORMAT run.json secret.key secret.check guidance.jsonl sent.jsonl audit.jsonl keys.json demo.key dead_letters.jsonl"
-    " catalog.yaml catalogs state log clickhouse valkey spool".split()
+_NAMES: Final = re.compile(
+    r"\.gitignore|FORMAT|run\.json|secret\.key|secret\.check|guidance\.jsonl|sent\.jsonl|audit\.jsonl|keys\.json|demo\.key"
+    r"|dead_letters\.jsonl|catalog\.yaml|catalogs/[^/]+|state/[^/]+|log/events\.db|spool/(?:rejected/)?[^/]+"
+    r"|valkey/appendonlydir/[^/]+|clickhouse/(?:metadata|store)/.+",
+    re.DOTALL,
 )
-"""First parts of the names of all files in a backup."""
+"""Names of all files in a backup. What is in ``state``, ``valkey`` and ``clickhouse`` is checked once all of it is there."""
 _LONGEST: Final = 1024 * 1024
 _LONGEST_FOR_A_FILE: Final = 1024
 """Bytes of the first file, and of the manifest: so many, and so many more for each file. Parsed they need twenty times as much memory."""
@@ -168,7 +174,7 @@ def _packed(name: str, plain: IO[bytes]) -> Iterator[IO[bytes]]:
 
 
 def unpack(backup: Path, into: Path, on_bytes: OnBytes, signature: SignatureCheck = NO_SECRET) -> Manifest:
-    """Write the files of a backup to the directory ``into``, as ``unpack_from`` does. Raises ``BackupError`` and ``OSError``."""
+    """Write the files of a backup to the directory ``into``, as ``unpack_from`` does. Raises what that raises."""
     with _opened(backup) as plain:
         return unpack_from(plain, backup, into, on_bytes, signature)
 
@@ -194,7 +200,8 @@ def unpack_from(plain: io.BufferedReader, backup: object, into: Path, on_bytes: 
 
     ``backup`` is its name in messages. Return the manifest. Until every file was compared with the manifest, all of them are in a directory
     inside ``into``, which is no data directory yet. A restore that ends early leaves nothing, or a directory that no command accepts.
-    Raises ``BackupError``, ``OSError`` and what ``plain`` raises.
+    Where the backup has tables, ClickHouse runs for some seconds. Raises ``BackupError``, ``StoreError``, ``OSError`` and what ``plain``
+    raises.
     """
     with _alone(into):
         into.chmod(0o700)  # one that was there, too: a backup is private
@@ -202,8 +209,9 @@ def unpack_from(plain: io.BufferedReader, backup: object, into: Path, on_bytes: 
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(mode=0o700)
         try:
-            manifest = _unpack_to(building, plain, backup, on_bytes)
+            manifest = _verified(plain, backup, lambda content, entry: _extract(content, entry, building, backup, on_bytes))
             _check_signature(manifest, backup, signature)
+            _make_harmless(building, backup)
             for path in sorted(building.iterdir(), key=lambda path: path.name == _MARK):
                 path.rename(into / path.name)
             building.rmdir()
@@ -238,14 +246,14 @@ def _refuse_used(into: Path) -> None:
         raise BackupError(f"{into} is not empty (it has {found[0]}); name a new directory with --into.")
 
 
-def _unpack_to(building: Path, plain: io.BufferedReader, backup: object, on_bytes: OnBytes) -> Manifest:
-    manifest = _verified(plain, backup, lambda content, entry: _extract(content, entry, building, backup, on_bytes))
+def _make_harmless(building: Path, backup: object) -> None:
+    """Check and replace what could run code once the directory is used. Raises ``BackupError``, ``StoreError`` and ``OSError``."""
+    for place, fault_in in (("state", what_is_not_plain), ("valkey", what_is_no_record), ("clickhouse", remake_tables)):
+        if (fault := fault_in(building / place)) is not None:
+            raise BackupError(f"The backup {backup} was changed: in {place}/, {fault}. Use another one; nothing was restored.")
     for directory, _, _ in os.walk(building):
         Path(directory).chmod(0o700)  # one that was made for a file in it, too
         sync_directory(Path(directory))
-    if (fault := what_is_not_plain(building / "state")) is not None:
-        raise BackupError(f"The backup {backup} was changed: in state/, {fault}. Use another one; nothing was restored.")
-    return manifest
 
 
 def _verified(plain: io.BufferedReader, backup: object, take: Callable[[IO[bytes], tarfile.TarInfo], dict[str, Any]]) -> Manifest:
@@ -341,7 +349,7 @@ def _json(content: IO[bytes], entry: tarfile.TarInfo, backup: object, most: int)
 def _extract(content: IO[bytes], entry: tarfile.TarInfo, building: Path, backup: object, on_bytes: OnBytes) -> dict[str, Any]:
     name = PurePosixPath(entry.name)
     # The text itself too: the class drops what is doubled.
-    if str(name) != entry.name or ".." in name.parts or entry.name.partition("/")[0] not in _PLACES or "\0" in entry.name:
+    if str(name) != entry.name or ".." in name.parts or _NAMES.fullmatch(entry.name) is None or "\0" in entry.name:
         raise BackupError(f"The backup {backup} has a file that does not belong there ({entry.name!r}); nothing was restored.")
     target = building / name
     hashed = _Hashed(content, on_bytes)

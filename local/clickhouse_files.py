@@ -72,16 +72,16 @@ def _freeze(store: ClickHouse, directory: Path, name: str, found: FrozenTables) 
         ) from error
     take = found.files
     take[f"metadata/{store.database}.sql"] = directory / "metadata" / f"{store.database}.sql"
-    for path in sorted((directory / _place(database)).glob("*.sql")):
-        take[f"{_place(database)}/{path.name}"] = path
+    for path in sorted((directory / place_of(database)).glob("*.sql")):
+        take[f"{place_of(database)}/{path.name}"] = path
     for _, uuid in tables:
-        take[f"{_place(uuid)}/format_version.txt"] = directory / _place(uuid) / "format_version.txt"
+        take[f"{place_of(uuid)}/format_version.txt"] = directory / place_of(uuid) / "format_version.txt"
     frozen = directory / "shadow" / name
     for path in sorted(frozen.rglob("*")):
         if path.is_file():
             take[str(path.relative_to(frozen))] = path
 
 
-def _place(uuid: str) -> str:
+def place_of(uuid: str) -> str:
     """Where the files of a database or table are."""
     return f"store/{uuid[:3]}/{uuid}"

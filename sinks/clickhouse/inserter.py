@@ -65,6 +65,8 @@ class ClickHouseInserter:
 
     def insert(self, table: str, frame: pl.DataFrame) -> None:
         """Send one Arrow stream, compressed if it goes over a network; where that is too large for a proxy, its halves one by one."""
+        if not all(name.isidentifier() for name in (table, *frame.columns)):  # they become a part of the statement
+            raise PermanentInsert(f"no version of onramp has a table {table!r} with the columns of these rows")
         waiting = [frame]
         while waiting:
             part = waiting.pop()

@@ -94,6 +94,20 @@ def migrate(store: ClickHouse, migrations: Iterable[Migration] | None = None) ->
         client.close()
 
 
+def applied_migrations(store: ClickHouse) -> list[Migration]:
+    """Return the migrations that the database has, oldest first. The table of them must exist. Raises like ``migrate``."""
+    known = shipped()
+    client = store.connect(database=store.database)
+    try:
+        applied = _applied(client)
+    except DatabaseError as error:
+        raise refusal(f"ClickHouse at {store.where} does not say which migrations it has", error) from None
+    finally:
+        client.close()
+    _check(store, known, applied)
+    return [migration for migration in known if migration.version in applied]
+
+
 def _create_database(store: ClickHouse) -> None:
     client = store.connect(database=None)
     try:

@@ -21,7 +21,7 @@ from local.data_dir import FORMAT as LAYOUT
 FILES = {
     "FORMAT": b"onramp-data 1\n",
     "log/events.db": b"\x00\xff" * 50_000,
-    "clickhouse/store/abc/t.sql": b"ATTACH",
+    "catalogs/mine.yaml": b"version: 1",
     "run.json": b"{}",
 }
 NOW = 1_772_000_000_000
@@ -127,9 +127,9 @@ def test_any_cut_is_noticed_and_restores_nothing(tmp_path: Path, name: str) -> N
 def test_a_changed_byte_is_noticed_and_named(tmp_path: Path) -> None:
     backup = write(tmp_path / "b.tar")
     data = bytearray(backup.read_bytes())
-    data[data.index(b"ATTACH")] ^= 1
+    data[data.index(b"version: 1")] ^= 1
     backup.write_bytes(data)
-    with pytest.raises(BackupError, match=r"is damaged: clickhouse/store/abc/t.sql is not what was written"):
+    with pytest.raises(BackupError, match=r"is damaged: catalogs/mine.yaml is not what was written"):
         unpack(backup, tmp_path / "data", nothing)
     assert not list((tmp_path / "data").iterdir())
 
@@ -158,7 +158,9 @@ def of_kind(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
         (tarfile.TarInfo(".ssh/authorized_keys"), "does not belong there"),
         (tarfile.TarInfo("."), "does not belong there"),
         (tarfile.TarInfo("FORMAT"), "twice"),
-        (tarfile.TarInfo("FORMAT/below"), "twice"),
+        (tarfile.TarInfo("FORMAT/below"), "does not belong there"),
+        (tarfile.TarInfo("valkey/valkey.conf"), "does not belong there"),
+        (tarfile.TarInfo("clickhouse/config.xml"), "does not belong there"),
         (of_kind("state/link", tarfile.SYMTYPE, "/etc"), "is no file of it"),
         (of_kind("state/link", tarfile.LNKTYPE, "FORMAT"), "is no file of it"),
         (of_kind("state/pipe", tarfile.FIFOTYPE), "is no file of it"),
@@ -213,7 +215,7 @@ LONG = (of_kind("././@LongLink", tarfile.GNUTYPE_LONGNAME), b"a\0")
 @pytest.mark.parametrize(
     ("entries", "said"),
     [
-        ([(tarfile.TarInfo("state/" + "a/" * 1900 + "b"), b"")], "damaged"),
+        ([(tarfile.TarInfo("clickhouse/store/" + "a/" * 1900 + "b"), b"")], "damaged"),
         ([(tarfile.TarInfo("manifest.json"), b"[" * 200_000)], "manifest.json cannot be read"),
         ([LONG] * 2000, "damaged"),
         ([(with_pax("run.json", GNU_sparse_size="10", GNU_sparse_map="x,y"), b"")], "damaged"),

@@ -187,6 +187,17 @@ def test_a_block_of_the_wrong_shape_is_a_permanent_failure(migrated: ClickHouse)
         ClickHouseInserter(migrated).insert("events", pl.DataFrame({"version": ["not a number"]}))
 
 
+def test_a_table_that_is_a_part_of_a_statement_writes_no_file(migrated: ClickHouse, tmp_path: Path) -> None:
+    """A segment of a backup that somebody changed names its tables itself."""
+    for table, frame in (
+        (f"FUNCTION file('{tmp_path / 'written'}', 'LineAsString', 'line String')", pl.DataFrame({"line": ["a command"]})),
+        ("events", pl.DataFrame({"version`) SELECT 1 --": [1]})),
+    ):
+        with pytest.raises(PermanentInsert, match="no version of onramp has a table"):
+            ClickHouseInserter(migrated).insert(table, frame)
+    assert not list(tmp_path.iterdir())
+
+
 def test_facts_go_through_the_spool_into_the_tables(migrated: ClickHouse, tmp_path: Path) -> None:
     delivery = FactDelivery(migrated, tmp_path / "spool")
     delivery.start()
