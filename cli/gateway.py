@@ -26,10 +26,24 @@ _PortOption = Annotated[
 ]
 
 
-_DemoOption = Annotated[bool, typer.Option("--demo", help="Serve the demo page at /demo/ too, and sign tokens for its users.")]
+_DemoOption = Annotated[
+    bool, typer.Option("--demo", help="Serve the demo page at /demo/ too, to browsers on this machine, and sign tokens for its users.")
+]
+DemoForAllOption = Annotated[
+    bool,
+    typer.Option(
+        "--demo-for-all", help="Serve the demo page to everyone who reaches the gateway: each gets the key of the page, and a token."
+    ),
+]
 
 
-def gateway(host: _HostOption = None, port: _PortOption = None, demo: _DemoOption = False, data_dir: DataDirOption = None) -> None:
+def gateway(
+    host: _HostOption = None,
+    port: _PortOption = None,
+    demo: _DemoOption = False,
+    demo_for_all: DemoForAllOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
     """Serve events in and guidance out over HTTP, until you stop it. Ctrl-C ends it in order.
 
     Events go into the event log (ONRAMP_EVENT_LOG) or into Kafka (ONRAMP_KAFKA_BROKERS), and are acknowledged when they are stored there.
@@ -66,7 +80,7 @@ def gateway(host: _HostOption = None, port: _PortOption = None, demo: _DemoOptio
             keys=Keys(secret, signing),
             redis_url=_redis_url(settings, directory),
             stopping=stopping,
-            more_routes=_demo(store, directory) if demo else (),
+            more_routes=_demo(store, directory, for_all=demo_for_all) if demo or demo_for_all else (),
             plans=plans,
             clickhouse_url=_clickhouse_url(settings, directory),
             database=settings.database(),
@@ -77,19 +91,34 @@ def gateway(host: _HostOption = None, port: _PortOption = None, demo: _DemoOptio
         serve(build(parts), bound, stopping, parts.refusals)
 
 
-def _demo(store: KeyStore, directory: DataDir) -> list[BaseRoute]:
-    """Return the routes of the demo page, with keys for it. The text of the page's key is kept, so that open pages outlast a restart."""
+def _demo(store: KeyStore, directory: DataDir, *, for_all: bool) -> list[BaseRoute]:
+    """Return the routes of the demo page, with keys for it. The text of the page's key is kept, so that open pages outlast a restart.
+
+    There are none once that key was revoked, and no other signing key is made once the demo had one: what was revoked stays so.
+    """
+    import logging
+
     from gateway.browser_routes import demo_routes
     from local.private_files import write_private
 
-    kept = directory.path / "demo.key"
-    text = kept.read_text().strip() if kept.exists() else ""
+    made = [key for key in store.all_keys() if key.note == DEMO_NOTE]
+    text = kept_demo_key(directory)
     if store.ring().find(text) is None:
+        if text and any(key.kind == "publishable" and key.revoked_at is not None for key in made):
+            sentence = "the key of the demo page was revoked, so the page is not served; remove %s to make another one"
+            logging.getLogger("gateway").warning(sentence, directory.demo_key)
+            return []
         _, text = store.create("publishable", tenant=_DEMO_TENANT, note=DEMO_NOTE)
-        write_private(kept, f"{text}\n".encode())
-    if not any(key.kind == "signing" and key.tenant == _DEMO_TENANT and key.revoked_at is None for key in store.all_keys()):
+        write_private(directory.demo_key, f"{text}\n".encode())
+    signing = [key for key in store.all_keys() if key.kind == "signing" and key.tenant == _DEMO_TENANT]
+    if not any(key.revoked_at is None or key.note == DEMO_NOTE for key in signing):
         store.create("signing", tenant=_DEMO_TENANT, note=DEMO_NOTE)
-    return demo_routes(store, publishable_key=text, tenant=_DEMO_TENANT)
+    return demo_routes(store, publishable_key=text, tenant=_DEMO_TENANT, for_all=for_all)
+
+
+def kept_demo_key(directory: DataDir) -> str:
+    """The text of the demo page's key, in force or not; empty where there was no demo page yet."""
+    return directory.demo_key.read_text().strip() if directory.demo_key.exists() else ""
 
 
 def _redis_url(settings: Settings, directory: DataDir) -> Callable[[], str | None]:

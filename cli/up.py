@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from cli.gateway import DemoForAllOption
 from cli.live_job import LIVE
 from cli.options import CatalogsOption, DataDirOption, JsonOption
 
@@ -28,6 +29,12 @@ _HostOption = Annotated[str | None, typer.Option("--host", help="Address of the 
 _PortOption = Annotated[
     int | None, typer.Option("--port", min=1, max=65_535, help="Port of the gateway. [default: 8080]", show_default=False)
 ]
+_DemoOption = Annotated[
+    bool,
+    typer.Option("--demo/--no-demo", help="Whether to serve the demo page. Only browsers on this machine get it, whatever --host is."),
+]
+_FOR_ALL: Final = ("--demo-for-all",)
+_EVERY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 -- names of it, not a choice
 
 _ArchiveOption = Annotated[
     bool,
@@ -38,6 +45,8 @@ _ArchiveOption = Annotated[
 def up(
     host: _HostOption = None,
     port: _PortOption = None,
+    demo: _DemoOption = True,
+    demo_for_all: DemoForAllOption = False,
     archive: _ArchiveOption = False,
     catalog: CatalogsOption = None,
     as_json: JsonOption = False,
@@ -50,6 +59,9 @@ def up(
     .onramp/live unless --data-dir names another directory. Servers that are set (ONRAMP_KAFKA_BROKERS, ONRAMP_REDIS_URL,
     ONRAMP_CLICKHOUSE_URL) are used instead of local ones.
 
+    With a --host that other machines reach, requests need a key, and the demo page, which gives keys to its visitors, stays for browsers
+    on this machine. --demo-for-all opens it to everyone, for a trial in a network that you trust.
+
     With --archive the log is kept as Parquet files too. That is off unless you ask for it: nothing deletes them, and they hold data about
     users.
 
@@ -59,6 +71,7 @@ def up(
     """
     from cli.demo_dir import refuse_demo
     from cli.failures import say
+    from cli.gateway import kept_demo_key
     from cli.options import load
     from flows.catalogs import by_tenant, read_catalogs
     from flows.settings import SettingsError
@@ -91,29 +104,66 @@ def up(
     host_part = f"[{settings.gateway_host}]" if ":" in settings.gateway_host else settings.gateway_host
     address = f"http://{host_part}:{settings.gateway_port}"
     given = _catalog_of_parts(settings, directory, catalogs)
+    options = _demo_options(demo=demo, for_all=demo_for_all)
+    if (warning := _warning(settings.gateway_host, options)) is not None:
+        say(warning)
     stop = StopRequest()
 
     def ready() -> None:
-        created = _first_keys(KeyStore(directory.keys))  # not before: a start that fails would never show them
+        keys = KeyStore(directory.keys)
+        created = _first_keys(keys)  # not before: a start that fails would never show them
+        page = _demo_page(settings, address, for_all=demo_for_all) if options and keys.ring().find(kept_demo_key(directory)) else None
         if as_json:
             from reports.render import print_json
 
-            shown = {"address": address, "demo": f"{address}/demo/", "metrics": f"http://{metrics}/metrics"}
+            shown = {"address": address, "demo": page, "metrics": f"http://{metrics}/metrics"}
             if archive_metrics is not None:
                 shown["archiveMetrics"] = f"http://{archive_metrics}/metrics"
             print_json({**shown, "keys": created, "dataDir": str(directory.path)})
         else:
-            _show(address, metrics, archive_metrics, created, directory)
+            _show(address, page, metrics, archive_metrics, created, directory)
 
     if not as_json:
         say("starting; the first time this takes some seconds.")
     with stop.on_signals():
-        parts = _parts(settings, directory, given, address, metrics)
+        parts = _parts(settings, directory, given, address, metrics, options)
         if archive_metrics is not None:
             parts.append(_archive(settings, directory, archive_metrics))
         Supervisor(parts, say).run(stop, on_ready=ready)
     if not as_json:
         say("stopped. The same command goes on from here.")
+
+
+def _demo_options(*, demo: bool, for_all: bool) -> tuple[str, ...]:
+    """The options of the gateway for the demo page."""
+    if for_all:
+        return _FOR_ALL
+    return ("--demo",) if demo else ()
+
+
+def _warning(host: str, demo: tuple[str, ...]) -> str | None:
+    """A sentence for a gateway that other machines reach; None for one that they do not."""
+    from gateway.browser_routes import is_loopback
+
+    if is_loopback(host):
+        return None
+    where = "every address of this machine" if host in _EVERY_ADDRESS else host
+    if demo == _FOR_ALL:
+        return (
+            f"the gateway listens on {where}, and the demo page is open to everyone who reaches it: each gets a key, with which "
+            "events of any user can be sent, and a token. Use it in a network that you trust."
+        )
+    rest = " The demo page is for this machine only." if demo else ""
+    return f"the gateway listens on {where}, which other machines may reach: they need a key.{rest}"
+
+
+def _demo_page(settings: Settings, address: str, *, for_all: bool) -> str | None:
+    """Where to open the demo page; None if no name of this machine leads to the gateway."""
+    from gateway.browser_routes import is_loopback
+
+    if settings.gateway_host in _EVERY_ADDRESS:
+        return f"http://localhost:{settings.gateway_port}/demo/"
+    return f"{address}/demo/" if for_all or is_loopback(settings.gateway_host) else None
 
 
 def _free_address(usual: int) -> str:
@@ -149,7 +199,7 @@ def _catalog_of_parts(settings: Settings, directory: DataDir, read: list[Catalog
     return copy_catalogs(settings.catalog, read, directory.process_logs / "catalogs")
 
 
-def _parts(settings: Settings, directory: DataDir, catalog: str, address: str, metrics: str) -> list[Part]:
+def _parts(settings: Settings, directory: DataDir, catalog: str, address: str, metrics: str, demo: tuple[str, ...]) -> list[Part]:
     """The job first: the gateway reads what it publishes."""
     import sys
 
@@ -177,7 +227,7 @@ def _parts(settings: Settings, directory: DataDir, catalog: str, address: str, m
         ),
         Part(
             name="the gateway",
-            command=(*onramp, "gateway", "--demo", "--host", settings.gateway_host, "--port", str(settings.gateway_port)),
+            command=(*onramp, "gateway", *demo, "--host", settings.gateway_host, "--port", str(settings.gateway_port)),
             log=directory.process_logs / "gateway.log",
             environment=environment,
             healthy=_answers(f"{address}/readyz"),
@@ -236,7 +286,7 @@ def _first_keys(store: KeyStore) -> dict[str, str]:
     return {kind: store.create(kind, note="onramp up")[1] for kind in ("server", "publishable")}
 
 
-def _show(address: str, metrics: str, archive_metrics: str | None, created: dict[str, str], directory: DataDir) -> None:
+def _show(address: str, page: str | None, metrics: str, archive_metrics: str | None, created: dict[str, str], directory: DataDir) -> None:
     from rich.text import Text
 
     from reports.render import lines, out
@@ -247,7 +297,7 @@ def _show(address: str, metrics: str, archive_metrics: str | None, created: dict
     console = out()
     lines(console, Text("Onramp is running. Ctrl-C stops it.", style="bold"))
     rows = [
-        ("demo page", f"{address}/demo/"),
+        *([] if page is None else [("demo page", page)]),
         ("events in", f"{address}/v1/events"),
         ("guidance out", f"{address}/v1/recommendations/USER"),
         ("metrics", f"http://{metrics}/metrics (also /health, /ready)"),

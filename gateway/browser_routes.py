@@ -9,8 +9,10 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -39,6 +41,9 @@ _DEMO: Final = {
 _DEMO_USER: Final = re.compile(r"demo-[0-9a-f]{12}")
 """Users of the demo; nobody else gets a token from it."""
 _LONGEST_REQUEST: Final = 1_000
+_OF_PROXIES: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+
+_Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def snippet_routes() -> list[BaseRoute]:
@@ -46,17 +51,20 @@ def snippet_routes() -> list[BaseRoute]:
     return [Route(f"/{name}", _file(BROWSER / file, _PUBLIC), methods=["GET"], include_in_schema=False) for name, file in SNIPPET.items()]
 
 
-def demo_routes(store: KeyStore, *, publishable_key: str, tenant: str) -> list[BaseRoute]:
+def demo_routes(store: KeyStore, *, publishable_key: str, tenant: str, for_all: bool = False) -> list[BaseRoute]:
     """Return the routes of the demo page and of its sessions, which stand for the server of an app.
 
-    A session is a new user and a token for it, signed with the tenant's newest signing key. For a machine of one's own: whoever reaches the
-    page gets a token, though only for users of the demo.
+    A session is a new user and a token for it, signed with the tenant's newest signing key, and the key of the page. So the page and its
+    sessions are for browsers on this machine, under a name of this machine: a page elsewhere can give its own name the address of
+    this machine. With ``for_all`` whoever reaches the gateway gets them.
     """
 
     async def session(request: Request) -> Response:
         origin = request.headers.get("origin")
         if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
             raise forbidden("the demo gives sessions to its own page only")
+        if store.ring().find(publishable_key) is None:
+            raise forbidden("the key of the demo page was revoked")
         user = await _known_user(request) or f"demo-{secrets.token_hex(6)}"
         signing = [key for key in store.ring().keys if key.kind == "signing" and key.tenant == tenant and key.secret]
         if not signing:
@@ -67,16 +75,49 @@ def demo_routes(store: KeyStore, *, publishable_key: str, tenant: str) -> list[B
     async def home(_request: Request) -> Response:
         return RedirectResponse("/demo/", status_code=307)
 
+    def route(path: str, endpoint: _Endpoint, method: str = "GET") -> Route:
+        return Route(path, endpoint if for_all else _on_this_machine(endpoint), methods=[method], include_in_schema=False)
+
     files = sorted(path for path in (BROWSER / "demo").iterdir() if path.suffix in _TYPES)
     return [
-        Route("/demo", home, methods=["GET"], include_in_schema=False),
-        Route("/demo/", _file(BROWSER / "demo" / "index.html", _DEMO), methods=["GET"], include_in_schema=False),
-        Route("/demo/session", session, methods=["POST"], include_in_schema=False),
-        *(Route(f"/demo/{path.name}", _file(path, _DEMO), methods=["GET"], include_in_schema=False) for path in files),
+        route("/demo", home),
+        route("/demo/", _file(BROWSER / "demo" / "index.html", _DEMO)),
+        route("/demo/session", session, "POST"),
+        *(route(f"/demo/{path.name}", _file(path, _DEMO)) for path in files),
     ]
 
 
-def _file(path: Path, headers: dict[str, str]) -> Callable[[Request], Awaitable[Response]]:
+def _on_this_machine(endpoint: _Endpoint) -> _Endpoint:
+    """Return the endpoint for requests that come from this machine, and name it as it names itself. Others get a 403."""
+
+    async def guarded(request: Request) -> Response:
+        # A proxy on this machine has its address, too, and often names it in Host; most say for whom they ask.
+        proxied = any(name in request.headers for name in _OF_PROXIES)
+        if proxied or request.client is None or not is_loopback(request.client.host) or not _names_this_machine(request):
+            raise forbidden("the demo page is for browsers on this machine, at http://localhost; --demo-for-all opens it to everyone")
+        return await endpoint(request)
+
+    return guarded
+
+
+def _names_this_machine(request: Request) -> bool:
+    try:
+        return is_loopback(urlsplit(f"//{request.headers.get('host', '')}").hostname or "")
+    except ValueError:
+        return False
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is one of this machine that no other machine reaches."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def _file(path: Path, headers: dict[str, str]) -> _Endpoint:
     """Return an endpoint for one file, which is read now. A route for each: no part of an address ever becomes part of a path."""
     plain = path.read_bytes()
     packed = gzip.compress(plain, 9, mtime=0)

@@ -99,6 +99,7 @@ class DataDir:
         self.unsent_backup = path / "unsent-backup"
         self.process_logs = path / "up"
         self.secret_key = path / "secret.key"
+        self.demo_key = path / "demo.key"
         self.secret_check = path / "secret.check"
         self._run = path / "run.json"
         self._lock = FileLock(path / "job.lock")

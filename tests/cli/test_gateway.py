@@ -12,6 +12,9 @@ import httpx2
 import msgspec
 import pytest
 
+from cli import up
+from flows.settings import load_settings
+from gateway.keys import KeyStore
 from sources.local_log.log import EventLog, Record
 from sources.local_log.reader import LogReader
 from sources.wall_clock import wall_clock
@@ -112,3 +115,59 @@ def test_an_address_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
     result = onramp("gateway", "--host", "192.0.2.1", cwd=tmp_path, ONRAMP_EVENT_LOG="log", ONRAMP_SECRET="x" * 16)
     assert (result.code, len(result.err.splitlines())) == (1, 1)
     assert "--host" in result.err
+
+
+def test_the_demo_stays_off_once_its_key_was_revoked(tmp_path: Path) -> None:
+    """Until the file with the text of the key is removed, also after a restart."""
+
+    def session(pattern: str) -> int:
+        with running(start("gateway", "--demo", "--port", "0", cwd=tmp_path, ONRAMP_EVENT_LOG="log", ONRAMP_SECRET="x" * 16)) as process:
+            said = read_line(process.stderr, "the first line")
+            assert re.search(pattern, said), said
+            said = said if "http://" in said else read_line(process.stderr, "the address of the gateway")
+            (url,) = re.findall(r"http://127\.0\.0\.1:\d+", said)
+            return httpx2.post(f"{url}/demo/session", json={}, timeout=PATIENCE).status_code
+
+    assert session("listening") == 200
+    made = [key for key in KeyStore(tmp_path / ".onramp" / "keys.json").all_keys() if key.note == "demo page"]
+    assert sorted(key.kind for key in made) == ["publishable", "signing"]
+    for key in made:
+        assert onramp("keys", "revoke", key.id, cwd=tmp_path).code == 0
+    assert session("the key of the demo page was revoked, so the page is not served; remove .*demo.key to make another one") == 404
+    assert len(KeyStore(tmp_path / ".onramp" / "keys.json").all_keys()) == 2
+    (tmp_path / ".onramp" / "demo.key").unlink()
+    assert session("listening") == 503, "its signing key was revoked, too"
+    assert onramp("keys", "create", "signing", cwd=tmp_path).code == 0
+    assert session("listening") == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "warned", "page"),
+    [
+        ("127.0.0.1", ("--demo",), None, "http://127.0.0.1:8080/demo/"),
+        ("localhost", ("--demo-for-all",), None, "http://localhost:8080/demo/"),
+        (
+            "0.0.0.0",
+            ("--demo",),
+            "every address of this machine, .* they need a key. The demo page is for this",
+            "http://localhost:8080/demo/",
+        ),
+        ("0.0.0.0", (), "every address of this machine, which other machines may reach: they need a key.$", "http://localhost:8080/demo/"),
+        ("192.0.2.1", ("--demo",), "listens on 192.0.2.1, which other machines may reach", None),
+        ("192.0.2.1", ("--demo-for-all",), "open to everyone who reaches it: each gets a key", "http://192.0.2.1:8080/demo/"),
+    ],
+)
+def test_up_warns_of_a_host_that_others_reach_and_names_the_demo_where_it_can_be_opened(
+    host: str, options: tuple[str, ...], warned: str | None, page: str | None
+) -> None:
+    said = up._warning(host, options)
+    assert (said is None) == (warned is None)
+    assert warned is None or re.search(warned, str(said))
+    settings = load_settings(gateway_host=host, gateway_port=8080)
+    assert up._demo_page(settings, f"http://{host}:8080", for_all=options == ("--demo-for-all",)) == page
+
+
+def test_up_serves_the_demo_unless_it_is_switched_off() -> None:
+    assert up._demo_options(demo=True, for_all=False) == ("--demo",)
+    assert up._demo_options(demo=False, for_all=False) == ()
+    assert up._demo_options(demo=True, for_all=True) == ("--demo-for-all",)

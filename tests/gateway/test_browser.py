@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from starlette.requests import Request
+from starlette.routing import Route
 
-from gateway.browser_routes import BROWSER, demo_routes
+from gateway.browser_routes import BROWSER, demo_routes, is_loopback
+from gateway.errors import RefusedError
 from gateway.keys import KeyStore
 from sinks.redis.writer import RecommendationWriter, WritePolicy
 from state.records.progress import Progress, PublishProgress
@@ -145,3 +150,75 @@ def test_a_session_is_for_users_of_the_demo_only(gateway: Gateway) -> None:
     assert gateway.post("/demo/session", content=b"x" * 2_000).status_code == 413
     assert gateway.post("/demo/session", {}, origin="https://evil.example").status_code == 403
     assert gateway.get(f"/v1/users/{mine['userId']}/progress", key=mine["token"]).status_code == 204
+
+
+def demo_of(directory: Path, *, for_all: bool = False) -> tuple[KeyStore, list[Route]]:
+    store = KeyStore(directory / "keys.json", reload_seconds=0.0)
+    _, publishable = store.create("publishable")
+    store.create("signing")
+    routes = demo_routes(store, publishable_key=publishable, tenant="default", for_all=for_all)
+    return store, [route for route in routes if isinstance(route, Route)]
+
+
+def status(route: Route, client: str | None, **headers: str) -> int:
+    """Status of the answer to a request from ``client`` with these headers."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"{}"}
+
+    sent = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": route.path, "headers": sent, "client": (client, 50_000) if client else None}
+    try:
+        return int(asyncio.run(route.endpoint(Request(scope, receive))).status_code)
+    except RefusedError as error:
+        return error.status
+
+
+HERE = [("127.0.0.1", "localhost:8080"), ("127.0.0.1", "127.0.0.1:8080"), ("::1", "[::1]:8080"), ("::ffff:127.0.0.1", "LOCALHOST")]
+ELSEWHERE = [
+    ("192.0.2.7", {"host": "192.0.2.1:8080"}),
+    ("192.0.2.7", {"host": "localhost:8080"}),
+    ("127.0.0.1", {"host": "evil.example:8080", "origin": "http://evil.example:8080"}),
+    ("127.0.0.1", {"host": "localhost.evil.example"}),
+    ("127.0.0.1", {"host": "localhost@evil.example"}),
+    ("127.0.0.1", {"host": "[::1"}),
+    ("127.0.0.1", {}),
+    (None, {"host": "localhost"}),
+    ("127.0.0.1", {"host": "localhost:8080", "x_forwarded_for": "192.0.2.7"}),
+    ("127.0.0.1", {"host": "localhost:8080", "forwarded": "for=192.0.2.7"}),
+]
+
+
+@pytest.mark.parametrize(("client", "host"), HERE)
+def test_the_demo_and_its_sessions_are_for_this_machine(tmp_path: Path, client: str, host: str) -> None:
+    _, routes = demo_of(tmp_path)
+    assert {status(route, client, host=host) for route in routes} == {200, 307}
+
+
+@pytest.mark.parametrize(("client", "headers"), ELSEWHERE)
+def test_nobody_else_gets_a_session_of_the_demo_or_a_page_of_it(tmp_path: Path, client: str | None, headers: dict[str, str]) -> None:
+    _, routes = demo_of(tmp_path)
+    assert len(routes) > 4
+    assert {status(route, client, **headers) for route in routes} == {403}
+
+
+def test_a_demo_that_is_opened_to_everyone_gives_sessions_to_its_own_page_alone(tmp_path: Path) -> None:
+    _, routes = demo_of(tmp_path, for_all=True)
+    session = next(route for route in routes if route.path == "/demo/session")
+    assert {status(route, "192.0.2.7", host="192.0.2.1:8080") for route in routes} == {200, 307}
+    assert status(session, "192.0.2.7", host="192.0.2.1:8080", origin="http://192.0.2.1:8080") == 200
+    assert status(session, "192.0.2.7", host="192.0.2.1:8080", origin="https://evil.example") == 403
+
+
+def test_a_demo_whose_key_was_revoked_gives_no_sessions_any_more(tmp_path: Path) -> None:
+    store, routes = demo_of(tmp_path)
+    session = next(route for route in routes if route.path == "/demo/session")
+    assert status(session, "127.0.0.1", host="localhost") == 200
+    store.revoke(next(key.id for key in store.all_keys() if key.kind == "publishable"))
+    assert status(session, "127.0.0.1", host="localhost") == 403
+
+
+def test_a_name_of_this_machine_alone_is_loopback() -> None:
+    assert all(is_loopback(host) for host in ("localhost", "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"))
+    others = ("", "0.0.0.0", "::", "192.0.2.7", "127.0.0.1.evil.example", "localhost.example", "::ffff:192.0.2.7")
+    assert not any(is_loopback(host) for host in others)
