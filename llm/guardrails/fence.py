@@ -16,7 +16,9 @@ CLOSING: Final = "[/USER_INPUT]"
 LONGEST: Final = 600
 """Characters between the fences."""
 
-PLACEHOLDER: Final = re.compile(r"\[(?:EMAIL|PHONE|CARD|IBAN|IP|NAME|API_KEY|BEARER|URL_PASSWORD|SECRET)\]")
+PLACEHOLDER: Final = re.compile(
+    r"\[(?:EMAIL|PHONE|CARD|IBAN|ACCOUNT|ID_NUMBER|BIRTH_DATE|ADDRESS|IP|NAME|API_KEY|BEARER|URL_PASSWORD|SECRET)\]"
+)
 """The placeholders of redaction: the only brackets allowed between the fences."""
 
 _INVISIBLE: Final = frozenset("\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2065") | {chr(code) for code in range(0xFE00, 0xFE10)}

@@ -18,6 +18,7 @@ from stdnum import iban, luhn
 
 from llm.guardrails.english import ordinary
 from llm.guardrails.fence import PLACEHOLDER, clean
+from llm.guardrails.personal_numbers import personal_numbers
 from llm.guardrails.secrets import Found, secrets
 
 LONGEST: Final = 2_000
@@ -28,12 +29,15 @@ MARGIN: Final = 200
 
 _ROUNDS: Final = 8
 
-_PRIORITY: Final = ("secret", "api_key", "bearer", "url_password", "email", "iban", "card", "phone", "ip", "name")
+_PRIORITY: Final = (
+    *("secret", "api_key", "bearer", "url_password", "email", "iban", "card", "id_number", "account", "birth_date", "phone", "ip"),
+    *("address", "name"),
+)
 """Overlapping findings get the first of their kinds in this order."""
 
 
 class Span(msgspec.Struct, frozen=True, gc=False):
-    """A finding: ``text[start:end]``; ``kind`` is email, phone, card, iban, ip, name, api_key, bearer, url_password or secret."""
+    """A finding: ``text[start:end]``; ``kind`` is one of ``_PRIORITY``."""
 
     start: int
     end: int
@@ -78,7 +82,8 @@ def redact(text: str, names: Sequence[str] = (), longest: int = LONGEST) -> str:
 def _found(plain: str, names: Sequence[str]) -> list[Found]:
     """Findings in clean text, merged where they overlap and without the placeholders of an earlier pass."""
     merged: list[Found] = []
-    for start, end, kind in sorted([*_emails(plain), *_numbers(plain), *_addresses(plain), *secrets(plain), *_named(plain, names)]):
+    found = [*_emails(plain), *_numbers(plain), *personal_numbers(plain), *_addresses(plain), *secrets(plain), *_named(plain, names)]
+    for start, end, kind in sorted(found):
         if merged and start < merged[-1][1]:
             before = merged[-1]
             merged[-1] = (before[0], max(end, before[1]), min(kind, before[2], key=_PRIORITY.index))

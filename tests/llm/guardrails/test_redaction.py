@@ -76,6 +76,72 @@ def test_replaces_each_finding_by_its_kind(text: str, redacted: str) -> None:
 @pytest.mark.parametrize(
     ("text", "redacted"),
     [
+        ("account 55779911 sort code 20-00-00, my SSN is 078-05-1120", "account [ACCOUNT] sort code [ACCOUNT], my SSN is [ID_NUMBER]"),
+        (
+            "Passport C01X00T47 refused, born 12/03/1984, 12 Baker Street, London NW1 6XE",
+            "Passport [ID_NUMBER] refused, born [BIRTH_DATE], [ADDRESS]",
+        ),
+        ("Kontonummer 532013000 BLZ 37040044, Steuer-ID 86095742719", "Kontonummer [ACCOUNT] BLZ [ACCOUNT], Steuer-ID [ID_NUMBER]"),
+        ("PASSPORT AB1234567 WAS REFUSED, passport c01x00t47 too", "PASSPORT [ID_NUMBER] WAS REFUSED, passport [ID_NUMBER] too"),
+        ("the account number at Barclays: 55779911", "the account number at Barclays: [ACCOUNT]"),
+        ("routing number 021000021, acct no. 000123456789", "routing number [ACCOUNT], acct no. [ACCOUNT]"),
+        ("numéro de compte 20041 01005 0500013", "numéro de compte [ACCOUNT]"),
+        ("cuenta bancaria 2100 0418 45 0200051332", "cuenta bancaria [ACCOUNT]"),
+        ("conto corrente n. 000000123456", "conto corrente n. [ACCOUNT]"),
+        ("rekeningnummer 123456789", "rekeningnummer [ACCOUNT]"),
+    ],
+)
+def test_replaces_numbers_of_accounts_and_documents_dates_of_birth_and_addresses(text: str, redacted: str) -> None:
+    assert redact(text) == redacted
+
+
+PRIVATE = {
+    "account": "Konto 0532013000|Kto-Nr: 532 013 000|Bankleitzahl 370 400 44|code banque 30002 00550|conta 1234567-8|sort code: 20 00 00",
+    "id_number": (
+        "Reisepass C01X00T47|Personalausweis L01X00T471|passeport 12CV34567|DNI 12345678Z|my dni: 12.345.678-Z|X1234567L"
+        "|codice fiscale RSSMRA85T10A562S|RSSMRA85T10A562S|CPF 111.444.777-35|111.444.777-35|BSN 111222333|756.9217.0769.85|078-05-1120"
+        "|numéro de sécurité sociale 1 84 12 76 451 089 46|national insurance QQ 12 34 56 C|AB 12 34 56 C|NI number AB123456C"
+        "|driver's license D123-4567-8901|driving licence MORGA657054SM9IJ|tax id 12-3456789|Steuernummer 93815/08152"
+        "|Aadhaar 2345 6789 0123"
+    ),
+    "birth_date": (
+        "date of birth: March 12, 1984|DOB 1984-03-12|born on the 12th of March 1984|geboren am 12. März 1984|Geburtsdatum: 12.03.1984"
+        "|né le 12/03/1984|née le 3 février 1990|fecha de nacimiento 12 de marzo de 1984|nato il 12 marzo 1984|nascida em 12/03/1984"
+        "|geboortedatum 12-03-1984"
+    ),
+    "address": (
+        "1600 Pennsylvania Avenue NW|742 Evergreen Terrace, Springfield, IL 62704|350 5th Ave, New York, NY 10118"
+        "|123 Main St, Springfield|10 Downing Street|SW1A 2AA|Musterstraße 12, 10115 Berlin|Hauptstr. 5a|Karl-Marx-Allee 34"
+        "|Lindenweg 7, 80331 München|Springfield, IL 62704"
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in PRIVATE.items() for text in texts.split("|")])
+def test_finds_the_number_with_its_word_in_seven_languages_and_the_forms_that_need_none(kind: str, text: str) -> None:
+    assert [span.kind for span in find(f"it says {text} here")] == [kind]
+
+
+HARMLESS = (
+    "12 invoices were imported|account 12 has 3 dashboards|my account was created 2024-05-01 and shows 12 invoices|account 1200 rows"
+    "|connect 3 Google Drive files|Speicherplatz 12 GB|Arbeitsplatz 3|Konto seit 2019 mit 3 Nutzern|mein Konto zeigt 12 Rechnungen"
+    "|compte 12 factures|la cuenta tiene 120000 filas|conto 1200 righe|version 1.2.3-45-6789|order 123-456-7890-1"
+    "|the passport step fails with error 404|passport expires 2028-03-12|your account page has 100000 rows"
+    "|the SSN column has 120000 rows|the column tax id has 120000 values|passport upload failed with 12345|part 12345678 A|cell B2 3C"
+    "|row 1000000 of account table|born in the cloud 2024|chart of 12 Avenue users|invoice INV-2024-000123|ticket 4471 9920 1183"
+    "|build 20240501.123456|uuid 123e4567-e89b-12d3-a456-426614174000|Wir haben 12345 Zeilen|Schritt 3 Weg 5|20240501T101500Z"
+    "|account balance dropped from 1,000,000 to 500,000|my account has 1200 rows and 2 errors, ID 77|3 Close buttons"
+)
+
+
+@pytest.mark.parametrize("text", HARMLESS.split("|"))
+def test_numbers_of_a_product_stay(text: str) -> None:
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
         ("Zoë's board", "[NAME] board"),
         ("zoe muller and ZOË MÜLLER", "[NAME] and [NAME]"),
         ("Mueller wrote", "[NAME] wrote"),
@@ -243,6 +309,16 @@ def test_a_secret_that_the_cut_goes_through_leaves_nothing_behind() -> None:
         "+ 1111 11111111111",
         "DoeJane",
         "Jane-",
+        "account ",
+        "account 1 ",
+        "ssn 1-",
+        "born 1. a",
+        "passport A1 ",
+        "12 Aa Aa ",
+        "1 1st Aa",
+        "Aa-",
+        "Straße 1 ",
+        "Aa, IL 1",
     ],
 )
 def test_a_hostile_text_costs_no_more_than_some_ordinary_ones(piece: str) -> None:
@@ -259,7 +335,10 @@ def _pieces() -> Iterator[str]:
     for groups, separator, last in product((2, 5, 8, 11, 12), (" ", "  ", "-", " - ", ".", "/ "), ("x ", "@", "(1)", "+", " 0")):
         yield f"1{separator}" * groups + last
     for word, glue, value in product(
-        ("key", "pass", "token", "bearer", "authorization", "cookie", "iban", "card", "DE89", "://", "BEGIN PRIVATE KEY"),
+        (
+            *("key", "pass", "token", "bearer", "authorization", "cookie", "iban", "card", "DE89", "://", "BEGIN PRIVATE KEY"),
+            *("account", "passport", "born"),
+        ),
         ("=", ":", " is ", '="', "  ", "@", "-"),
         ("", "a", "a1", "1 1", "a:b@"),
     ):
