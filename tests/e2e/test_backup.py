@@ -118,7 +118,7 @@ def test_a_job_on_a_log_is_restored_elsewhere_with_either_log(tmp_path: Path, se
 
     for name, own_log in (("log-of-now", False), ("log-of-the-backup", True)):
         there = tmp_path / name / "data"
-        restored = onramp("restore", backup, "--into", there, "--by", "ops", "--json", cwd=tmp_path)
+        restored = onramp("restore", backup, "--into", there, "--by", "ops", "--json", cwd=tmp_path, ONRAMP_SECRET=SECRET)
         assert restored.code == 0, restored.err
         if own_log:
             append(there / "log", lines[made.json["messages"] :])
