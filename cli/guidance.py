@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from cli.options import DataDirOption, JsonOption
 
+if TYPE_CHECKING:
+    from flows.settings import Settings
+
+_TOLD: Final = ("id", "share", "by", "because")
 _TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant whose users it is about.")]
 _ByOption = Annotated[str | None, typer.Option("--by", help="Who switches. [default: your login name]", show_default=False)]
 _BecauseOption = Annotated[str, typer.Option("--because", help="Why, for those who read it later.")]
@@ -70,25 +74,44 @@ def status(tenant: _TenantOption = "default", as_json: JsonOption = False, data_
     \b
     Example:  onramp guidance status
     """
-    from datetime import UTC, datetime
-
     from rich.text import Text
 
     from cli.live_job import settings_of_job, with_catalog_of_job
     from cli.options import load
     from cli.stores import open_facts
-    from flows.send_switch import require_catalog, written_for_files
+    from flows.bound_input import require_input
+    from flows.send_switch import require_catalog
     from reports import switches
     from reports.render import lines, out, print_json
 
     settings = with_catalog_of_job(settings_of_job(load(data_dir=data_dir)))
+    require_input(settings)
     require_catalog(settings, tenant)
     found: dict[str, Any] = switches.NOTHING
     if settings.clickhouse_url is not None or (settings.data_dir / "state").exists():
         with open_facts(settings) as facts:
             found = switches.read(facts, tenant)
-    taken = {each["id"] for each in found["switches"]}
-    waiting = [
+    waiting = _sent(settings, tenant, found["switches"]) if settings.live else _written(settings, tenant, found["switches"])
+    if as_json:
+        print_json({"tenant": tenant, **found, "waiting": waiting})
+        return
+    console = out()
+    lines(console, Text(switches.sentence(found)))
+    if waiting:
+        whoever = "The job has not told yet that it has read" if settings.live else "The next run on a file takes"
+        lines(console, Text(f"{whoever} what was switched since:", style="dim"))
+    if listed := [*reversed(waiting), *found["switches"]]:
+        switches.print_switches(console, listed)
+
+
+def _written(settings: Settings, tenant: str, taken: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The switches that were written for runs on files and that no run has taken, the oldest first."""
+    from datetime import UTC, datetime
+
+    from flows.send_switch import written_for_files
+
+    known = {each["id"] for each in taken}
+    return [
         {
             "id": event.id,
             "action": event.payload["action"],
@@ -99,17 +122,26 @@ def status(tenant: _TenantOption = "default", as_json: JsonOption = False, data_
             "inForceAt": None,
         }
         for event in written_for_files(settings, tenant)
-        if event.id not in taken
+        if event.id not in known
     ]
-    if as_json:
-        print_json({"tenant": tenant, **found, "waiting": waiting})
-        return
-    console = out()
-    lines(console, Text(switches.sentence(found)))
-    if waiting:
-        lines(console, Text("The next run on a file takes what was switched since:", style="dim"))
-    if listed := [*reversed(waiting), *found["switches"]]:
-        switches.print_switches(console, listed)
+
+
+def _sent(settings: Settings, tenant: str, taken: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The switches that this directory's audit log has, and that are younger than the newest one that the job has taken."""
+    from datetime import datetime
+
+    from cli.audited import audit_log
+
+    known, newest = {each["id"] for each in taken}, max((each["switchedAt"] for each in taken), default=None)
+    found = []
+    for entry in audit_log(settings, create=False).entries():
+        _, _, action = str(entry["action"]).partition("guidance.")
+        if not action or entry.get("outcome") != "done" or entry.get("tenant") != tenant or entry.get("id") in known:
+            continue
+        switched_at = datetime.fromisoformat(entry["at"])
+        if newest is None or switched_at > newest:
+            found.append({"action": action, "switchedAt": switched_at, "inForceAt": None, **{name: entry.get(name) for name in _TOLD}})
+    return found
 
 
 def _switch(action: str, share: float | None, tenant: str, by: str | None, because: str, data_dir: Path | None, *, as_json: bool) -> None:
@@ -119,13 +151,14 @@ def _switch(action: str, share: float | None, tenant: str, by: str | None, becau
     from cli.demo_dir import refuse_demo
     from cli.live_job import settings_of_job, with_catalog_of_job
     from cli.options import load
-    from flows.send_switch import send_switch
+    from flows.send_switch import require_receiver, send_switch
     from reports.render import lines, out, print_json
     from state.plain_text import plain
     from state.times import rfc3339
 
     settings = with_catalog_of_job(settings_of_job(load(data_dir=data_dir)))
     refuse_demo(settings)
+    require_receiver(settings)  # before the audit log creates the directory
     who = login_name(by)
     with audit_log(settings).of(f"guidance.{action}", by=who, tenant=tenant, because=because, share=share) as entry:
         sent = send_switch(settings, tenant=tenant, by=who, because=because, action=action, share=share)
@@ -146,9 +179,11 @@ def _switch(action: str, share: float | None, tenant: str, by: str | None, becau
             }
         )
         return
-    what = {"pause": "paused for everybody", "resume": "resumed", "ramp": f"given to {100 * (share or 0):g} % of the users"}[action]
-    when = "the job obeys as soon as it reads it" if sent.live else "the next run on a file takes it before it reads on"
-    lines(
-        out(),
-        Text(f"Guidance of the tenant {plain(tenant)} is {what}, by {plain(sent.event.user)}: written to {plain(sent.where)}; {when}."),
-    )
+    share_of_users = f"{100 * (share or 0):g} % of the users"
+    if sent.live:
+        what = {"pause": "paused for everybody", "resume": "resumed", "ramp": f"given to {share_of_users}"}[action]
+        said = f"is {what}, by {plain(sent.event.user)}: written to {plain(sent.where)}; the job obeys as soon as it reads it."
+    else:
+        what = {"pause": "be paused for everybody", "resume": "be resumed", "ramp": f"be given to {share_of_users}"}[action]
+        said = f"will {what}, by {plain(sent.event.user)}, when the next run on a file goes on: written to {plain(sent.where)}."
+    lines(out(), Text(f"Guidance of the tenant {plain(tenant)} {said}"))

@@ -73,6 +73,7 @@ def up(
     from cli.failures import say
     from cli.gateway import kept_demo_key
     from cli.options import load
+    from flows.bound_input import EVENT_LOG, input_name
     from flows.catalogs import by_tenant, read_catalogs
     from flows.settings import SettingsError
     from flows.stop import StopRequest
@@ -95,6 +96,7 @@ def up(
     directory = DataDir.create(settings.data_dir)
     if settings.origin("data_dir") == "default":
         directory = DataDir.create(directory.path / LIVE)  # apart from runs on files, which have another secret, and often another catalog
+    directory.check_input(input_name(settings, None) if settings.live else EVENT_LOG)
     directory.check_catalogs(ids)
     if directory.is_running():
         raise DataDirInUseError(f"{directory.describe_owner()}; stop it first, or choose another directory with --data-dir.")

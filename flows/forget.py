@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from flows.archive import open_archive
+from flows.bound_input import require_input
 from flows.catalogs import CatalogFileError, without_catalog
 from flows.clickhouse_store import open_store
 from flows.inputs import kafka_cluster, registry_of
@@ -79,8 +80,9 @@ class Stores:
 def open_stores(settings: Settings) -> Iterator[Stores]:
     """Open every store of the settings for reading and erasing, with or without a running job. Call it from the main thread.
 
-    Raises ``DataDirError`` and the errors of the stores.
+    Raises ``DataDirError``, what ``require_input`` raises, and the errors of the stores.
     """
+    require_input(settings)
     data_dir = DataDir.open(settings.data_dir) if not settings.live else DataDir.create(settings.data_dir)
     keys = Keys(secret_of_job(data_dir, given=settings.secret_text(), embedded=settings.embedded))
     with ExitStack() as stack:

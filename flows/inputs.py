@@ -48,13 +48,6 @@ class ClosedLoop:
     truth: Path
 
 
-def input_name(settings: Settings, path: Path | None) -> str:
-    """What a job with these settings reads, for sentences. A data directory keeps positions in one of them: all files count as one."""
-    if path is not None:
-        return "files"
-    return "the event log" if settings.event_log is not None else f"the topic {settings.kafka_topic}"
-
-
 def live_source(settings: Settings, plans: Plans, side: SideChannels, stop: StopRequest) -> LiveSource:
     """The topic or the event log of the settings, which must name one. It never waits for the model.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flows.bound_input import require_input
 from flows.inputs import COMMAND_SECONDS, kafka_cluster
 from flows.settings import Settings
 from local.data_dir import DataDir
@@ -21,7 +22,8 @@ class JobInput:
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Connect to nothing yet."""
+        """Connect to nothing yet. Raises what ``require_input`` raises."""
+        require_input(settings)
         self._settings = settings
         self.live = settings.live
         if settings.kafka_brokers is not None:

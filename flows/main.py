@@ -15,10 +15,11 @@ from typing import Final
 
 from bytewax.dataflow import Dataflow
 
+from flows.bound_input import input_name
 from flows.catalogs import CatalogFileError, lasting_name, load_plans, require_named_catalog
 from flows.engines import Engines, open_engines
 from flows.failures import explain_failure
-from flows.inputs import input_name, live_source
+from flows.inputs import live_source
 from flows.last_line import LastLine, end, say
 from flows.logs import set_up_logging
 from flows.metrics.server import MetricsAddressError

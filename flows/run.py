@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bytewax.run import cli_main
 
+from flows.bound_input import input_name
 from flows.catalogs import lasting_name, load_plans
 from flows.engines import Engines, open_engines
-from flows.inputs import ClosedLoop, LiveSource, file_source, input_name, live_source, population_source
+from flows.inputs import ClosedLoop, LiveSource, file_source, live_source, population_source
 from flows.metrics.serving import serving_metrics
 from flows.onboarding import SideChannels, build
 from flows.parts import make_parts, model_of

@@ -7,10 +7,11 @@ import logging
 import uuid
 from typing import Any, NamedTuple
 
+from flows.bound_input import require_input
 from flows.catalogs import CatalogFileError, without_catalog
 from flows.inputs import COMMAND_SECONDS, kafka_cluster
 from flows.settings import Settings
-from local.data_dir import DataDir
+from local.data_dir import DataDir, DataDirError
 from sources.files.switch_file import append_switch, read_switches
 from sources.kafka.append import append_everywhere
 from sources.local_log.log import EventLog
@@ -40,8 +41,10 @@ class Sent(NamedTuple):
 def send_switch(settings: Settings, *, tenant: str, by: str, because: str, action: str, share: float | None = None) -> Sent:
     """Send one switch, durably. ``share`` is that of a ``ramp``.
 
-    Raises ``SwitchError`` for what the job would reject, ``DataDirError``, and ``SourceError`` or ``LogError`` where it cannot be stored.
+    Raises ``SwitchError`` for what the job would reject, what ``require_receiver`` raises, and ``SourceError`` or ``LogError`` where it
+    cannot be stored.
     """
+    require_receiver(settings)
     now = wall_clock()
     payload: dict[str, Any] = {"action": action, "because": because} | ({} if share is None else {"share": share})
     event = {
@@ -64,9 +67,24 @@ def send_switch(settings: Settings, *, tenant: str, by: str, because: str, actio
         with EventLog(settings.event_log, retention=None) as log:
             log.append_everywhere(value)
         return Sent(found, f"the event log {settings.event_log}", live=True)
-    switches = DataDir.create(settings.data_dir).switches
+    switches = DataDir.open(settings.data_dir).switches
     append_switch(switches, value)
     return Sent(found, str(switches), live=False)
+
+
+def require_receiver(settings: Settings) -> None:
+    """Raise ``WrongInputError`` or ``DataDirError`` if no job would read a switch that is sent with these settings.
+
+    Notes of a directory that are damaged do not hold up a switch for Kafka or the event log: a pause is for emergencies.
+    """
+    try:
+        require_input(settings)
+    except DataDirError as error:
+        if not settings.live:
+            raise
+        _LOG.warning("Whether these are the settings of the job is not known: %s", error)
+    if not settings.live:
+        DataDir.open(settings.data_dir)
 
 
 def require_catalog(settings: Settings, tenant: str) -> None:

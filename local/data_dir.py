@@ -40,6 +40,8 @@ from local.tenants_with_users import tenants_with_users
 from state.catalog.by_tenant import ByTenant
 
 FORMAT: Final = 1
+FILES: Final = "files"
+"""The name of the input of all runs on files."""
 _MARK: Final = "onramp-data"
 _IGNORED: Final = (".gitignore", ".FORMAT.", "lost+found")  # left by a crash in ``create``, or present in a new volume
 _OPEN_FILES: Final = 4096
@@ -245,11 +247,22 @@ class DataDir:
     def check_input(self, name: str) -> None:
         """Raise ``DataDirError`` if the directory is bound to another input: it holds positions in that one, and none in this."""
         bound = self.read_run().get("input", name)
+        if bound != name and bound == FILES:
+            raise DataDirError(
+                f"The data directory {self.path} holds runs on files; a live job needs a directory of its own (docs/integrations.md): name "
+                "another one with --data-dir."
+            )
         if bound != name:
             raise DataDirError(
                 f"The data directory {self.path} was written from {bound}, this run reads {name}: choose another directory with "
                 f"--data-dir, or read {bound} again."
             )
+
+    @property
+    def input_name(self) -> str | None:
+        """What the job of this directory reads; None where none has begun. Raises ``DataDirError`` like ``read_run``."""
+        name = self.read_run().get("input")
+        return name if isinstance(name, str) else None
 
     @property
     def was_used(self) -> bool:
@@ -268,7 +281,7 @@ class DataDir:
         """Return the content of the last ``write_run``; empty before the first. Raises ``DataDirError`` if the file is damaged."""
         try:
             content = json.loads(self._run.read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except ValueError as error:
             raise DataDirError(f"{self._run} is damaged ({error}); restore it, or start afresh with another --data-dir.") from error

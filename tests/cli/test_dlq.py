@@ -300,6 +300,7 @@ def test_wrong_usage_is_one_sentence(tmp_path: Path, inside: Inside, arguments: 
 
 
 def test_a_pause_and_a_key_are_recorded(tmp_path: Path, inside: Inside) -> None:
+    DataDir.create(tmp_path / ".onramp")
     inside("guidance", "pause", "--by", "eva", "--because", "wrong text", cwd=tmp_path)
     inside("guidance", "ramp", "0.5", "--by", "undefined", cwd=tmp_path)
     key = inside("keys", "create", "server", "--by", "eva", "--json", cwd=tmp_path).json

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from local.data_dir import DataDir
 from reports.switches import sentence
+from sources.local_log.log import EventLog
 from tests.cli.command import ROOT, onramp
 from tests.cli.conftest import Inside, Ready
 
@@ -36,7 +38,8 @@ def test_a_pause_holds_for_the_next_run_on_a_file_and_is_told_with_who_and_why(t
     assert onramp(*run, cwd=tmp_path).code == 0
     paused = inside("guidance", "pause", "--because", "the text is [wrong]", cwd=tmp_path)
     assert paused.code == 0, paused.err
-    assert f"is paused for everybody, by {getpass.getuser()}" in " ".join(paused.out.split())
+    said = " ".join(paused.out.split())
+    assert f"will be paused for everybody, by {getpass.getuser()}, when the next run on a file goes on" in said
     before = inside("guidance", "status", "--json", cwd=tmp_path).json
     assert (before["paused"], before["switches"], [each["action"] for each in before["waiting"]]) == (False, [], ["pause"])
 
@@ -94,6 +97,7 @@ def test_status_of_a_directory_without_a_run_says_that_guidance_is_on(tmp_path: 
     ],
 )
 def test_what_the_job_would_reject_is_not_sent(tmp_path: Path, inside: Inside, arguments: tuple[str, ...], complaint: str) -> None:
+    DataDir.create(tmp_path / ".onramp")
     result = inside("guidance", *arguments, cwd=tmp_path)
     assert result.code in (1, 2)
     assert complaint in result.err
@@ -110,6 +114,7 @@ def test_the_demo_is_not_switched(demo: Ready, inside: Inside) -> None:
 def test_a_tenant_whom_the_job_has_no_catalog_for_is_not_switched(
     tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
+    DataDir.create(tmp_path / ".onramp")
     (tmp_path / "catalogs").mkdir()
     (tmp_path / "catalogs" / "one.yaml").write_text(ONE_TENANT)
     monkeypatch.setenv("ONRAMP_CATALOG", "catalogs")
@@ -126,9 +131,78 @@ def test_a_tenant_whom_the_job_has_no_catalog_for_is_not_switched(
 
 def test_a_pause_does_not_wait_until_a_catalog_is_mended(tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     """The job runs with what it read at its start."""
+    DataDir.create(tmp_path / ".onramp")
     (tmp_path / "mine.yaml").write_text("id: [")
     monkeypatch.setenv("ONRAMP_CATALOG", "mine.yaml")
     paused = inside("guidance", "pause", cwd=tmp_path)
     assert paused.code == 0
     assert (tmp_path / ".onramp" / "guidance.jsonl").exists()
     assert "Whether the job has a catalog for the tenant default is not known: mine.yaml:1: not valid YAML" in paused.err
+
+
+# a job that is live
+
+
+@pytest.mark.parametrize(("reads", "variable"), [("the event log", "ONRAMP_EVENT_LOG"), ("the topic acts", "ONRAMP_KAFKA_BROKERS")])
+@pytest.mark.parametrize("arguments", [("pause",), ("resume",), ("ramp", "0.5"), ("status",)])
+def test_a_live_job_is_not_switched_without_the_setting_of_its_input(
+    tmp_path: Path, inside: Inside, reads: str, variable: str, arguments: tuple[str, ...]
+) -> None:
+    DataDir.create(tmp_path / "jd").bind_input(reads)
+    refused = inside("guidance", *arguments, "--data-dir", "jd", cwd=tmp_path)
+    assert (refused.code, refused.out) == (1, "")
+    assert f"reads {reads}, and {variable} is not set here. Set {variable}" in refused.err
+    assert not list(tmp_path.glob("jd/*.jsonl")), "nothing was written, and nothing was done"
+
+
+def test_a_switch_for_another_topic_or_for_a_log_that_is_not_there_is_refused(
+    tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    DataDir.create(tmp_path / "jd").bind_input("the topic acts")
+    monkeypatch.setenv("ONRAMP_KAFKA_BROKERS", "127.0.0.1:1")
+    refused = inside("guidance", "pause", "--data-dir", "jd", cwd=tmp_path)
+    assert refused.code == 1
+    assert "reads the topic acts, and the settings here name the topic onboarding.events" in refused.err
+    monkeypatch.delenv("ONRAMP_KAFKA_BROKERS")
+    monkeypatch.setenv("ONRAMP_EVENT_LOG", "mistyped")
+    refused = inside("guidance", "pause", cwd=tmp_path)
+    assert refused.code == 1
+    assert "There is no event log mistyped, so no job reads it" in refused.err
+    assert {path.name for path in tmp_path.iterdir()} == {"jd"}
+
+
+@pytest.mark.parametrize("arguments", [("pause",), ("resume",), ("ramp", "0.5")])
+def test_a_directory_that_does_not_exist_is_not_switched(tmp_path: Path, inside: Inside, arguments: tuple[str, ...]) -> None:
+    refused = inside("guidance", *arguments, "--data-dir", "none", cwd=tmp_path)
+    assert (refused.code, refused.out) == (1, "")
+    assert "There is no data in none yet" in refused.err
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_pause_of_a_live_job_does_not_wait_until_the_notes_of_the_directory_are_mended(
+    tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = DataDir.create(tmp_path / "jd").path
+    (data / "run.json").write_text("{")
+    EventLog(tmp_path / "log", retention=None).close()
+    monkeypatch.setenv("ONRAMP_EVENT_LOG", "log")
+    paused = inside("guidance", "pause", "--data-dir", "jd", cwd=tmp_path)
+    assert paused.code == 0, paused.err
+    assert "is paused for everybody" in " ".join(paused.out.split())
+    assert "run.json is damaged" in paused.err
+
+
+def test_status_tells_of_a_switch_that_the_live_job_has_not_read_yet(
+    tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    EventLog(tmp_path / "log", retention=None).close()
+    monkeypatch.setenv("ONRAMP_EVENT_LOG", "log")
+    assert inside("guidance", "ramp", "0.1", "--by", "eva", cwd=tmp_path).code == 0
+    assert inside("guidance", "pause", "--tenant", "acme", cwd=tmp_path).code == 0
+    shown = inside("guidance", "status", cwd=tmp_path).out
+    assert "The job has not told yet that it has read what was switched since:" in shown
+    (line,) = [line for line in shown.splitlines() if " eva " in line]
+    assert "ramp 10.0 %" in line
+    assert "when it is read" in line
+    waiting = inside("guidance", "status", "--json", cwd=tmp_path).json["waiting"]
+    assert [(each["action"], each["share"], each["by"]) for each in waiting] == [("ramp", 0.1, "eva")]

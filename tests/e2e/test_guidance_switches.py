@@ -74,3 +74,7 @@ def test_a_pause_withdraws_within_an_epoch_and_outlasts_a_kill(tmp_path: Path) -
     assert json.loads(said)["nonDecisions"]["guidance_paused"] >= len(late)
     status = onramp("guidance", "status", "--json", cwd=tmp_path, **settings).json
     assert (status["paused"], [(each["action"], each["by"]) for each in status["switches"]]) == (True, [("pause", "ann")])
+    assert status["waiting"] == []
+    assert onramp("guidance", "resume", "--by", "ben", cwd=tmp_path, **settings).code == 0
+    waiting = onramp("guidance", "status", "--json", cwd=tmp_path, **settings).json["waiting"]
+    assert [(each["action"], each["by"]) for each in waiting] == [("resume", "ben")]

@@ -32,6 +32,7 @@ from local.data_dir import DataDir, DataDirError, DataDirInUseError
 from local.secret import secret_for
 from sinks.redis.record import Deleted
 from sources.files.sent_file import Sent, append_sent, read_sent
+from sources.local_log.log import EventLog
 from sources.wall_clock import wall_clock
 from state.events import Event, decode
 from state.ids import Keys
@@ -283,6 +284,7 @@ def test_a_damaged_file_of_the_spool_counts_as_held_and_the_receipt_names_it(sto
 def test_with_another_secret_than_that_of_the_job_nothing_is_forgotten(tmp_path: Path) -> None:
     data_dir = DataDir.create(tmp_path / "d")
     secret_for(data_dir, given="the secret of the job", embedded=False)
+    EventLog(tmp_path / "log", retention=None).close()
     settings = load_settings(data_dir=data_dir.path, event_log=tmp_path / "log", secret="another secret of somebody")
     with pytest.raises(DataDirError, match="another secret"), open_stores(settings):
         pass

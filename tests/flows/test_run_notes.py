@@ -201,5 +201,9 @@ def test_a_directory_belongs_to_the_first_input_that_it_was_written_from(tmp_pat
     data_dir.bind_input("files")
     data_dir.bind_input("files")
     assert data_dir.read_run() == {"input": "files"}
-    with pytest.raises(DataDirError, match="was written from files, this run reads the topic events: choose another directory"):
+    with pytest.raises(DataDirError, match="holds runs on files; a live job needs a directory of its own"):
         data_dir.check_input("the topic events")
+    other = DataDir.create(tmp_path / "other")
+    other.bind_input("the topic events")
+    with pytest.raises(DataDirError, match="was written from the topic events, this run reads files: choose another directory"):
+        other.check_input("files")

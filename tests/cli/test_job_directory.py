@@ -1,0 +1,35 @@
+"""Commands in a shell without the settings of the job: they say which one is missing, and do nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from local.data_dir import DataDir
+from local.secret import secret_for
+from tests.cli.conftest import Inside
+
+
+@pytest.mark.parametrize(
+    "arguments", [("forget", "u-1", "--yes"), ("forget", "u-1", "--check"), ("export", "u-1"), ("dlq", "replay", "--yes")]
+)
+def test_what_is_about_a_user_of_a_live_job_needs_the_setting_of_its_input(
+    tmp_path: Path, inside: Inside, arguments: tuple[str, ...]
+) -> None:
+    directory = DataDir.create(tmp_path / "jd")
+    directory.bind_input("the event log")
+    secret_for(directory, given=None, embedded=False)
+    refused = inside(*arguments, "--data-dir", "jd", cwd=tmp_path)
+    assert (refused.code, refused.out) == (1, "")
+    assert "reads the event log, and ONRAMP_EVENT_LOG is not set here" in refused.err
+    assert not (tmp_path / "jd" / "sent.jsonl").exists()
+
+
+def test_up_refuses_the_directory_of_a_run_on_a_file_before_any_part_starts(tmp_path: Path, inside: Inside) -> None:
+    directory = DataDir.create(tmp_path / "data")
+    directory.bind_input("files")
+    refused = inside("up", "--data-dir", "data", cwd=tmp_path)
+    assert refused.code == 1
+    assert "data holds runs on files; a live job needs a directory of its own (docs/integrations.md)" in refused.err
+    assert not directory.process_logs.exists()
