@@ -39,7 +39,7 @@ def backup(out: _OutOption = None, by: ByOption = None, as_json: JsonOption = Fa
     """
     from cli.audited import audit_log, login_name
     from cli.demo_dir import refuse_demo
-    from cli.live_job import settings_of_job
+    from cli.live_job import settings_of_job, with_catalog_of_job
     from cli.manifest import print_list, print_manifest, shown_manifest, watch_at_terminal
     from cli.options import load
     from cli.streams import writing
@@ -49,7 +49,7 @@ def backup(out: _OutOption = None, by: ByOption = None, as_json: JsonOption = Fa
     from reports.render import print_json
     from sources.wall_clock import wall_clock
 
-    settings, who = settings_of_job(load(data_dir=data_dir)), login_name(by)
+    settings, who = with_catalog_of_job(settings_of_job(load(data_dir=data_dir))), login_name(by)
     refuse_demo(settings)
     DataDir.open(settings.data_dir)
     target = _target(out, wall_clock())

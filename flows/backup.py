@@ -25,6 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from flows.archive import archive_dir
+from flows.bound_input import EVENT_LOG, input_fault, topic_of_job
 from flows.catalogs import built_in, catalog_files, is_directory
 from flows.clickhouse_store import open_store
 from flows.settings import Settings
@@ -140,6 +141,7 @@ def _the_one_backup(data_dir: DataDir) -> Iterator[None]:
 
 def _back_up(settings: Settings, data_dir: DataDir, target: Path, watch: Watch) -> Manifest:
     log = event_log_of(settings)
+    _refuse_without_its_log(settings, data_dir, log)
     if not data_dir.state.exists() and log is None:
         raise BackupError(f"There is nothing to back up in {data_dir.path} yet: no job has run on it.")
     if settings.processes().keeps:
@@ -165,6 +167,16 @@ def _signing_secret(settings: Settings, data_dir: DataDir) -> bytes | None:
     if settings.secret is None or data_dir.secret_key.exists():
         return None
     return settings.secret.get_secret_value().encode()
+
+
+def _refuse_without_its_log(settings: Settings, data_dir: DataDir, log: Path | None) -> None:
+    """Raise ``BackupError`` where the job reads an event log that was not found, or the settings name an input that is not the job's.
+
+    Without the log, the job would not go on after a restore. Kafka is no part of a backup anyway.
+    """
+    fault = input_fault(settings if settings.live or log is None else settings.model_copy(update={"event_log": log}))
+    if fault is not None and (settings.live or data_dir.input_name == EVENT_LOG):
+        raise BackupError(f"{fault.says}, so the backup would not fit the job. {fault.advice}.")
 
 
 def event_log_of(settings: Settings) -> Path | None:
@@ -278,7 +290,7 @@ def _add_files(settings: Settings, data_dir: DataDir, backup: BackupWriter) -> N
         with suppress(FileNotFoundError):
             content = (data_dir.path / name).read_bytes()
             backup.add_bytes(name, content[: content.rfind(b"\n") + 1])  # a line may be half written
-    if settings.origin("catalog") != "default" and settings.catalog not in built_in():
+    if settings.catalog not in built_in():
         if is_directory(settings.catalog):
             for file in catalog_files(settings.catalog):
                 backup.add_bytes(f"{CATALOGS}/{Path(file).name}", Path(file).read_bytes())
@@ -314,7 +326,7 @@ def add_event_log(log: Path, staging: Path, backup: BackupWriter, positions: dic
 def _positions(settings: Settings, state: Path) -> dict[str, int]:
     """Partition of the input → the next offset to read."""
     found: dict[str, int] = {}
-    for source in (LOCAL_LOG, settings.kafka_topic):
+    for source in (LOCAL_LOG, topic_of_job(settings) or settings.kafka_topic):
         found |= {f"{source}:{partition}": position.offset for partition, position in saved_positions(state, source).items()}
     return found
 
@@ -327,14 +339,20 @@ def _not_included(settings: Settings) -> list[str]:
         found.append(f"The archive {archive}: it stays where it is.")
     elif archive.exists():
         found.append(f"The archive {archive}: copy the directory while `onramp archive` does not run.")
-    if settings.kafka_brokers is not None:
-        found.append(f"The topic {settings.kafka_topic}: it must keep the messages from the positions on.")
+    topic = settings.kafka_topic if settings.kafka_brokers is not None else topic_of_job(settings)
+    if topic is not None:
+        found.append(f"The topic {topic}: it must keep the messages from the positions on.")
     if settings.redis_url is not None:
         found.append("The Redis server: back it up by its own means, after this backup.")
     if settings.clickhouse_url is not None:
         found.append(
             "The ClickHouse server: back it up by its own means. Rows that it gets after this backup come again after a restore. "
             "They replace themselves, except the counts by minute (step_metrics), which are then doubled for that time."
+        )
+    if topic is not None and settings.kafka_brokers is None:
+        found.append(
+            "Servers of Redis and ClickHouse, and ONRAMP_SECRET, if the job has them: ONRAMP_KAFKA_BROKERS and other settings of the job "
+            "are not set here."
         )
     if settings.secret is not None:
         found.append("ONRAMP_SECRET: the restored job needs the same.")

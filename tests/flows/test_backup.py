@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tarfile
 from dataclasses import dataclass
@@ -22,10 +23,12 @@ from local.data_dir import DataDir
 from local.file_lock import FileLock
 from sinks.clickhouse.spool import Spool
 from sources.local_log.log import EventLog, Record
+from state.catalog.by_tenant import ByTenant
 from tests.support.job_driver import Plan
 from tests.support.job_runs import finish, spawn
 from tests.support.job_state import differences
 from tests.support.populations import write_population
+from tests.support.recovery_files import RecoveryFiles
 from tests.support.waiting import PATIENCE, pause, running, stop, wait_until
 
 UNDER_LOAD: dict[str, Any] = {"epoch_seconds": 0.1, "recovery_partitions": 8}
@@ -246,3 +249,37 @@ def test_a_directory_of_catalogs_is_in_the_backup_and_named_when_it_is_restored(
     assert f"ONRAMP_CATALOG={tmp_path / 'restored' / 'catalogs'}   (as it was; or a newer one)" in _settings(
         tmp_path / "restored", restored
     )
+
+
+def test_a_backup_without_the_event_log_of_the_job_is_refused(tmp_path: Path) -> None:
+    data_dir = DataDir.create(tmp_path / "data")
+    RecoveryFiles(data_dir.state, 2).close()
+    data_dir.bind_input("the event log")
+    with pytest.raises(BackupError, match=r"ONRAMP_EVENT_LOG is not set here, so the backup would not fit the job\. Set ONRAMP_EVENT_LOG"):
+        back_up(load_settings(data_dir=data_dir.path), tmp_path / "b.tar", Watch())
+    append(tmp_path / "log")
+    manifest = back_up(load_settings(data_dir=data_dir.path, event_log=tmp_path / "log"), tmp_path / "b.tar", Watch())
+    assert manifest["messages"] == 1
+    append(data_dir.event_log)
+    assert back_up(load_settings(data_dir=data_dir.path), tmp_path / "inside.tar", Watch())["messages"] == 1
+
+
+def test_a_backup_of_a_job_on_kafka_names_what_is_not_in_it_without_its_settings_and_refuses_another_topic(tmp_path: Path) -> None:
+    data_dir = DataDir.create(tmp_path / "data")
+    RecoveryFiles(data_dir.state, 2).close()
+    data_dir.bind_input("the topic acts")
+    topic, servers = back_up(load_settings(data_dir=data_dir.path), tmp_path / "b.tar", Watch())["notIncluded"]
+    assert topic == "The topic acts: it must keep the messages from the positions on."
+    assert "ONRAMP_KAFKA_BROKERS and other settings of the job are not set here" in servers
+    with pytest.raises(BackupError, match="reads the topic acts, and the settings here name the topic onboarding"):
+        back_up(load_settings(data_dir=data_dir.path, kafka_brokers="b:9092"), tmp_path / "c.tar", Watch())
+
+
+def test_the_catalog_that_the_job_has_read_is_in_the_backup_without_its_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data_dir = DataDir.create(tmp_path / "data")
+    append(data_dir.event_log)
+    shutil.copy("catalog/saas.yaml", tmp_path / "mine.yaml")
+    data_dir.bind_catalogs(ByTenant("saas"), name=str(tmp_path / "mine.yaml"))
+    RecoveryFiles(data_dir.state, 2).close()
+    assert invoke(["backup", "--out", str(tmp_path / "b.tar"), "--data-dir", str(data_dir.path)]) == 0, capsys.readouterr().err
+    assert "catalog.yaml" in names_in(tmp_path / "b.tar")
