@@ -22,6 +22,7 @@ def checks_of(settings: Settings) -> list[Check]:
     checks = [
         Check("versions", _LOCAL_SECONDS, local_checks.check_versions, _LOOK),
         Check("data directory", _LOCAL_SECONDS, partial(local_checks.check_data_dir, settings), _LOOK),
+        Check("input", _LOCAL_SECONDS, partial(local_checks.check_input, settings), _LOOK),
         Check("recovery store", _LOCAL_SECONDS, partial(local_checks.check_recovery_store, settings), RECOVERY_ADVICE),
         Check("spool", _LOCAL_SECONDS, partial(local_checks.check_spool, settings), _LOOK),
         Check("catalog", _LOCAL_SECONDS, partial(local_checks.check_catalog, settings), _LOOK),

@@ -13,6 +13,7 @@ from typing import Final
 
 from confluent_kafka import libversion
 
+from flows.bound_input import input_fault, input_name
 from flows.catalogs import load_catalogs, load_plans
 from flows.doctor.finding import Finding
 from flows.settings import Settings
@@ -52,6 +53,17 @@ def check_data_dir(settings: Settings) -> list[Finding]:
         user = directory.describe_owner().partition(" is in use ")[2] if directory.is_running() else ""
         found.append(Finding(name, "ok", f"{path}, {f'in use {user}' if user else 'no job runs on it'}"))
     return [*found, *_disk(path)]
+
+
+def check_input(settings: Settings) -> list[Finding]:
+    """Whether the settings name the input that the job of the data directory reads."""
+    name, directory = "input", DataDir(settings.data_dir)
+    if (fault := input_fault(settings)) is not None:
+        return [Finding(name, "fail", fault.says, f"{fault.advice}.")]
+    if settings.live:
+        directory.check_input(input_name(settings, None))
+        return [Finding(name, "ok", input_name(settings, None))]
+    return [Finding(name, "ok", directory.input_name or "none yet: no job has read anything here")]
 
 
 def check_recovery_store(settings: Settings) -> list[Finding]:
@@ -162,6 +174,8 @@ def check_secret(settings: Settings) -> list[Finding]:
                 Finding(name, "warn", "ONRAMP_SECRET is not set", "Set it, the same for every process: whoever starts first makes one up.")
             ]
         said = f"made up, and stored in {directory.secret_key}"
+    if settings.secret is None and input_fault(settings) is not None:  # so ONRAMP_SECRET may not be set here either
+        return [Finding(name, "warn", "not compared: the settings here are not those of the job", "Use the settings of the job.")]
     if agrees(directory, key) is False:
         advice = "Set ONRAMP_SECRET to the value that the job has always had: under another one all users are new users."
         return [Finding(name, "fail", "not the one that the data directory was created with", advice)]

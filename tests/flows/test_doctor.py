@@ -95,6 +95,7 @@ def test_an_empty_place_is_no_failure(tmp_path: Path) -> None:
     found = [
         *local_checks.check_versions(),
         *local_checks.check_data_dir(settings),
+        *local_checks.check_input(settings),
         *local_checks.check_recovery_store(settings),
         *local_checks.check_spool(settings),
         *local_checks.check_catalog(settings),
@@ -226,6 +227,31 @@ def test_the_secret_must_be_the_one_of_the_directory_and_is_not_shown(tmp_path: 
     (found,) = local_checks.check_secret(other)
     assert found.status == "fail"
     assert "another secret" not in str(found)
+
+
+def test_the_missing_setting_of_the_input_is_told_and_not_another_secret(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    directory = DataDir.create(settings.data_dir)
+    with directory.lock("test"):
+        secret_for(directory, given=None, embedded=False)
+        directory.bind_input("the event log")
+    bare = load_settings(data_dir=settings.data_dir)
+    (found,) = local_checks.check_input(bare)
+    assert (found.status, "reads the event log, and ONRAMP_EVENT_LOG is not set here" in found.says) == ("fail", True)
+    assert found.advice.startswith("Set ONRAMP_EVENT_LOG")
+    (secret,) = local_checks.check_secret(bare)
+    assert (secret.status, "not compared" in secret.says) == ("warn", True)
+    whole = load_settings(data_dir=settings.data_dir, event_log=tmp_path / "log")
+    assert [each.status for each in (*local_checks.check_input(whole), *local_checks.check_secret(whole))] == ["ok", "warn"]
+    assert local_checks.check_secret(whole)[0].says.startswith("made up")
+
+
+def test_a_directory_of_runs_on_files_is_no_place_for_a_live_job(tmp_path: Path) -> None:
+    DataDir.create(tmp_path / "data").bind_input("files")
+    by_name = {check.name: check for check in checks_of(settings_for(tmp_path, event_log=tmp_path / "log"))}
+    (found,) = run_checks([by_name["input"]])
+    assert (found.status, "a live job needs a directory of its own" in found.says) == ("fail", True)
+    assert [each.says for each in local_checks.check_input(settings_for(tmp_path))] == ["files"]
 
 
 def test_rows_that_clickhouse_refused_are_a_failure(tmp_path: Path) -> None:
