@@ -27,6 +27,7 @@ from sinks.clickhouse.segment import parse_name
 from state.ids import Keys
 
 _LOG = logging.getLogger(__name__)
+_STOP_SECONDS: Final = 2.0  # for the thread that asks ClickHouse at the end of the job; a server that stays silent holds it longer
 _RETRY_SECONDS: Final = 5.0  # between two tries to reach ClickHouse at start: less than its restart takes, and often enough for an operator
 
 
@@ -58,7 +59,8 @@ def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
         stack.enter_context(data_dir.lock(owner))
         remove_undurable_snapshots(data_dir.state)
         keys = Keys(secret_for(data_dir, given=settings.secret_text(), embedded=settings.embedded), settings.signing_keys())
-        embedded = EmbeddedClickHouse(data_dir.clickhouse) if settings.clickhouse_url is None else None
+        stopping = threading.Event()
+        embedded = EmbeddedClickHouse(data_dir.clickhouse, stopping) if settings.clickhouse_url is None else None
         store = open_store(settings, embedded)
         stack.callback(store.close)
         if embedded is not None:
@@ -70,7 +72,7 @@ def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
         partitions = [str(number) for number in range(sink_partitions)] if keeps else []
         delivery = FactDelivery(store, data_dir.spool, partitions=partitions, max_bytes=settings.spool_max_mb * 1024 * 1024)
         stack.callback(delivery.close)
-        startup = ClickHouseStartup(store, delivery, settings.retention_days(), idle=not keeps)
+        startup = ClickHouseStartup(store, delivery, settings.retention_days(), stopping, idle=not keeps)
         stack.callback(startup.stop)
         yield Engines(
             data_dir=data_dir,
@@ -95,12 +97,15 @@ def _sink_partitions(settings: Settings, data_dir: DataDir) -> int:
 class ClickHouseStartup:
     """Prepares ClickHouse in a thread: migrates the schema, sets how long rows are kept, then starts delivery.
 
-    ``retention``: table → days. ``idle``: do nothing, in a process without a spool. The job runs meanwhile, also while the store is down.
+    ``retention``: table → days. ``stopping`` is set by ``stop``: whatever waits for the store looks at it. ``idle``: do nothing, in a
+    process without a spool. The job runs meanwhile, also while the store is down.
     """
 
-    def __init__(self, store: ClickHouse, delivery: FactDelivery, retention: Mapping[str, int], *, idle: bool = False) -> None:
+    def __init__(
+        self, store: ClickHouse, delivery: FactDelivery, retention: Mapping[str, int], stopping: threading.Event, *, idle: bool = False
+    ) -> None:
         self._store, self._delivery, self._retention, self._idle = store, delivery, retention, idle
-        self._stopping = threading.Event()
+        self._stopping = stopping
         self._thread = threading.Thread(target=self._run, name="clickhouse-start", daemon=True)
         self._on_failure: Callable[[], None] = lambda: None
         self.error: StoreError | None = None
@@ -113,10 +118,13 @@ class ClickHouseStartup:
             self._thread.start()
 
     def stop(self) -> None:
-        """Stop waiting for a store that is down. Blocks until the thread has ended."""
+        """Stop waiting for a store that is down. Blocks until the thread has ended, for two seconds at most.
+
+        A thread that waits longer, for a server that stays silent, ends with the process: what it has done is whole, as after a kill.
+        """
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_STOP_SECONDS)
 
     def _run(self) -> None:
         try:
@@ -125,11 +133,15 @@ class ClickHouseStartup:
                     migrate(self._store)
                     apply_retention(self._store, self._retention)
                 except StoreUnreachable as error:
+                    if self._stopping.is_set():
+                        return
                     _LOG.warning("%s Rows wait in the spool; trying again every %g seconds.", error, _RETRY_SECONDS)
                     self._stopping.wait(_RETRY_SECONDS)
                 except StoreError:
                     raise
                 except Exception as error:  # noqa: BLE001 - what a driver raises for a broken answer; without this thread nothing is delivered
+                    if self._stopping.is_set():
+                        return
                     _LOG.warning(
                         "ClickHouse at %s gave an answer that cannot be read (%s: %s). Rows wait in the spool; next try in %g seconds.",
                         self._store.where,
@@ -139,10 +151,12 @@ class ClickHouseStartup:
                     )
                     self._stopping.wait(_RETRY_SECONDS)
                 else:
-                    self._delivery.start()
+                    if not self._stopping.is_set():
+                        self._delivery.start()
                     return
         except StoreError as error:
-            self.error = error
-            self._on_failure()
+            if not self._stopping.is_set():  # else the job has ended
+                self.error = error
+                self._on_failure()
         finally:
             self._store.release()

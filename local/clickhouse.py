@@ -32,6 +32,7 @@ CANNOT_OPEN: Final = "The engine cannot open its files; the lines above say why.
 """The last line in the log of a process for which that is so."""
 _READY_WAIT: Final = 90.0  # seconds; the engine needs one to five, and more on a machine that is busy
 _END_WAIT: Final = 30.0  # seconds for a process that ends: it waits for its last inserts
+_HUNG_END_WAIT: Final = 5.0  # the same for one that has never served anybody; then it is killed
 _USERS_WAIT: Final = 1.0  # seconds; the process itself has the lock for microseconds at a time
 _PAUSE: Final = 0.01
 _PING_SECONDS: Final = 5.0
@@ -40,10 +41,17 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 
 
 class EmbeddedClickHouse:
-    """The process on the files in ``directory``, for one user of it. All methods may be called by any thread."""
+    """The process on the files in ``directory``, for one user of it. All methods may be called by any thread.
 
-    def __init__(self, directory: Path) -> None:
+    ``stopping``: once it is set, ``url`` and ``start`` wait for nothing any more. A user who gives it is a job, which asks again and again:
+    its ``url`` also ends a process that has published no address in all the time that it waited, so that the next one starts anew.
+    """
+
+    def __init__(self, directory: Path, stopping: threading.Event | None = None) -> None:
         """Start nothing yet."""
+        self._stopping = threading.Event() if stopping is None else stopping
+        self._replaces = stopping is not None
+        self._ready_wait = _READY_WAIT
         self._directory = directory.resolve()
         self._control = self._directory / "server"
         self._log = self._control / "server.log"
@@ -67,8 +75,9 @@ class EmbeddedClickHouse:
         """Return the address of the process that runs now. It contains the password: do not print it.
 
         Starts the process where none runs, also when it died since the last call, and blocks until it answers: about two seconds, or not
-        at all. Until ``close`` the process does not end by itself. Raises ``StoreUnreachable``, ``StoreInUse`` or ``StoreDamaged``, and
-        ``DataDirError`` if this process may not open enough files.
+        at all; at most a minute and a half, and longer after it ended a process that published no address. Until ``close`` the process does
+        not end by itself. Raises ``StoreUnreachable``, ``StoreInUse`` or ``StoreDamaged``, and ``DataDirError`` if this process may not
+        open enough files.
         """
         with self._mutex:
             if self._address is not None and self._address[0] == self._published_inode() and self._lock.is_held():
@@ -137,7 +146,7 @@ class EmbeddedClickHouse:
                 f"The embedded ClickHouse cannot run in {self._directory} ({error.strerror}): it writes there even to answer a read; "
                 "make the directory writable, or copy it to one that is."
             ) from None
-        if not _flock(lease, fcntl.LOCK_SH, _END_WAIT):
+        if not _flock(lease, fcntl.LOCK_SH, _END_WAIT, self._stopping):
             os.close(lease)
             raise StoreUnreachable(f"The embedded ClickHouse in {self._directory} does not end; stop process {self._lock.note()}.")
         self._lease = lease
@@ -145,9 +154,10 @@ class EmbeddedClickHouse:
     def _find(self) -> tuple[int, str]:
         from sinks.clickhouse.errors import StoreDamaged, StoreUnreachable  # noqa: PLC0415 -- see above
 
-        deadline = time.monotonic() + _READY_WAIT
-        started = False
-        while time.monotonic() < deadline:
+        waited = self._ready_wait
+        deadline = time.monotonic() + waited
+        started, first = False, ""
+        while time.monotonic() < deadline and not self._stopping.is_set():
             inode = self._published_inode()
             url = self._published_url()
             if url is not None and self._lock.is_held() and _answers(url) and inode == self._published_inode():
@@ -161,11 +171,28 @@ class EmbeddedClickHouse:
                 if started:
                     raise StoreUnreachable(f"The embedded ClickHouse did not start: {last_log_line(self._log)} (log: {self._log}).")
                 started = self._launch()
+            first = first or self._lock.note()
             time.sleep(_PAUSE)
+        if self._stopping.is_set():
+            raise StoreUnreachable(f"The embedded ClickHouse in {self._directory} is not waited for any more, as the job ends.")
+        hung = self._replaces and first == self._lock.note() and self._published_url() is None
+        if hung:
+            self._end_hung()
         raise StoreUnreachable(
-            f"The embedded ClickHouse in {self._directory} does not answer within {_READY_WAIT:g} seconds: {last_log_line(self._log)} "
-            f"(process {self._lock.note()}, log: {self._log})."
+            f"The embedded ClickHouse in {self._directory} does not answer within {waited:g} seconds: {last_log_line(self._log)} "
+            f"(process {first}{', which was ended' if hung else ''}, log: {self._log})."
         )
+
+    def _end_hung(self) -> None:
+        """End the process that holds the lock and has never published an address, as one that found the disk full when it opened its files.
+
+        It serves nobody, and holds no row that is not on disk. The next one gets twice the time: a slow disk must not end them all.
+        """
+        began = time.monotonic()
+        while self._lock.is_held() and self._published_url() is None and time.monotonic() - began < 2 * _HUNG_END_WAIT:
+            self._signal(signal.SIGTERM if time.monotonic() - began < _HUNG_END_WAIT else signal.SIGKILL)
+            time.sleep(_PAUSE)
+        self._ready_wait *= 2
 
     def _launch(self) -> bool:
         """Start the process unless one runs. Returns whether it did. The process inherits the lock."""
@@ -228,14 +255,14 @@ def _environment() -> dict[str, str]:
     return {**{name: value for name, value in os.environ.items() if not name.startswith("ONRAMP_")}, "TZ": "UTC"}
 
 
-def _flock(fd: int, how: int, seconds: float) -> bool:
-    """Lock an open file; block up to ``seconds``. Returns whether it did."""
+def _flock(fd: int, how: int, seconds: float, stopping: threading.Event | None = None) -> bool:
+    """Lock an open file; block up to ``seconds``, and no longer than until ``stopping``. Returns whether it did."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             fcntl.flock(fd, how | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or (stopping is not None and stopping.is_set()):
                 return False
             time.sleep(_PAUSE)
         else:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import socketserver
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +16,9 @@ from flows import engines
 from flows.engines import ClickHouseStartup, open_engines
 from flows.settings import load_settings
 from sinks.clickhouse.errors import MigrationRefused, StoreUnreachable
-from tests.support.waiting import PATIENCE, wait_until
+from sources.local_log.log import EventLog
+from tests.cli.command import start
+from tests.support.waiting import PATIENCE, ends_within, running, wait_until
 
 
 class Store:
@@ -38,7 +44,7 @@ class Delivery:
 def delivery(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Delivery, Any]]:
     monkeypatch.setattr(engines, "_RETRY_SECONDS", 0.01)
     delivery = Delivery()
-    made = ClickHouseStartup(cast("Any", Store()), cast("Any", delivery), {})
+    made = ClickHouseStartup(cast("Any", Store()), cast("Any", delivery), {}, threading.Event())
     yield delivery, made
     made.stop()
 
@@ -72,6 +78,54 @@ def test_a_schema_that_does_not_fit_still_ends_the_job(delivery: tuple[Delivery,
     startup.start(lambda: failed.append(True))
     wait_until(lambda: failed, "the end", within=PATIENCE)
     assert (found.started, str(startup.error)) == (0, "the database is newer")
+
+
+@contextmanager
+def silent_server() -> Iterator[tuple[str, threading.Event]]:
+    """A server that reads a request and never answers: its address, and an event that is set when somebody has asked."""
+    asked, over = threading.Event(), threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            if self.request.recv(1):
+                asked.set()
+            over.wait(10 * PATIENCE)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        finally:
+            over.set()
+            server.shutdown()
+
+
+def test_a_server_that_stays_silent_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    failed: list[bool] = []
+    with silent_server() as (url, asked):
+        settings = load_settings(data_dir=tmp_path, clickhouse_url=url, redis_url="redis://127.0.0.1:1")
+        with ends_within(PATIENCE, "the end"), open_engines(settings, "a test") as made:
+            made.clickhouse.start(lambda: failed.append(True))
+            wait_until(asked.is_set, "the first question")
+        assert (failed, made.clickhouse.error) == ([], None)
+
+
+def test_a_job_that_waits_for_a_silent_clickhouse_obeys_sigterm(tmp_path: Path) -> None:
+    letters = tmp_path / ".onramp" / "dead_letters.jsonl"
+    with EventLog(tmp_path / "log", retention=None) as log:
+        log.append_everywhere(b"what becomes a dead letter")
+    with silent_server() as (url, asked):
+        settings = {"ONRAMP_EVENT_LOG": "log", "ONRAMP_CLICKHOUSE_URL": url, "ONRAMP_CATALOG": "saas", "ONRAMP_EPOCH_SECONDS": "0.5"}
+        with running(start("run", "--json", cwd=tmp_path, **settings)) as job:
+            wait_until(asked.is_set, "the first question", process=job)
+            wait_until(lambda: letters.exists() and letters.read_bytes(), "a job that reads", process=job)
+            job.send_signal(signal.SIGTERM)
+            said, complained = job.communicate(timeout=PATIENCE)
+        assert job.returncode == 0, complained
+        assert said.count("\n") == 1
 
 
 def test_the_days_of_all_settings_reach_it(tmp_path: Path) -> None:

@@ -55,6 +55,21 @@ for line in sys.stdin:
 """
 
 
+HANGS = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.pwrite(int(sys.argv[3]), str(os.getpid()).encode(), 0)
+time.sleep(600)
+"""
+"""A process that has the lock and never publishes an address, as one that found the disk full when it opened its files."""
+
+
+def hung_pid(path: Path) -> int:
+    """The process that has written its number; 0 before."""
+    written = (path / "server" / "server.lock").read_text() if (path / "server" / "server.lock").exists() else ""
+    return int(written or 0)
+
+
 def server_pid(path: Path) -> int:
     """The process that serves the directory now."""
     return int((path / "server" / "server.lock").read_text())
@@ -387,6 +402,53 @@ class TestStart:
         with pytest.raises(StoreUnreachable, match=r"^The embedded ClickHouse did not start: no room \(log: .*server\.log\)\.$"):
             embedded.url()
         embedded.close()
+
+    def test_a_user_that_stops_waits_no_longer_for_a_process_that_says_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("local.clickhouse._PROGRAM", HANGS)
+        stopping, said = threading.Event(), list[str]()
+        embedded = EmbeddedClickHouse(tmp_path, stopping)
+
+        def ask() -> None:
+            try:
+                embedded.url()
+            except StoreUnreachable as error:
+                said.append(str(error))
+
+        waits = threading.Thread(target=ask, daemon=True)
+        waits.start()
+        pid = wait_until(lambda: hung_pid(tmp_path), "the process")
+        stopping.set()
+        join(waits, "the user")
+        embedded.close()
+        assert "is not waited for any more" in said[0]
+        os.kill(pid, signal.SIGKILL)
+
+    def test_a_process_that_never_publishes_an_address_is_replaced_for_a_job_and_for_nobody_else(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("local.clickhouse._READY_WAIT", 0.5)
+        monkeypatch.setattr("local.clickhouse._HUNG_END_WAIT", 0.2)
+        reader = EmbeddedClickHouse(tmp_path)
+        job = EmbeddedClickHouse(tmp_path, threading.Event())
+        with monkeypatch.context() as hanging:
+            hanging.setattr("local.clickhouse._PROGRAM", HANGS)
+            reader.start()
+            pid = wait_until(lambda: hung_pid(tmp_path), "the process")
+            with pytest.raises(StoreUnreachable, match=rf"does not answer within 0.5 seconds: .*\(process {pid}, log"):
+                reader.url()
+            assert not is_gone(pid), "a command of a moment ends no process that may be about to open"
+            with pytest.raises(StoreUnreachable, match=rf"\(process {pid}, which was ended, log"):
+                job.url()
+            wait_until(lambda: is_gone(pid), "its end")
+        assert job._ready_wait == 1.0, "the next one gets twice the time"
+        job._ready_wait = PATIENCE
+        assert urlsplit(job.url()).hostname == "127.0.0.1"
+        for each in (reader, job):
+            each.close()
+        with job.stopped():
+            pass
 
     def test_a_proxy_of_the_environment_is_not_asked(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):

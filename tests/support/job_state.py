@@ -11,6 +11,7 @@ from typing import Any, Final
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.drain import Drain
 from sinks.clickhouse.inserter import ClickHouseInserter
+from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.spool import Spool
 from sinks.redis.client import connect
 from state.records.facts import FACTS, Fact, StepMetricFact
@@ -40,7 +41,11 @@ def read_state(store: ClickHouse, redis_url: str, dead_letters: Path | None, sum
 
 
 def deliver_rest(spool: Path, store: ClickHouse) -> None:
-    """Deliver what a stopped job has left in its spool: it does not wait long for ClickHouse when somebody asks it to stop."""
+    """Deliver what a stopped job has left in its spool: it does not wait long for ClickHouse when somebody asks it to stop.
+
+    Nor does it wait for the last migration.
+    """
+    migrate(store)
     waiting = Spool(spool)
     drain = Drain(waiting, ClickHouseInserter(store))
     wait_until(lambda: not drain.drain_once(), "the delivery of the last rows")
