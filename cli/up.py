@@ -96,6 +96,7 @@ def up(
     directory = DataDir.create(settings.data_dir)
     if settings.origin("data_dir") == "default":
         directory = DataDir.create(directory.path / LIVE)  # apart from runs on files, which have another secret, and often another catalog
+    directory.require_writable()
     directory.check_input(input_name(settings, None) if settings.live else EVENT_LOG)
     directory.check_catalogs(ids)
     if directory.is_running():

@@ -151,6 +151,11 @@ class DataDir:
             )
         return cls(path)
 
+    def require_writable(self) -> None:
+        """Raise ``DataDirError`` if this process may not write the directory, or its file system is read-only."""
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise DataDirError(f"The data directory {self.path} cannot be written: make it and its file system writable; nothing is lost.")
+
     @contextmanager
     def lock(self, owner: str) -> Iterator[None]:
         """Lock the directory, to write. ``owner`` is the command for messages, like ``onramp run``.

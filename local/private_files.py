@@ -33,7 +33,10 @@ def replace_directory(path: Path, files: Mapping[str, bytes]) -> None:
     A kill may leave a part of them: the caller writes all of them again before it uses any.
     """
     if path.exists():
-        shutil.rmtree(path)
+        try:
+            shutil.rmtree(path)
+        except OSError as error:  # it names files without their directory
+            raise OSError(error.errno, error.strerror, str(path)) from error
     path.mkdir(parents=True, mode=0o700)
     for name, data in files.items():
         (path / name).parent.mkdir(exist_ok=True, mode=0o700)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,12 +14,33 @@ from local.durable_epoch import part_files
 _DISK: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 """SQLite reports the second, too, where it cannot enlarge the shared memory beside a file (``ulimit -f`` shows it)."""
 
+_NO_RIGHT: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
 RECOVERY_ADVICE: Final = (
     "Restore the whole data directory from a backup. Or let the job read its input again from the beginning: move state/, spool/, "
     "run.json, clickhouse/ and valkey/ of the data directory away, and name an empty database if ClickHouse is a server; in the old one "
     "the counts by minute (step_metrics) would double."
 )
 """The position in the input is in the recovery store. The tables, the records and the rows of the spool are what was made before it."""
+
+
+WRITABLE_ADVICE: Final = "Make it writable for the user of the job, also its file system; nothing is lost."
+"""SQLite writes beside the files even to read them."""
+
+
+def advice_on(error: BaseException) -> str:
+    """Return what to do about an error of the store: one sentence or two. Only where files are damaged it gives the store up."""
+    if isinstance(error, DataDirError) and error.__cause__ is not None:
+        error = error.__cause__
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in _DAMAGED:
+        return RECOVERY_ADVICE
+    if code in _NO_RIGHT or (isinstance(error, OSError) and error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}):
+        return WRITABLE_ADVICE
+    if code in _DISK:
+        return "Free space on the disk, or look for its fault; then repeat the command."
+    return "Mend what the sentence names, then repeat the command."
 
 
 def store_fault(data_dir: DataDir) -> str:
@@ -46,11 +68,13 @@ def check_store(data_dir: DataDir) -> None:
 
 
 def recovery_fault(state: Path, cannot: str, error: Exception, otherwise: str) -> DataDirError:
-    """The error for the user. ``cannot``: what was tried, as "be read". ``otherwise``: what to do if the disk is not the cause."""
+    """The error for the user. ``cannot``: what was tried, as "be read". ``otherwise``: what to do if disk and rights are not the cause."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in _DISK:
         return DataDirError(
             f"The recovery store {state} cannot {cannot} ({error}): its disk is full or failing. Free space and run the same command "
             f"again; if there is space, {otherwise}."
         )
+    if code in _NO_RIGHT:
+        return DataDirError(f"The recovery store {state} cannot {cannot} ({error}). {WRITABLE_ADVICE}")
     return DataDirError(f"The recovery store {state} cannot {cannot} ({error}); {otherwise}.")

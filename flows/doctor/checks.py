@@ -8,7 +8,6 @@ from typing import Final
 from flows.doctor import input_checks, local_checks, store_checks
 from flows.doctor.finding import Check
 from flows.settings import Settings
-from local.recovery_fault import RECOVERY_ADVICE
 
 _LOCAL_SECONDS: Final = 10.0
 _STORE_SECONDS: Final = 15.0
@@ -23,7 +22,7 @@ def checks_of(settings: Settings) -> list[Check]:
         Check("versions", _LOCAL_SECONDS, local_checks.check_versions, _LOOK),
         Check("data directory", _LOCAL_SECONDS, partial(local_checks.check_data_dir, settings), _LOOK),
         Check("input", _LOCAL_SECONDS, partial(local_checks.check_input, settings), _LOOK),
-        Check("recovery store", _LOCAL_SECONDS, partial(local_checks.check_recovery_store, settings), RECOVERY_ADVICE),
+        Check("recovery store", _LOCAL_SECONDS, partial(local_checks.check_recovery_store, settings), _LOOK),
         Check("spool", _LOCAL_SECONDS, partial(local_checks.check_spool, settings), _LOOK),
         Check("catalog", _LOCAL_SECONDS, partial(local_checks.check_catalog, settings), _LOOK),
         Check("secret", _LOCAL_SECONDS, partial(local_checks.check_secret, settings), _LOOK),

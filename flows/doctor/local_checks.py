@@ -20,7 +20,7 @@ from flows.settings import Settings
 from flows.version import onramp_version
 from local.data_dir import DataDir, DataDirError
 from local.durable_epoch import part_files
-from local.recovery_fault import RECOVERY_ADVICE, store_fault
+from local.recovery_fault import RECOVERY_ADVICE, advice_on, store_fault
 from local.secret import DEVELOPMENT_SECRET, agrees
 from sinks.clickhouse.spool import Spool
 from state.quantity import count
@@ -68,7 +68,15 @@ def check_input(settings: Settings) -> list[Finding]:
 
 def check_recovery_store(settings: Settings) -> list[Finding]:
     """Whether all files of the store are there and can be read."""
-    name, data_dir = "recovery store", DataDir(settings.data_dir)
+    name = "recovery store"
+    try:
+        return _recovery_store_findings(settings, name)
+    except (DataDirError, sqlite3.Error, OSError) as error:
+        return [Finding(name, "fail", str(error).removesuffix("."), advice_on(error))]
+
+
+def _recovery_store_findings(settings: Settings, name: str) -> list[Finding]:
+    data_dir = DataDir(settings.data_dir)
     keeps, state = settings.processes().keeps, data_dir.state
     if keeps and (fault := store_fault(data_dir)):
         return [Finding(name, "fail", f"{state} {fault}", RECOVERY_ADVICE)]

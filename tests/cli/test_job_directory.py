@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from local.data_dir import DataDir
 from local.secret import secret_for
+from tests.cli.command import environment
 from tests.cli.conftest import Inside
+from tests.support.waiting import PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -33,3 +39,17 @@ def test_up_refuses_the_directory_of_a_run_on_a_file_before_any_part_starts(tmp_
     assert refused.code == 1
     assert "data holds runs on files; a live job needs a directory of its own (docs/integrations.md)" in refused.err
     assert not directory.process_logs.exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root may write everything")
+def test_up_names_the_directory_that_it_may_not_write(tmp_path: Path) -> None:
+    directory = DataDir.create(tmp_path / "data")
+    directory.path.chmod(0o500)
+    without_rights = ["setpriv", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    done = subprocess.run(
+        [*without_rights, sys.executable, "-m", "cli", "up", "--data-dir", "data"],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    directory.path.chmod(0o700)
+    assert done.returncode == 1
+    assert "The data directory data cannot be written: make it and its file system writable; nothing is lost." in done.stderr

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import sqlite3
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,12 +22,15 @@ from flows.doctor.input_checks import check_broker, check_lag
 from flows.doctor.store_checks import check_clickhouse, check_redis, redis_findings, schema_findings
 from flows.lag import Lag, thresholds_of
 from flows.settings import Settings, load_settings
-from local.data_dir import DataDir
+from local.data_dir import DataDir, DataDirError
+from local.recovery_fault import RECOVERY_ADVICE, WRITABLE_ADVICE, advice_on
+from local.recovery_store import remove_undurable_snapshots
 from local.secret import secret_for
 from sinks.clickhouse.migrate import shipped
 from sources.backlog import Backlog, Thresholds
 from sources.local_log.log import EventLog, Record
 from state.catalog.by_tenant import ByTenant
+from tests.support.recovery_files import RecoveryFiles
 from tests.support.tansu import Tansu, tansu_fixture
 
 broker = tansu_fixture
@@ -213,8 +218,36 @@ def test_a_recovery_store_with_a_file_missing_or_damaged_fails(tmp_path: Path) -
     servers = {"kafka_brokers": "a:1", "redis_url": "redis://a", "clickhouse_url": "http://a"}
     assert local_checks.check_recovery_store(settings_for(tmp_path, **of_several, **servers))[0].status == "ok"
     (state / "part-0.sqlite3").write_bytes(b"\xff" * 5000)
-    (found,) = run_checks([Check("store", 60, lambda: local_checks.check_recovery_store(settings), "Restore it.")])
-    assert (found.status, found.advice) == ("fail", "Restore it.")
+    (found,) = local_checks.check_recovery_store(settings)
+    assert (found.status, found.advice) == ("fail", RECOVERY_ADVICE)
+
+
+def test_a_recovery_store_that_may_not_be_written_is_not_given_up(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    data_dir = DataDir.create(settings.data_dir)
+    RecoveryFiles(data_dir.state, 1).close()
+    (file,) = data_dir.state.glob("*.sqlite3")
+    with closing(sqlite3.connect(file)) as part:
+        part.execute("PRAGMA journal_mode = WAL")
+    for name in ("-wal", "-shm"):
+        file.with_name(file.name + name).mkdir()  # so that SQLite cannot create them, as in a file system that is read-only
+    (found,) = local_checks.check_recovery_store(settings)
+    assert (found.status, "unable to open database file" in found.says) == ("fail", True), found
+    assert found.advice == WRITABLE_ADVICE
+    with pytest.raises(DataDirError, match=r"unable to open database file\). Make it writable .* nothing is lost"):
+        remove_undurable_snapshots(data_dir.state)
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), WRITABLE_ADVICE),
+        (OSError(errno.EROFS, "Read-only file system"), WRITABLE_ADVICE),
+        (OSError(errno.EMFILE, "Too many open files"), "Mend what the sentence names, then repeat the command."),
+    ],
+)
+def test_an_error_of_the_system_does_not_give_up_the_recovery_store(error: OSError, advice: str) -> None:
+    assert advice_on(error) == advice
 
 
 def test_the_secret_must_be_the_one_of_the_directory_and_is_not_shown(tmp_path: Path) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cli.new_files import whole_file
-from local.private_files import write_private
+from local.private_files import replace_directory, write_private
 from sources.archive.directory import Directory
 
 
@@ -54,3 +56,13 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, write: Callable[[Path
     with pytest.raises(Exception, match=r"directory|cannot be"):
         write(tmp_path / "out", b"data")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_directory_that_cannot_be_replaced_is_named_and_not_a_file_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_path: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "invoices.yaml")
+
+    monkeypatch.setattr(shutil, "rmtree", fails)
+    with pytest.raises(OSError, match="Read-only file system") as raised:
+        replace_directory(tmp_path, {"invoices.yaml": b""})
+    assert raised.value.filename == str(tmp_path)
