@@ -57,6 +57,7 @@ def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
     data_dir = DataDir.create(settings.data_dir)
     with ExitStack() as stack:
         stack.enter_context(data_dir.lock(owner))
+        data_dir.check_layout()
         remove_undurable_snapshots(data_dir.state)
         keys = Keys(secret_for(data_dir, given=settings.secret_text(), embedded=settings.embedded), settings.signing_keys())
         stopping = threading.Event()

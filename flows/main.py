@@ -79,6 +79,7 @@ def flow() -> Dataflow:
         side = SideChannels()
         source = live_source(settings, plans, side, stop)
         source.list_parts()  # a directory is bound to the catalogs only where the topic can be read
+        engines.data_dir.bind_layout()
         engines.data_dir.bind_catalogs(ids, name=lasting_name(settings.catalog))
         engines.data_dir.bind_input(input_name(settings, None))
         tracer = stack.enter_context(tracing(settings))

@@ -111,6 +111,7 @@ def run(
         engines.clickhouse.start(stop.set)
         if isinstance(source, LiveSource):
             source.list_parts()  # raises our error for an unreachable broker; inside the engine it would end in a panic
+        engines.data_dir.bind_layout()
         engines.data_dir.bind_catalogs(ids, name=None if loop is not None else lasting_name(settings.catalog))
         if loop is None:
             engines.data_dir.bind_input(input_name(settings, input_path))

@@ -38,6 +38,8 @@ from local.file_lock import FileLock
 from local.private_files import write_private
 from local.tenants_with_users import tenants_with_users
 from state.catalog.by_tenant import ByTenant
+from state.other_version import other_version
+from state.snapshot_layout import SNAPSHOT_LAYOUT
 
 FORMAT: Final = 1
 FILES: Final = "files"
@@ -243,6 +245,22 @@ class DataDir:
             return dict.fromkeys(tenants_with_users(self.state), bound)
         except sqlite3.Error as error:
             raise DataDirError(f"The recovery store {self.state} cannot be read ({error}); check the disk and its rights.") from error
+
+    def bind_layout(self) -> None:
+        """Note the layout of the snapshots that this release writes. Call it while holding the lock, before any is written.
+
+        Raises ``DataDirError`` like ``check_layout``.
+        """
+        self.check_layout()
+        run = self.read_run()
+        if run.get("layout") != SNAPSHOT_LAYOUT:
+            self.write_run({**run, "layout": SNAPSHOT_LAYOUT})
+
+    def check_layout(self) -> None:
+        """Raise ``DataDirError`` if a newer release has written snapshots here: this one would drop what it does not know in them."""
+        layout = self.read_run().get("layout")
+        if isinstance(layout, int) and layout > SNAPSHOT_LAYOUT:
+            raise DataDirError(f"{other_version(f'The recovery store {self.state}', layout, SNAPSHOT_LAYOUT)}.")
 
     def bind_input(self, name: str) -> None:
         """Bind the directory to an input, permanently. Call it while holding the lock. Raises ``DataDirError`` like ``check_input``."""

@@ -9,16 +9,23 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from flows.backup import Watch, restore
+from flows.engines import open_engines
+from flows.settings import load_settings
+from local.data_dir import DataDir, DataDirError
 from local.recovery_positions import saved_positions
 from sinks.clickhouse.errors import SegmentDamaged
 from sinks.clickhouse.segment import read_segment
 from sources.local_log.source import NAME
+from state.events import Event
+from state.snapshot_layout import SNAPSHOT_LAYOUT
 from state.stuck.estimator import VERSION as ESTIMATOR_VERSION
 from state.stuck.estimator import EstimatorState
 from state.vocabulary import SWITCHED
@@ -159,3 +166,40 @@ def test_a_job_goes_on_from_the_backup_and_keeps_every_row_column_and_record(
 def _columns(rows: list[dict[str, str]]) -> set[tuple[str, str, str]]:
     """Table, name and type of each column. ``LowCardinality`` is how values are stored; readers get the same ones with and without it."""
     return {(row["table"], row["name"], re.sub(r"LowCardinality\((\w+)\)", r"\1", row["type"])) for row in rows}
+
+
+FIELDS = {
+    "ActivityRhythm": 19, "Calibration": 4, "Cell": 8, "Chains": 3, "CompletionTimes": 3, "Episode": 12, "EpisodeObservation": 11,
+    "EstimatorState": 16, "Event": 18, "FirstEpisodes": 2, "History": 4, "Identity": 4, "Learner": 18, "Link": 4, "OpenDecision": 13,
+    "Past": 6, "Person": 56, "Reward": 5, "Row": 6, "ScoreState": 4, "Share": 4, "StepState": 7, "Switch": 5, "Visitor": 7,
+}  # fmt: skip
+"""The numbers of fields of all structs in snapshots, at layout 1."""
+
+
+def test_a_field_that_is_appended_to_a_snapshot_raises_the_layout() -> None:
+    """Else an older release would read the snapshot and drop the field. After the change raise ``SNAPSHOT_LAYOUT``, and mend both here."""
+    structs = [each for each in _structs(msgspec.Struct) if each.__struct_config__.array_like or each is Event]
+    found = {each.__name__: len(each.__struct_fields__) for each in structs}
+    assert ({name: number for name, number in found.items() if not name.startswith("_")}, SNAPSHOT_LAYOUT) == (FIELDS, 1)
+
+
+def _structs(base: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
+    for each in base.__subclasses__():
+        if each.__module__.startswith("state."):
+            yield each
+        yield from _structs(each)
+
+
+def test_a_release_refuses_the_snapshots_of_a_newer_one(tmp_path: Path) -> None:
+    directory = DataDir.create(tmp_path / "data")
+    directory.bind_layout()
+    assert directory.read_run() == {"layout": SNAPSHOT_LAYOUT}
+    settings = load_settings(data_dir=directory.path, redis_url="redis://127.0.0.1:1", clickhouse_url="http://127.0.0.1:1")
+    with open_engines(settings, "a test"):
+        pass
+    directory.write_run({"layout": SNAPSHOT_LAYOUT + 1})
+    newer = "this release reads 1; it was made by a newer release: upgrade"
+    with pytest.raises(DataDirError, match=newer), open_engines(settings, "a test"):
+        pass
+    with pytest.raises(DataDirError, match="upgrade"):
+        directory.bind_layout()
