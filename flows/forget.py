@@ -247,7 +247,7 @@ def verify(stores: Stores, subject: Subject, now: Callable[[], int] = wall_clock
         elif held and isinstance(place, Traces):
             logs = [str(each["log"]) for each in rows if isinstance(each, dict) and "log" in each]
             notes = (
-                [f"the text of deletions and old files of tables; {_FOR_MAINTENANCE}, or are left some minutes longer"]
+                [f"the text of deletions, with the ids: each stays until a hundred later deletions of its table; {_FOR_MAINTENANCE}"]
                 if held > len(logs)
                 else []
             )

@@ -162,6 +162,16 @@ def test_what_deletions_leave_makes_nobody_known(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("stores", ["files"], indirect=True)
+def test_the_receipt_says_how_long_clickhouse_keeps_the_text_of_a_deletion(stores: Stores) -> None:
+    (line,) = verify(dataclasses.replace(stores, places=(Texts(),)), ANN)
+    assert line["held"] == 1
+    assert line["note"] == (
+        "the text of deletions, with the ids: each stays until a hundred later deletions of its table; they go with "
+        "`onramp forget --maintain`, while no job runs"
+    )
+
+
+@pytest.mark.parametrize("stores", ["files"], indirect=True)
 def test_it_is_waited_until_the_rows_are_gone_too_and_not_for_ever(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forget, "_PAUSE_S", 0.0)
     tables: Any = Rows(reads=4)
