@@ -16,6 +16,14 @@ ByOption = Annotated[
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
+class _NoTerminalError(typer.BadParameter):
+    """Wrong usage by what was left out: no value is wrong."""
+
+    def format_message(self) -> str:
+        """Return the sentence without the name of an option."""
+        return self.message
+
+
 def login_name(given: str | None = None) -> str:
     """Return ``given``, else the login name. Without a name, or with a blank one, it is wrong usage."""
     import getpass
@@ -47,5 +55,5 @@ def confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not (sys.stdin is not None and sys.stdin.isatty()):
-        raise typer.BadParameter("there is no terminal to confirm it at; give --yes to go on without a question.", param_hint="'--yes'")
+        raise _NoTerminalError("there is no terminal to confirm it at; give --yes to go on without a question.")
     typer.confirm(question, abort=True, err=True)

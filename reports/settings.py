@@ -14,7 +14,7 @@ _MASK = "***"
 
 
 class SettingRow(NamedTuple):
-    """One setting, fit for anybody's eyes. ``origin`` is ``default``, ``environment``, ``file`` or ``option``."""
+    """One setting, fit for anybody's eyes. ``origin`` is ``default``, ``environment``, ``file``, ``option`` or ``data directory``."""
 
     variable: str
     value: str
@@ -22,12 +22,14 @@ class SettingRow(NamedTuple):
     description: str
 
 
-def describe(settings: Settings) -> list[SettingRow]:
-    """Return all settings in the order in which they are declared."""
-    return [
-        SettingRow(PREFIX + name.upper(), _shown(name, getattr(settings, name)), settings.origin(name), field.description or "")
-        for name, field in Settings.model_fields.items()
-    ]
+def describe(loaded: Settings, of_job: Settings | None = None) -> list[SettingRow]:
+    """Return all settings in the order in which they are declared. What ``of_job`` has in place of ``loaded`` is from the directory."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        value = getattr(of_job or loaded, name)
+        origin = loaded.origin(name) if value == getattr(loaded, name) else "data directory"
+        rows.append(SettingRow(PREFIX + name.upper(), _shown(name, value), origin, field.description or ""))
+    return rows
 
 
 def _shown(name: str, value: object) -> str:

@@ -12,6 +12,8 @@ import pytest
 
 from local.data_dir import DataDir
 from local.secret import secret_for
+from sources.local_log.log import EventLog
+from state.catalog.by_tenant import ByTenant
 from tests.cli.command import environment
 from tests.cli.conftest import Inside
 from tests.support.waiting import PATIENCE
@@ -53,3 +55,25 @@ def test_up_names_the_directory_that_it_may_not_write(tmp_path: Path) -> None:
     directory.path.chmod(0o700)
     assert done.returncode == 1
     assert "The data directory data cannot be written: make it and its file system writable; nothing is lost." in done.stderr
+
+
+def test_settings_show_what_commands_take_from_the_directory_of_a_job(
+    tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = DataDir.create(tmp_path / "data")
+    directory.bind_catalogs(ByTenant("recipes"), name="recipes")
+    EventLog(directory.event_log, retention=None).close()
+    shown = inside("settings", "--data-dir", "data", "--json", cwd=tmp_path).json
+    assert (shown["ONRAMP_CATALOG"]["value"], shown["ONRAMP_CATALOG"]["origin"]) == ("recipes", "data directory")
+    assert (shown["ONRAMP_EVENT_LOG"]["value"], shown["ONRAMP_EVENT_LOG"]["origin"]) == ("data/log", "data directory")
+    assert "ONRAMP_CATALOG = recipes  (from the data directory)" in inside("settings", "--data-dir", "data", cwd=tmp_path).out
+    monkeypatch.setenv("ONRAMP_CATALOG", "saas")
+    shown = inside("settings", "--data-dir", "data", "--json", cwd=tmp_path).json
+    assert (shown["ONRAMP_CATALOG"]["value"], shown["ONRAMP_CATALOG"]["origin"]) == ("saas", "environment")
+
+
+def test_without_a_terminal_the_missing_option_is_named_and_no_value_is_called_wrong(tmp_path: Path, inside: Inside) -> None:
+    DataDir.create(tmp_path / ".onramp")
+    refused = inside("forget", "u-1", cwd=tmp_path)
+    assert (refused.code, refused.out) == (2, "")
+    assert "forget: there is no terminal to confirm it at; give --yes to go on without a question (see" in refused.err
