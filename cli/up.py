@@ -317,9 +317,7 @@ def _show(address: str, page: str | None, metrics: str, archive_metrics: str | N
     if created:
         lines(console, Text("The keys are shown this once. Try it:", style="dim"))
     else:
-        lines(console, Text("Try it:", style="dim"))
-    console.out(
-        f"  curl -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\\n    -d '{body}' {address}/v1/events",
-        highlight=False,
-    )
-    console.out(f"  curl -H 'Authorization: Bearer {key}' {address}/v1/recommendations/ada", highlight=False)
+        lines(console, Text("Try it, with ONRAMP_SERVER_KEY set to your key:", style="dim"))
+    authorization = f'-H "Authorization: Bearer {key}"'  # in double quotes the shell fills in a variable
+    console.out(f"  curl {authorization} -H 'Content-Type: application/json' \\\n    -d '{body}' {address}/v1/events", highlight=False)
+    console.out(f"  curl {authorization} {address}/v1/recommendations/ada", highlight=False)
