@@ -17,8 +17,8 @@ def explain(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Show one user's history: events, progress, stuck signals with their evidence, every decision and non-decision with its reason,
-    and whether a model or a template worded each recommendation.
+    """Show one user's history: events with their traits, progress and changes of the path, stuck signals with their evidence, every
+    decision and non-decision with its reason, and whether a model or a template worded each recommendation.
 
     \b
     Example:  onramp explain u000042 --limit 50

@@ -16,6 +16,7 @@ from reports.render import lines
 from reports.safe_text import shortened
 from reports.stuck_evidence import evidence_in_words
 from reports.values import in_utc, json_record
+from state.catalog.wording_schema import identifies
 from state.decision.attribution import EXPOSURES
 from state.plain_text import plain
 from state.quantity import count
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 _STYLE: Final = {"event": "dim", "signal": "yellow", "decision": "green", "non_decision": "magenta", "wording": "blue", "outcome": "cyan"}
 _LABEL: Final = {"non_decision": "no decision", "recommendation": "guidance"}
 _SHOWN_FIELDS: Final = tuple(
-    "path target label form code message recommendationId guidance modelText channels quietHours previousId".split()
-    + "persona useCase timezone".split()
+    "path target label form step code message recommendationId guidance modelText channels quietHours previousId".split()
 )
-_LONGEST: Final = 200
+"""What is shown of a payload, beside its traits: all but those whose name says that they identify somebody."""
+_LONGEST: Final = 1_000
 _OUTCOMES: Final = {
     "shown": "reached the screen",
     "clicked": "was clicked",
@@ -142,6 +143,8 @@ def _words(row: Row, outcomes: dict[str, list[str]], issued: frozenset[str]) -> 
     match row["kind"]:
         case "event":
             return _event(row, issued)
+        case "progress" if row["what"] == "path_changed":
+            return f"path changed {plain(row['detail'])} to {plain(row['path_id']) or 'none'}"
         case "progress":
             return f"{row['what']} {step} ({plain(row['detail'])})"
         case "signal":
@@ -187,8 +190,10 @@ def _payload(text: str) -> Row:
 
 def _fields(payload: Row) -> str:
     traits = payload.get("traits")
-    fields = {**payload, **(traits if isinstance(traits, dict) else {})}
-    parts = [f"{name} {shortened(plain(_value(fields[name])), 60)}" for name in _SHOWN_FIELDS if fields.get(name, "") != ""]
+    fields = [(name, payload.get(name, "")) for name in _SHOWN_FIELDS]
+    if isinstance(traits, dict):
+        fields += [(shortened(plain(name), 60), value) for name, value in traits.items() if not identifies(name)]
+    parts = [f"{name} {shortened(plain(_value(value)), 60)}" for name, value in fields if value != ""]
     return f" {', '.join(parts)}" if parts else ""
 
 

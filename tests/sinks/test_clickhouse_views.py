@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from evaluation.logged import logged
@@ -318,6 +319,42 @@ def test_the_timeline_of_a_person_is_in_order_and_holds_every_kind(migrated: Cli
         ("non_decision", "cooldown", "cooldown", None, ""),
         ("event", "track deployed", "late", None, ""),
     ]
+
+
+def test_the_timeline_has_the_path_in_force_and_when_it_changed(migrated: ClickHouse) -> None:
+    """Rows of earlier paths stay in the table; those of a path that a user comes to are all written then."""
+
+    def at(version: int, path: str, *steps: str) -> list[ProgressFact]:
+        return [
+            replace(progress("u", step, 1, "current", since=MONDAY, path=path), version=version, updated_at=MONDAY + version * HOUR)
+            for step in steps
+        ]
+
+    def traits(version: int, persona: str) -> EventFact:
+        return make(
+            EventFact, event_id=f"e{version}", event_type="identify", payload=f'{{"traits":{{"persona":"{persona}"}}}}', status="applied",
+            timestamp=MONDAY + version * HOUR - 1, version=version,
+        )  # fmt: skip
+
+    def shown() -> list[tuple[str, str, str, str, int]]:
+        columns = "what, path_id, step_id, detail, toInt64(dateDiff('millisecond', toDateTime64(0, 3, 'UTC'), at))"
+        found = query(migrated, f"SELECT {columns} FROM person_timeline WHERE user_id = 'u' AND kind = 'progress'").rows()
+        return [(what, path, step, detail, int(moment) - MONDAY) for what, path, step, detail, moment in found]
+
+    insert(migrated, traits(1, "a"), *at(1, "first", "one"), traits(3, "b"), traits(4, "b"), *at(6, "second", "two"))
+    two, first_change = ("reached", "second", "two", "step 1", 0), ("path_changed", "second", "", "from first", 3 * HOUR - 1)
+    assert shown() == [two, first_change], "every step of the new path changed since, so the newest new traits say when"
+    gone = replace(progress("u", "", 0, "catalog_changed", path=""), version=8, updated_at=MONDAY + 8 * HOUR)
+    insert(migrated, gone, *at(9, "third", "three"), *at(8, "third", "four"))
+    changes = [first_change, ("path_changed", "third", "", "from second", 8 * HOUR)]
+    four, three = ("reached", "third", "four", "step 1", 0), ("reached", "third", "three", "step 1", 0)
+    assert shown() == [four, three, *changes]
+    insert(migrated, replace(gone, version=10), *at(10, "third", "three"))
+    assert shown() == [three, *changes], "a step left the path with another catalog"
+    insert(migrated, traits(12, "c"), make(PersonFact, path_id="", version=12, last_active_at=MONDAY + 12 * HOUR))
+    assert shown() == [*changes, ("path_changed", "", "", "from third", 12 * HOUR - 1)]
+    insert(migrated, traits(13, "a"), make(PersonFact, path_id="first", version=13), *at(13, "first", "one"))
+    assert shown()[-1] == ("path_changed", "first", "", "from third", 13 * HOUR - 1)
 
 
 def test_the_timeline_tells_guidance_that_was_withdrawn_before_it_was_shown_from_that_after(migrated: ClickHouse) -> None:
