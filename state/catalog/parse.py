@@ -28,6 +28,7 @@ BUILT_IN_SLOTS: Final = frozenset({"step", "product"})
 _SLOT: Final = re.compile(r"\{([^{}]*)\}")
 _SHOWN: Final = 60
 _MOST_UNLEARNED: Final = 0.95
+_MISSING: Final = "is missing; only a catalog with `observe: true` needs none"
 _ONLY_TRACK: Final = "only track events have a name; test a field of {type} with where"
 
 
@@ -244,9 +245,9 @@ def _inconsistencies(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     yield from _wording_faults(catalog)
     yield from _template_faults(catalog)
     if not catalog.observing:
-        for section in ("arms", "templates", "links"):
+        for section in ("arms", "links"):
             if not getattr(catalog, section):
-                yield (section,), "is missing; only a catalog with `observe: true` needs none"
+                yield (section,), _MISSING
     if not catalog.observing and catalog.arms and not any(SURFACE[arm.component] in catalog.delivers for arm in catalog.arms):
         yield ("arms",), f"no arm is on a surface that delivers ({', '.join(catalog.delivers) or 'none'})"
     if not catalog.observing and catalog.holdout + catalog.rules > _MOST_UNLEARNED + 1e-9:
@@ -372,9 +373,11 @@ def _template_faults(catalog: Catalog) -> Iterator[tuple[Location, str]]:
     for name in catalog.slots:
         if name in BUILT_IN_SLOTS or not name.isidentifier():
             yield ("slots", name), "a slot is named by one word, other than step and product"
-    for trigger in TRIGGERS:
-        if not catalog.triggers.enabled(trigger) or catalog.observing:
-            continue
+    needed = [trigger for trigger in TRIGGERS if catalog.triggers.enabled(trigger) and not catalog.observing]
+    if not catalog.templates and not catalog.observing:
+        yield ("templates",), _MISSING + (f"; every enabled trigger needs a text: {', '.join(needed)}" if needed else "")
+        needed = []
+    for trigger in needed:
         if trigger not in catalog.templates:
             yield ("templates", trigger), "is missing: every enabled trigger needs a text"
             continue

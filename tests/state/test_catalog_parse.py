@@ -231,6 +231,16 @@ def test_all_faults_are_told_at_once_in_order_of_line() -> None:
     assert [fault.line for fault in faults_of(text)] == [1, 8, 23]
 
 
+@pytest.mark.parametrize("section", ["", "templates: {}\n"])
+def test_a_catalog_without_texts_has_one_fault_with_all_the_triggers_that_need_one(section: str) -> None:
+    (fault,) = faults_of(re.sub(r"^templates:\n(  .*\n)+", section, GOOD, flags=re.MULTILINE))
+    assert (fault.field, fault.line) == ("templates", GOOD[: GOOD.index("templates:")].count("\n") + 1 if section else 1)
+    assert fault.message.startswith(
+        "is missing; only a catalog with `observe: true` needs none; every enabled trigger needs a text: signup, "
+    )
+    assert fault.message.endswith(", stuck:inactive")
+
+
 def test_values_that_only_look_like_something_else_stay_what_was_written() -> None:
     text = GOOD.replace("version: 1", "version: 1.10").replace("title: First", "title: 2026-03-02")
     catalog = parse(text.replace("{form: second}", "{form: [no, 12:30, 007, 3]}"), "mine.yaml")
