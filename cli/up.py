@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.keys import KeyStore
     from local.data_dir import DataDir
     from local.supervisor import Part
+    from state.catalog.model import Catalog
 
 _JOB_STOP_SECONDS: Final = 60.0  # the last snapshot, and the rows that are on their way
 _GATEWAY_STOP_SECONDS: Final = 15.0  # longer than it lets requests end
@@ -25,6 +26,8 @@ _ASK_SECONDS: Final = 1.0
 _METRICS_PORT: Final = 9464  # the usual one of programs that serve metrics themselves
 _ARCHIVE_METRICS_PORT: Final = 9465
 _ARCHIVE_STOP_SECONDS: Final = 30.0  # what is in memory is written
+DEMO_STEPS: Final = frozenset("tour_sample connect_source build_dashboard add_charts invite_team share_dashboard".split())
+"""The steps that the demo page can do (gateway/browser/demo/demo.mjs): those of the sample's path ``first_dashboard``."""
 _HostOption = Annotated[str | None, typer.Option("--host", help="Address of the gateway. [default: 127.0.0.1]", show_default=False)]
 _PortOption = Annotated[
     int | None, typer.Option("--port", min=1, max=65_535, help="Port of the gateway. [default: 8080]", show_default=False)
@@ -52,7 +55,7 @@ def up(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Run everything live on this machine: the gateway, the job, its stores, a durable event log, and a demo page.
+    """Run everything live on this machine: the gateway, the job, its stores, a durable event log, and a demo page of the sample product.
 
     It prints the addresses, and the keys that it created. A part that dies is started again. Ctrl-C stops all in order, and the same
     command goes on where it stopped. Catalogs are read once: an edit comes into force when it is started again. Its data is in
@@ -86,10 +89,11 @@ def up(
     if settings.gateway_port == 0:
         raise SettingsError("the gateway needs a port that stays the same when it is started again: set --port or ONRAMP_GATEWAY_PORT.")
     catalogs = read_catalogs(settings.catalog)  # what is wrong with it is said here, and not in a log
-    ids = by_tenant(catalogs).map(lambda each: each.id)
+    in_force = by_tenant(catalogs)
+    ids = in_force.map(lambda each: each.id)
     if ids.find("default") is None:
         say(
-            "no catalog is for the tenant default, to which the demo page and the first keys belong: its events will be rejected. Make "
+            "no catalog is for the tenant default, to which the first keys belong: its events will be rejected. Make "
             "keys for a tenant with a catalog: `onramp keys create server --tenant TENANT`."
         )
     refuse_demo(settings)
@@ -107,7 +111,7 @@ def up(
     host_part = f"[{settings.gateway_host}]" if ":" in settings.gateway_host else settings.gateway_host
     address = f"http://{host_part}:{settings.gateway_port}"
     given = _catalog_of_parts(settings, directory, catalogs)
-    options = _demo_options(demo=demo, for_all=demo_for_all)
+    options = _demo_options(demo=demo, for_all=demo_for_all) if fits_the_demo(in_force.find("default")) else ()
     if (warning := _warning(settings.gateway_host, options)) is not None:
         say(warning)
     stop = StopRequest()
@@ -135,6 +139,11 @@ def up(
         Supervisor(parts, say).run(stop, on_ready=ready)
     if not as_json:
         say("stopped. The same command goes on from here.")
+
+
+def fits_the_demo(catalog: Catalog | None) -> bool:
+    """Whether the demo page is of the product of ``catalog``: elsewhere it leads nowhere, and adds made-up users to the figures."""
+    return catalog is not None and any(path.id == "first_dashboard" and set(path.steps) == DEMO_STEPS for path in catalog.paths)
 
 
 def _demo_options(*, demo: bool, for_all: bool) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ def test_the_lines_for_curl_are_answered_by_the_gateway(tmp_path: Path, capsys: 
     with run_gateway(tmp_path) as gateway:
         key = gateway.key()
         created = {"server": key, "publishable": "pk_1"} if start == "first" else {}
-        _show(gateway.url, "127.0.0.1:9464", None, created, DataDir.create(tmp_path / "data"))
+        _show(gateway.url, None, "127.0.0.1:9464", None, created, DataDir.create(tmp_path / "data"))
         said = capsys.readouterr().out
         assert ("with ONRAMP_SERVER_KEY set to your key" in said) == (start == "later")
         environment = {"PATH": os.environ["PATH"], **({} if start == "first" else {"ONRAMP_SERVER_KEY": key})}

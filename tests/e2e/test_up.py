@@ -184,6 +184,14 @@ def test_typed_again_it_goes_on_and_a_second_one_is_one_sentence(tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_with_a_product_of_ones_own_there_is_no_demo_page(tmp_path: Path) -> None:
+    with live(tmp_path / "data", "--catalog", str(ROOT / "examples" / "invoices.yaml")) as up:
+        assert up.told["demo"] is None
+        assert up.ask("/demo/session", {})[0] == HTTPStatus.NOT_FOUND
+        assert up.ask("/v1/recommendations/ada")[0] == HTTPStatus.NO_CONTENT
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks for processes in /proc")
 def test_a_catalog_that_is_broken_while_it_runs_stops_nobody_when_the_job_starts_again(tmp_path: Path) -> None:
     catalogs = tmp_path / "catalogs"

@@ -1,0 +1,41 @@
+"""``onramp up`` serves and announces the demo page where the catalog in force is that of the demo's product."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cli.up import DEMO_STEPS, _parts, _show, fits_the_demo
+from flows.catalogs import load_catalog, sample_at_once
+from flows.settings import load_settings
+from local.data_dir import DataDir
+from state.catalog.parse import parse
+from tests.cli.command import ROOT
+
+PAGE = ROOT / "gateway" / "browser" / "demo" / "demo.mjs"
+
+
+def test_the_demo_fits_the_sample_and_a_copy_of_it_but_no_other_product() -> None:
+    assert fits_the_demo(load_catalog("saas"))
+    assert fits_the_demo(parse(sample_at_once(), "sample"))
+    assert not fits_the_demo(load_catalog(str(ROOT / "examples" / "invoices.yaml")))
+    assert not fits_the_demo(load_catalog("recipes"))
+    assert not fits_the_demo(None)
+    renamed = sample_at_once().replace("tour_sample", "tour")
+    assert not fits_the_demo(parse(renamed, "other"))
+
+
+def test_the_steps_are_those_that_the_page_can_do() -> None:
+    (steps,) = re.findall(r"^const STEPS = \{\n(.*?)^\};", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert set(re.findall(r"^  (\w+): \{", steps, re.MULTILINE)) == DEMO_STEPS
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_the_page_is_served_and_shown_or_neither(tmp_path: Path, capsys: pytest.CaptureFixture[str], fits: bool) -> None:
+    directory, url = DataDir.create(tmp_path / "data"), "http://127.0.0.1:8080"
+    _, gateway = _parts(load_settings(), directory, "saas", url, "127.0.0.1:9464", ("--demo",) if fits else ())
+    assert ("--demo" in gateway.command) == fits
+    _show(url, f"{url}/demo/" if fits else None, "127.0.0.1:9464", None, {}, directory)
+    assert ("/demo/" in capsys.readouterr().out) == fits
