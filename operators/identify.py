@@ -5,6 +5,8 @@ Only inputs that concern the identity of a user are keyed here. All others pass 
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 import bytewax.operators as op
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 from typing_extensions import override
@@ -36,9 +38,8 @@ class IdentityLogic(StatefulBatchLogic[AddressedToUser | Identified, Identified,
         own = [each for each in values if not isinstance(each, list)]
         if not own:
             return passed, False
-        own.sort(key=_input_order)  # several visitors may be merged by one input
         identity, out = self._identity, list[AddressedArrival]()
-        for key, arrival, visitor in own:
+        for key, arrival, visitor in _in_order(own):
             if isinstance(arrival, VisitorMerged):
                 out += [(visitor, each) for each in identity.merge(arrival)]
             elif isinstance(arrival, SeenAsUser):
@@ -82,9 +83,19 @@ def identify_step(step_id: str, up: KeyedStream[Stitched], lanes: Lanes) -> Keye
     return op.stateful_batch(step_id, routed, IdentityLogic)
 
 
-def _input_order(addressed: AddressedToUser) -> tuple[int, int, int, str]:
-    """Of one input the merges come first, then what visitors hand on, by event time: offsets of two files or partitions have no order."""
-    arrival = addressed[1]
-    if isinstance(arrival, Event):
-        return arrival.seq, 1, arrival.timestamp, arrival.id
-    return arrival.seq, 0, 0, arrival.key
+def _in_order(own: list[AddressedToUser]) -> list[AddressedToUser]:
+    """Sort by input. Of one input the merges come first, then what visitors hand on, by event time: several may be merged by one.
+
+    A visitor and its user may be in two partitions, whose numbers have no order. ``stitch`` sends a visitor's events after the merge, and
+    so they stay after it.
+    """
+    merged: dict[str, int] = {}
+    placed: list[tuple[tuple[int, int, int, str], AddressedToUser]] = []
+    for addressed in own:
+        _, arrival, visitor = addressed
+        seq = max(arrival.seq, merged.get(visitor, 0))
+        if isinstance(arrival, VisitorMerged):
+            merged[visitor] = seq
+        placed.append(((seq, 1, arrival.timestamp, arrival.id) if isinstance(arrival, Event) else (seq, 0, 0, arrival.key), addressed))
+    placed.sort(key=itemgetter(0))
+    return [addressed for _, addressed in placed]

@@ -71,7 +71,10 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
 
     ``_person`` is the person awake, ``_encoded`` the snapshot where nothing has changed since. At rest there is only the latter. The timer
     ``_armed`` is in the wheel for the partition ``_armed_in``, and those ``_left_in`` other partitions, where the person was before, too.
+    Events are ``_waiting`` for the one that brings the person's id. That one is of the same epoch, so none waits when a snapshot is taken.
     """
+
+    _waiting: list[Event] | None = None  # nearly nobody has one of their own
 
     def __init__(self, folds: ByTenant[Fold], keys: Keys, timers: TimerRegistry, awake: AwakePeople, resume_state: bytes | None) -> None:
         """Called for the first arrival of a key, and after a restart for every key in the recovery store."""
@@ -118,6 +121,8 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
                 elif kind is VisitorDeleted:
                     out.begin(value.seq)
                     person = fold.merged_user_deleted(person, value, out)  # type: ignore[arg-type]
+        if out.waiting is not None or self._waiting is not None:
+            person = self._apply_waiting(fold, person, out)
         self._person = person
         if person is None:
             return ([out] if out else []), True
@@ -137,6 +142,18 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
         """Keep the snapshot only."""
         self.snapshot()
         self._person = None
+
+    def _apply_waiting(self, fold: Fold, person: Person | None, out: Collector) -> Person | None:
+        """Apply the events of merged visitors that came before the person's id, if it is known by now."""
+        waiting = [*(self._waiting or ()), *(out.waiting or ())]
+        out.waiting = self._waiting = None
+        if person is None or not (person.user or person.deleted_at):
+            self._waiting = waiting
+            return person
+        for each in waiting:
+            out.begin(each.seq, each.traceparent)
+            person = fold.apply(person, each, out)
+        return person
 
     def _find_key(self, value: Event | VisitorMerged | VisitorDeleted) -> str:
         """The logic is not told its key. Where only the person knows its id, the person has it."""

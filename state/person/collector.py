@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from state.counters import Counter, CounterTotals
 from state.decision.messages import DecisionOutcome, DecisionRequest
+from state.events import Event
 from state.records.facts import Fact
 from state.records.recommendation import Effect, Erase
 from state.stuck.observations import EpisodeObservation
@@ -17,7 +18,7 @@ class Collector:
 
     ``seq`` and ``key`` order the outputs of this person among those of others. ``parameters`` is the version of the step statistics in
     force. ``met`` is the tenant where the person met the catalog in force for the first time, else empty. An ``Erase`` is among both the
-    effects and the rows.
+    effects and the rows. ``waiting`` events of merged visitors have overtaken the one that brings the person's id; None for none.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class Collector:
         "rows",
         "seq",
         "traceparent",
+        "waiting",
     )
 
     def __init__(self, key: str = "") -> None:
@@ -44,6 +46,7 @@ class Collector:
         self.effects: list[Effect] = []
         self.rows: list[Row] = []
         self.counts: CounterTotals = {}
+        self.waiting: list[Event] | None = None
         self._number = 0
 
     def begin(self, seq: int, traceparent: str = "") -> None:

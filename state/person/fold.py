@@ -70,7 +70,8 @@ class Fold:
     def apply(self, person: Person | None, event: Event, out: Collector) -> Person:
         """Apply one event. Return the person (a new one for ``None``); outputs go to ``out``. Never raises for a valid event.
 
-        ``event.user`` may be empty where the person is known: the event then is of a visitor who was merged into them.
+        ``event.user`` may be empty: the event then is of a visitor who was merged into the person. Where the person's id is not known yet,
+        it goes to ``out.waiting``.
         """
         if person is None:
             person = self._new_person(event, out)
@@ -95,8 +96,8 @@ class Fold:
         elif person.catalog != self._plan.digest:
             self._meet_catalog(person, event.log_time, out)
         if not event.user:
-            if not person.user:  # with several workers it may overtake the event that brings the id
-                out.count(counters.EVENTS_IGNORED, "unknown_user")
+            if not person.user:  # with several workers it may overtake the event that brings the id, and waits for that one
+                out.waiting = [*(out.waiting or ()), event]
                 return person
             event = msgspec.structs.replace(event, user=person.user)
         elif not person.user:

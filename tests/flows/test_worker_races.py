@@ -5,6 +5,7 @@ Visitors merge while they go on, users are deleted and return. What is read clos
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -12,11 +13,16 @@ from random import Random
 from typing import Any
 
 import pytest
+from bytewax.testing import cluster_main
 
+from flows.onboarding import FlowParts, SideChannels, build
+from sources.local_log.log import EventLog, Record
+from sources.local_log.source import LocalLogSource
+from state.catalog.by_tenant import ByTenant
 from state.duration import HOUR, MINUTE
 from state.records.facts import EventFact, PersonFact, ProgressFact
-from tests.flows.test_graph import Job
-from tests.support.stories import Log
+from tests.flows.test_graph import KEYS, PLAN, Job
+from tests.support.stories import MONDAY, Log, MemoryRedis, MemorySink, rfc3339
 
 USERS = [f"user-{number}" for number in range(60)]
 
@@ -77,3 +83,37 @@ def test_users_who_stay_have_the_same_events_and_progress(tmp_path: Path, seed: 
     events, progress = told(alone, stay)
     assert min(len(events), len(progress)) > len(stay) // 2, "else the comparison says little"
     assert told(together, stay) == (events, progress)
+
+
+def sign_ins(directory: Path) -> int:
+    """A log of several partitions in which visitors sign in and go on at once. Each user begins with the merge. Return the events."""
+    sent, random = list[tuple[int, str, dict[str, Any]]](), Random(3)
+    for number in range(400):
+        at, visitor, user = number * 1_200 + random.randrange(MINUTE), f"visitor-{number}", f"user-{number}"
+        done = {"eventType": "track", "name": "source_connected", "payload": {"status": "connected"}}
+        sent += [
+            (at, visitor, {"anonymousId": visitor, "eventType": "page_view", "payload": {"path": "/a"}}),
+            (at + 3 * MINUTE, user, {"userId": user, "eventType": "identity_merged", "payload": {"previousId": visitor}}),
+            (at + 3 * MINUTE + 300, visitor, {"anonymousId": visitor, **done}),
+            (at + 3 * MINUTE + 600, visitor, {"anonymousId": visitor, "eventType": "page_view", "payload": {"path": "/b"}}),
+            (at + 3 * MINUTE + 900, user, {"userId": user, "eventType": "signup", "payload": {"traits": {"persona": "analyst"}}}),
+        ]
+    clock = 0
+    with EventLog(directory, partitions=6, retention=None, now=lambda: clock) as log:
+        for number, (at, who, event) in enumerate(sorted(sent, key=lambda each: each[0])):
+            clock = MONDAY + at
+            log.append([Record(who.encode(), json.dumps({"eventId": f"e{number}", "timestamp": rfc3339(clock), **event}).encode())])
+    return len(sent)
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_no_event_of_a_visitor_who_has_just_signed_in_is_lost(workers: int, tmp_path: Path) -> None:
+    """The visitor and the user are in different partitions, whose numbers have no order."""
+    sent, side, facts = sign_ins(tmp_path / "log"), SideChannels(), MemorySink()
+    source = LocalLogSource(tmp_path / "log", side.batch_policy([PLAN], 1_000), now=lambda: MONDAY + 24 * HOUR, tail=False)
+    flow = build(FlowParts(source, MemoryRedis(), facts, MemorySink(), ByTenant(PLAN), KEYS, side, workers=workers))
+    cluster_main(flow, [], 0, epoch_interval=timedelta(seconds=5), worker_count_per_proc=workers)  # type: ignore[no-untyped-call]
+    assert set(Counter(row.event_id for row in facts.items if isinstance(row, EventFact)).values()) == {1}
+    assert len([row for row in facts.items if isinstance(row, EventFact)]) == sent
+    done = {row.user_id for row in facts.items if isinstance(row, ProgressFact) and row.completed_at and row.user_id.startswith("user")}
+    assert len(done) == 400

@@ -82,6 +82,19 @@ def test_what_is_handed_on_at_a_merge_goes_to_the_user() -> None:
         assert told(logic(), *order, merged(5, "cookie")) == [(USER, first), (USER, second)]
 
 
+def test_an_event_that_comes_after_the_merge_is_the_users_whatever_the_numbers_of_its_partition() -> None:
+    """A visitor and its user may be in two partitions."""
+    late = msgspec.structs.replace(sent("track", 2), partition=1, seq=4, recorded_as="cookie")
+    (own,) = [each for _, each in step(logic(), merged(1, "cookie", 50), late) if isinstance(each, Event)]
+    assert (own.user, own.recorded_as) == ("ana", "cookie")
+
+
+def test_a_merge_counts_before_or_after_a_deletion_as_their_partition_says() -> None:
+    user = logic()
+    step(user, merged(2 * HOUR, "phone", 30), DELETED, msgspec.structs.replace(sent("track", 3 * HOUR, "phone"), partition=1, seq=4))
+    assert read(user.snapshot()).visitors == [PHONE]
+
+
 def test_what_is_handed_on_to_a_visitor_passes_and_leaves_no_state() -> None:
     handed_on = msgspec.structs.replace(anonymously(from_visitor("track", 1)), user="")
     user = logic()

@@ -21,6 +21,7 @@ from state.events import Event
 from state.person import snapshot
 from state.person.arrivals import Arrival, GuidanceSwitched, TimerDue, VisitorDeleted
 from state.person.person import Person
+from state.records.facts import EventFact
 from state.records.recommendation import Erase
 from tests.state.lives import (
     KEYS,
@@ -28,6 +29,7 @@ from tests.state.lives import (
     Life,
     anonymously,
     catalog,
+    counts,
     event,
     flat,
     kinds,
@@ -36,6 +38,7 @@ from tests.state.lives import (
     signals,
     signup,
     stories,
+    versions,
     visitor_merged,
     withdrawals,
 )
@@ -425,3 +428,31 @@ def test_who_has_changed_is_encoded_while_there_is_nothing_to_read(monkeypatch: 
     assert encoded[AT_ONCE:] == [f"u{AT_ONCE}", "u0"]
     assert [logic.snapshot() for logic in people] == [plain(person) for logic in people if (person := logic._person) is not None]
     assert len(encoded) == AT_ONCE + 2, "the snapshots were there"
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_an_event_that_overtakes_the_one_with_the_id_waits_for_it(at_once: bool) -> None:
+    """With several workers. It is of a visitor who was merged into the person."""
+    early = anonymously(event("form_submit", 1, form="connect", user=""))
+    named = msgspec.structs.replace(signup(2), seq=20)
+    job = Job()
+    batches = [[early, named]] if at_once else [[early], [named]]
+    told = [each for batch in batches for each in job.take(*batch)]
+    assert sorted((row.user_id, row.event_type, row.status) for row in of_kind(told, EventFact)) == [
+        ("u", "form_submit", "applied"),
+        ("u", "signup", "applied"),
+    ]
+    assert "connect" in snapshot.decode(job.logic.snapshot()).steps
+    assert versions(job.outputs) == sorted(versions(job.outputs))
+
+
+def test_an_event_that_waits_for_the_id_of_somebody_deleted_or_merged_is_told_so() -> None:
+    early = anonymously(event("form_submit", 1, form="connect", user=""))
+    deleted, merged = Job(), Job()
+    deleted.take(early)
+    told = deleted.take(*(msgspec.structs.replace(each, seq=20 + at) for at, each in enumerate((signup(2), event("user_deleted", 3)))))
+    assert counts(told, "events_ignored") == ["deleted"]
+    merged.take(early)
+    merged.take(visitor_merged(HOUR, seq=20))
+    told = merged.take(anonymously(event("page_view", 2, path="/")))
+    assert [row.status for row in of_kind(told, EventFact)] == ["merged"] * 2

@@ -329,9 +329,10 @@ def test_a_refused_merge_is_counted_with_its_reason_and_changes_nothing() -> Non
     assert out.counts == {"events_ignored|merge_circular": 1}
 
 
-def test_an_event_of_nobody_known_is_counted_and_the_person_begins_with_the_first_that_has_a_name() -> None:
-    life = Life()
-    assert counts(life.see(anonymously(connect(1, user=""))), "events_ignored") == ["unknown_user"]
+def test_an_event_of_nobody_known_waits_and_the_person_begins_with_the_first_that_has_a_name() -> None:
+    life, out, nameless = Life(), Collector("key"), anonymously(connect(1, user=""))
+    life.person = life.fold.apply(None, nameless, out)
+    assert (out.waiting, flat(out)) == ([nameless], [])
     told = life.see(signup(2))
     assert {row.user_id for row in of_kind(told, EventFact)} == {"u"}
     assert sum(each.by for each in life.of(Counted) if each.name == "people") == 1
