@@ -21,7 +21,7 @@ BEHIND_MS: Final = 60_000
 """A partition is behind if its next message is older than this. A partition whose writer has a fast clock need not wait for others."""
 PATIENCE_S: Final = 2.0
 FIRST_PATIENCE_S: Final = 5.0
-"""For the first messages, for which the client has to connect."""
+"""For the first poll of a partition, and for its first messages, for which the client has to connect."""
 NEVER: Final = 1 << 62
 """After every log time."""
 
@@ -33,7 +33,7 @@ class PartitionAlignment:
     the messages of all partitions come in the order of log time, then partition.
     """
 
-    __slots__ = ("_changes", "_earliest", "_earliest_until", "_found_at", "_most_ahead_ms", "_next", "_now", "_unpolled")
+    __slots__ = ("_changes", "_earliest", "_earliest_until", "_found_at", "_most_ahead_ms", "_next", "_now", "_unpolled", "_unpolled_until")
 
     def __init__(self, *, now: Callable[[], int] | None, most_ahead_ms: int = MOST_AHEAD_MS) -> None:
         self._now = now
@@ -41,6 +41,7 @@ class PartitionAlignment:
         self._next: dict[int, tuple[int, float]] = {}
         """Partition → the log time that its next message has at least, and until when it is waited for."""
         self._unpolled: set[int] = set()
+        self._unpolled_until = math.inf  # when those are not waited for any more; from the next poll of another one on
         self._earliest: list[tuple[int, int]] = []
         """The next log times of the two partitions that come first, with the partitions."""
         self._earliest_until = -math.inf  # when they must be found again, because somebody is not waited for any more
@@ -49,13 +50,28 @@ class PartitionAlignment:
     def add(self, partition: int) -> None:
         """The partition was opened, and will be polled."""
         self._unpolled.add(partition)
+        self._unpolled_until = math.inf
 
-    def is_first_poll(self, partition: int) -> bool:
-        """Whether the partition is polled for the first time, before another one: then nothing is known of that one's messages."""
-        if partition not in self._unpolled:
+    def ticks(self, partition: int, at: int) -> None:
+        """The partition emits a tick. If it was not polled for messages yet, the first has the log time ``at``, or a later one."""
+        if partition in self._unpolled:
+            self.has_next(partition, at)
+
+    def waits_for_first_poll(self, partition: int) -> bool:
+        """The partition is polled for messages. Return whether it must wait for the first poll of another one, of which nothing is known.
+
+        It does so for ``FIRST_PATIENCE_S``: the other one may not come to that.
+        """
+        unpolled = self._unpolled
+        unpolled.discard(partition)
+        if not unpolled:
             return False
-        self._unpolled.discard(partition)
-        return bool(self._unpolled)
+        clock = time.monotonic()
+        if math.isinf(self._unpolled_until):
+            self._unpolled_until = clock + FIRST_PATIENCE_S
+        elif clock >= self._unpolled_until:
+            unpolled.clear()
+        return bool(unpolled)
 
     def has_next(self, partition: int, at: int) -> None:
         """The next message of the partition is in hand, or will be after the next poll. It has the log time ``at``, or a later one."""
@@ -89,6 +105,7 @@ class PartitionAlignment:
         return at >= until and math.isinf(waits_until)
 
     def _set(self, partition: int, known: tuple[int, float]) -> None:
+        self._unpolled.discard(partition)
         if self._next.get(partition) != known:
             self._next[partition] = known
             self._changes += 1

@@ -95,15 +95,17 @@ class _Partition(StatefulSourcePartition[Message | Tick, None]):
     def next_batch(self) -> list[Message | Tick]:
         if self._log is not None:
             return list(self._log.next_batch())
+        alignment = self._source.alignment
         if (tick := self._time.passed_tick()) is not None:
+            alignment.ticks(self._index, self._time.log_time)
             return [tick]
         while self._next == len(self._rows):
             if not self._open_next_file():
                 self._go_on_in_the_log()
                 return []
-        alignment = self._source.alignment
-        first, until = alignment.is_first_poll(self._index), alignment.until(self._index)
-        batch = [] if first or alignment.is_held(self._index, until) else self._take(until)
+        waits = alignment.waits_for_first_poll(self._index)
+        until = alignment.until(self._index)
+        batch = [] if waits or alignment.is_held(self._index, until) else self._take(until)
         stamp = self._rows[self._next].time if self._next < len(self._rows) else None
         alignment.has_next(self._index, self._time.log_time if stamp is None else self._time.expected(stamp))
         return batch

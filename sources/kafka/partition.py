@@ -114,6 +114,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._waits_for_schema = False
         if (tick := self._time.passed_tick()) is not None:
             self._was_empty = not self._time.has_tick and self._next == len(self._records)
+            self._source.alignment.ticks(self._index, self._time.log_time)
             return [tick]
         now = time.monotonic()
         if self._next == len(self._records):
@@ -132,7 +133,8 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
                 self._assign()
             return []
         alignment = self._source.alignment
-        if alignment.is_first_poll(self._index):
+        if alignment.waits_for_first_poll(self._index):
+            self._held = held + 1 if self._next < len(self._records) else 0
             self._tell_next()
             return []
         until = alignment.until(self._index)

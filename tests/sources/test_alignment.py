@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -56,13 +56,14 @@ def open_parts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]
                 clock[0] = at
                 log.append([Record(keys[partition], b"{}")])
 
-    def build(**more: Any) -> list[Part]:
+    def build(snapshots: Sequence[Any] = (None,) * PARTITIONS, **more: Any) -> list[Part]:
         nonlocal source
         if request.param == "kafka":
             source = KafkaSource(Cluster(broker.brokers, topic, "g"), policy, now=wall, **more)
         else:
             source = LocalLogSource(tmp_path / "log", policy, now=wall, **more)
-        parts: list[Part] = [source.build_part("input", name, None) for name in source.list_parts()[:PARTITIONS]]
+        names = source.list_parts()[:PARTITIONS]
+        parts: list[Part] = [source.build_part("input", name, resume) for name, resume in zip(names, snapshots, strict=True)]
         opened.extend(parts)
         return parts
 
@@ -71,7 +72,7 @@ def open_parts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]
         part.close()
 
 
-def read_all(parts: list[Part]) -> list[tuple[int, int]]:
+def read_all(parts: list[Part], number: int = sum(map(len, TIMES))) -> list[tuple[int, int]]:
     """Poll the partitions in turn, as one worker does, until all was read: (log time, partition) of each message."""
     found: list[tuple[int, int]] = []
 
@@ -81,7 +82,7 @@ def read_all(parts: list[Part]) -> list[tuple[int, int]]:
                 found.extend((item.log_time, item.partition) for item in part.next_batch() if isinstance(item, Message))
             except StopIteration:
                 continue
-        return len(found) == sum(map(len, TIMES))
+        return len(found) >= number
 
     wait_until(poll, "all messages of all partitions", every=0.001)
     return found
@@ -125,6 +126,21 @@ def test_the_time_of_a_partition_that_is_read_to_its_end_goes_on_with_those_that
         wait_until(poll, "the wall clock, once all is read", every=0.01)
         idle.close()
         behind.close()
+
+
+def test_after_a_restart_no_partition_is_read_far_ahead_of_others_that_begin_with_a_tick(open_parts: Open) -> None:
+    """Their first messages are not known while they emit a tick that the last run had left."""
+    parts = open_parts(tail=True)
+    found = read_all(parts, 4)
+    newest, last = max(found)
+    snapshots = [part.snapshot() for part in parts]
+    for partition, (version, offset, log_time, seq, _, *rest) in enumerate(snapshots):
+        ticked = log_time if partition == last else log_time - 5_000
+        snapshots[partition] = (version, offset, log_time, seq, ticked, *rest)
+    parts = open_parts(snapshots, tail=True)
+    for at, _ in read_all([*parts[last:], *parts[:last]], sum(map(len, TIMES)) - len(found)):
+        assert at >= newest - MOST_AHEAD_MS
+        newest = max(newest, at)
 
 
 class _RegistryIsDown:
@@ -217,11 +233,30 @@ class TestRules:
             alignment.has_next(partition, START)
         assert [alignment.until(partition) > START for partition in range(3)] == [True, False, False]
 
-    def test_the_first_poll_of_a_partition_reads_nothing_while_others_were_not_polled(self) -> None:
+    def test_no_poll_of_a_partition_reads_anything_while_others_were_not_polled(self) -> None:
         alignment = PartitionAlignment(now=None)
         for partition in range(3):
             alignment.add(partition)
-        assert [alignment.is_first_poll(partition) for partition in (0, 1, 2, 0, 1, 2)] == [True, True, False, False, False, False]
+        waits = [alignment.waits_for_first_poll(partition) for partition in (0, 0, 1, 0, 1, 2, 0, 1, 2)]
+        assert waits == [True] * 5 + [False] * 4
+
+    def test_a_partition_that_is_never_polled_is_waited_for_only_so_long(self, clock: list[float]) -> None:
+        alignment = PartitionAlignment(now=None)
+        for late in (1, 2):
+            alignment.add(late)
+            clock[0] += 10 * FIRST_PATIENCE_S  # the others are still opened
+            assert alignment.waits_for_first_poll(0)
+            clock[0] += FIRST_PATIENCE_S - 1
+            assert alignment.waits_for_first_poll(0)
+            clock[0] += 1
+            assert not alignment.waits_for_first_poll(0)
+
+    def test_nobody_waits_for_the_first_poll_of_one_that_has_ended(self) -> None:
+        alignment = PartitionAlignment(now=None)
+        alignment.add(1)
+        assert alignment.waits_for_first_poll(0)
+        alignment.end(1)
+        assert not alignment.waits_for_first_poll(0)
 
     def test_a_batch_ends_before_what_may_not_be_read_yet(self) -> None:
         log_time = LogTime(BatchPolicy(lambda *_: None, lambda _: HOUR), 0, now=lambda: START + 20)
