@@ -21,6 +21,7 @@ from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.visitor import Stitcher, Visitor
 from state.person.visitor import decode as decode_visitor
 from state.person.visitor import encode as encode_visitor
+from state.records.subject import DELETION
 
 AddressedToUser = tuple[str, Event | VisitorMerged | SeenAsUser, str]
 """The user's key, what concerns their identity, and the key of the visitor from whom it comes; empty where it is the user's own."""
@@ -84,6 +85,8 @@ class StitchLogic(StatefulBatchLogic[AddressedToVisitor | Stitched, Stitched, by
             self._stitchers.of(arrival.tenant).keep(visitor, arrival)
             if not visitor.into:
                 out.arrivals.append((key, arrival))
+                if arrival.type == DELETION:  # where the id is a user's, it has visitors
+                    out.users.append((key, msgspec.structs.replace(arrival, anonymous=False), ""))
             elif visitor.settled:
                 out.users.append((visitor.into, visitor.sent(arrival), key))
             else:  # the person under the key, another visitor, knows its id

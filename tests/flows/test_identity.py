@@ -253,6 +253,17 @@ def test_a_deleted_user_leaves_no_id_with_whoever_named_them_or_was_named_later(
     assert named_in(newest_snapshots(job.store), [named]) == set()
 
 
+def test_a_deletion_under_an_anonymous_id_that_is_a_users_reaches_the_visitors_of_this_user(tmp_path: Path) -> None:
+    log = Log()
+    log.send(8 * HOUR, CHAIN[0], "track", visitor=True, name="source_connected", status="connected")
+    log.send(9 * HOUR, USER, "signup", traits=ANALYST)
+    log.send(9 * HOUR, USER, "identity_merged", previousId=CHAIN[0])
+    log.send(10 * HOUR, USER, "user_deleted", visitor=True)
+    job = ran(log, tmp_path / "state")
+    assert named_in(newest_snapshots(job.store), [USER, CHAIN[0]]) == set()
+    assert {row.user_id for row in job.facts.items if isinstance(row, Erase)} == {USER, CHAIN[0]}
+
+
 def kiosk_log() -> Log:
     """One user id names more visitors than it may, some of them twice and the last ones first seen before; then it is deleted."""
     log = Log()

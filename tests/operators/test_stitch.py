@@ -215,6 +215,16 @@ def test_a_visitor_who_asks_to_be_forgotten_is() -> None:
     assert to_users(batch(logic, merged(HOUR))) == [(NEW, merged(HOUR))]
 
 
+@pytest.mark.parametrize("as_user", [False, True])
+def test_a_deletion_under_an_anonymous_id_reaches_the_visitors_of_the_user_with_this_id(as_user: bool) -> None:
+    logic, deletion = stitch_logic(plan())(None), visit("user_deleted", 2)
+    if as_user:
+        step(logic, visit("page_view", 1, path="/"), seen_as_user(visit("track", 1), key=OLD, user="cookie"))
+    stitched = batch(logic, deletion)
+    assert stitched.arrivals == [(OLD, deletion)]
+    assert stitched.users == [(OLD, msgspec.structs.replace(deletion, anonymous=False), "")]
+
+
 @pytest.mark.parametrize("with_another", [False, True])
 def test_what_a_visitor_did_before_its_deletion_is_not_kept_when_it_comes_late(with_another: bool) -> None:
     build = stitch_logic(plan())
