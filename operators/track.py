@@ -31,8 +31,24 @@ from state.stuck.parameters import ParameterStore
 
 
 def _input_order(arrival: Arrival) -> int:
-    """The order of the input. What a visitor hands on comes with the merge, and counts after it."""
-    return 2 * arrival.seq + (type(arrival) is Event and arrival.from_visitor)
+    """The order of the input. Of one place first an event, then the merge of its visitor, and what is handed on with it."""
+    return 2 * arrival.seq + (type(arrival) is not Event or arrival.from_visitor)
+
+
+def _put_before_merge(values: list[Arrival]) -> None:
+    """Let what a visitor sent come before the merge: it comes under the visitor's key, so that ``stitch`` met it before, and handed it on.
+
+    Its number may be greater: it may be of another partition, and merges among visitors take another way.
+    """
+    place = next(place for place, each in enumerate(values) if type(each) is VisitorMerged)
+    sent, others = list[Arrival](), list[Arrival]()
+    for at in range(place, len(values)):
+        each = values[at]
+        if type(each) is Event and not (each.anonymous or each.from_visitor):  # the id is a user's, and was left by the other one
+            others += values[at:]
+            break
+        (sent if type(each) is Event and not each.from_visitor else others).append(each)
+    values[place:] = sent + others
 
 
 class Tracked:
@@ -91,6 +107,8 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
     def on_batch(self, values: list[Arrival]) -> tuple[list[Collector], bool]:
         if len(values) > 1:
             values.sort(key=_input_order)  # events of visitors and timers arrive by other ways than the rest
+            if VisitorMerged in map(type, values):
+                _put_before_merge(values)
         out = Collector(self._key)
         person = self._person
         if person is None and self._encoded is not None:

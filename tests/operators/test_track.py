@@ -26,6 +26,7 @@ from state.records.recommendation import Erase
 from tests.state.lives import (
     KEYS,
     START,
+    Counted,
     Life,
     anonymously,
     catalog,
@@ -102,6 +103,26 @@ def test_it_does_what_the_fold_does() -> None:
 def test_a_batch_is_taken_in_the_order_of_the_input_however_it_came() -> None:
     events = [msgspec.structs.replace(each, seq=2 * at) for at, each in enumerate([signup(), event("recommendation_shown", 1)])]
     assert kinds(Job().take(*reversed(events))) == kinds(Job().take(*events)) == ["shown"]
+
+
+@pytest.mark.parametrize(("seq", "partition"), [(20, 1), (90, 1), (22, 0)])
+def test_what_a_visitor_sent_counts_before_its_merge_whatever_the_numbers(seq: int, partition: int) -> None:
+    """The step before handed it on at the merge. The partition of the merge has other numbers, and some merges take another way."""
+    sent = msgspec.structs.replace(anonymously(event("form_submit", 1, form="connect")), seq=seq, partition=partition)
+    merge = visitor_merged(HOUR, seq=20)
+    for order in ([sent, merge], [merge, sent]):
+        job = Job()
+        job.take(anonymously(signup()))
+        told = job.take(*order)  # type: ignore[arg-type]  # arrivals
+        assert [row.status for row in of_kind(told, EventFact)] == ["applied"]
+        assert sum(each.by for each in of_kind(told, Counted) if each.name == "steps_completed") == 1
+
+
+def test_an_id_that_is_a_users_is_merged_before_it_goes_on_as_a_user() -> None:
+    own, sent = (msgspec.structs.replace(event("page_view", at, path="/"), seq=20 + at) for at in (2, 4))
+    told = Job().take(visitor_merged(0, seq=20), own, anonymously(sent))
+    assert [row.status for row in of_kind(told, EventFact)] == ["applied"] * 2
+    assert counts(told, "events_ignored") == []
 
 
 def test_asks_carry_who_and_when_so_that_they_can_be_ordered() -> None:
