@@ -8,7 +8,7 @@ from state import counters
 from state.catalog.plan import Plan
 from state.duration import MINUTE
 from state.person.collector import Collector
-from state.person.person import COUNTED_BEFORE, Person
+from state.person.person import COUNTED_BEFORE, Person, StepState
 from state.person.progress import completed, completed_at
 from state.records.fact_builders import completion_metric
 
@@ -26,6 +26,7 @@ def count_completions(
 ) -> None:
     """Count each step of ``done`` once, when it was completed: not again where another path or catalog had left it out in between.
 
+    A count follows the time of its completion, whatever moved that: an event that came late, also for a step beside the path, or a catalog.
     ``before`` and ``done`` map completed steps to times, before and after an event. ``moved``: ``before`` may be of another path or
     catalog. ``of_visitor``: the job counted the visitor when they did it.
     """
@@ -33,18 +34,51 @@ def count_completions(
         state = person.steps[step]
         if state.counted is None:
             state.counted = COUNTED_BEFORE if moved else True
-        now = done.get(step, at)
-        if now // MINUTE != at // MINUTE and state.counted and state.counted != COUNTED_BEFORE:
-            counted_on = person.path if state.counted is True else state.counted
-            out.rows.append(completion_metric(person, counted_on, step, at, by=-1))
-            out.rows.append(completion_metric(person, counted_on, step, now))
+        _note_minute(state, at)
+    for step, state in person.steps.items():
+        if step not in done and state.is_counted and state.counted_in != state.evidence // MINUTE:
+            _move(person, step, completed_at(plan, step, person.steps), out)
     for step, at in done.items():
         state = person.steps[step]
-        if not state.counted:
-            state.counted = True if path == person.path else path
+        if state.is_counted:
+            _move(person, step, at, out)
+        else:
+            state.counted, state.counted_in = "" if path == person.path else path, at // MINUTE
             if not of_visitor or (plan.path_for({}), step) not in plan.places:
                 out.count(counters.STEPS_COMPLETED)
             out.rows.append(completion_metric(person, path, step, at))
+
+
+def leave_path(person: Person, before: Mapping[str, int]) -> None:
+    """The person leaves their path: what was counted there names it from now on. ``before`` as in ``count_completions``."""
+    for step, state in person.steps.items():
+        _note_minute(state, before.get(step, 0))
+        if state.counted == "":
+            state.counted = person.path
+
+
+def _note_minute(state: StepState, at: int) -> None:
+    """A release that did not note the minute counted a completion when it was, at ``at``; 0 where that is not known."""
+    if state.counted is True and at:
+        state.counted, state.counted_in = "", at // MINUTE
+
+
+def _move(person: Person, step: str, at: int, out: Collector) -> None:
+    """Count a counted step at ``at`` instead of in another minute. 0: it does not count as completed now, and stays where it is."""
+    state = person.steps[step]
+    _note_minute(state, at)
+    before = state.counted_in
+    if not at or at // MINUTE == before or state.counted == COUNTED_BEFORE:
+        return
+    path = _path_of(person, state)
+    out.rows.append(completion_metric(person, path, step, before * MINUTE, by=-1))
+    out.rows.append(completion_metric(person, path, step, at))
+    state.counted_in = at // MINUTE
+
+
+def _path_of(person: Person, state: StepState) -> str:
+    """The path under which the step is counted."""
+    return state.counted if isinstance(state.counted, str) and state.counted else person.path
 
 
 def completed_beside_the_path(plan: Plan, person: Person) -> dict[str, int]:
@@ -62,7 +96,6 @@ def take_back_completions(plan: Plan, visitor: Person, out: Collector) -> None:
     for step, state in visitor.steps.items():
         if state.counted is None and step in done:  # by an earlier release
             state.counted = True
-        if state.counted and state.counted != COUNTED_BEFORE and step in plan.steps:
-            path = visitor.path if state.counted is True else state.counted
-            at = completed_at(plan, step, visitor.steps) or state.evidence
-            out.rows.append(completion_metric(visitor, path, step, at, by=-1))
+        if state.is_counted and state.counted != COUNTED_BEFORE and step in plan.steps:
+            _note_minute(state, completed_at(plan, step, visitor.steps) or state.evidence)
+            out.rows.append(completion_metric(visitor, _path_of(visitor, state), step, state.counted_in * MINUTE, by=-1))

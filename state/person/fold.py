@@ -22,7 +22,7 @@ from state.events import Event
 from state.ids import Keys
 from state.person.arrivals import GuidanceSwitched, TimerDue, VisitorDeleted, VisitorMerged
 from state.person.collector import Collector
-from state.person.completion_counts import completed_beside_the_path, count_completions
+from state.person.completion_counts import completed_beside_the_path, count_completions, leave_path
 from state.person.deduplication import MOST_SEEN, forget_old_events, is_known, remember
 from state.person.departure import Departure
 from state.person.link import REFUSED_USER
@@ -363,8 +363,7 @@ class Fold:
         """
         plan, moved = self._plan, anew or path != person.path
         if path != person.path:
-            for state in person.steps.values():
-                state.counted = person.path if state.counted is True else state.counted
+            leave_path(person, before)
         person.path = path
         done = completed(plan, path, person.steps)
         newly = {step: at for step, at in done.items() if step not in before}

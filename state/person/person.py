@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from state.catalog.model import Scalar
+from state.duration import MINUTE
 from state.stuck.row import Row
 
 CLICKED: Final = 1
@@ -24,6 +25,7 @@ MATURED: Final = 8
 LEFT_BEHIND: Final = 16
 _TWO_BITS: Final = 3
 COUNTED_BEFORE: Final = "*"
+_COUNTED_IN: Final = -1  # among the completions of a step, which are numbered from 0
 
 NOT_BEGUN: Final = 1
 BEGUN: Final = 2
@@ -35,8 +37,11 @@ class StepState(msgspec.Struct, gc=False, array_like=True):
 
     ``evidence`` is when the step's own matchers were satisfied (0: not yet). Whether the step is *completed* also depends on the steps that
     it requires, and is derived (``progress.completed``). ``times`` holds, for a completion that needs several events, the earliest of them.
-    ``counted``: whether its completion is in the step metrics: True under the person's path, the path where it is another one, and
-    ``COUNTED_BEFORE`` by an earlier release under a path that is not known; None in a snapshot of such a release where it is not known yet.
+
+    ``counted``: whether its completion is in the step metrics: empty under the person's path, the path where it is another one, and False
+    where it is not. By earlier releases: ``COUNTED_BEFORE`` under a path that is not known, True under the person's path in a minute that
+    was not noted, and None where nothing is known yet. ``counted_in`` is kept in ``times``, and only where it is not the minute of the
+    evidence.
     """
 
     evidence: int = 0
@@ -46,6 +51,25 @@ class StepState(msgspec.Struct, gc=False, array_like=True):
     errors: int = 0
     times: dict[int, list[int]] | None = None
     counted: bool | str | None = None
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the completion is in the step metrics."""
+        return self.counted is not None and self.counted is not False
+
+    @property
+    def counted_in(self) -> int:
+        """The minute (since 1970) of the step metrics in which the completion is counted."""
+        noted = self.times.get(_COUNTED_IN) if self.times is not None else None
+        return noted[0] if noted else self.evidence // MINUTE
+
+    @counted_in.setter
+    def counted_in(self, minute: int) -> None:
+        if minute != self.evidence // MINUTE:
+            self.times = {**(self.times or {}), _COUNTED_IN: [minute]}
+        elif self.times is not None:
+            self.times.pop(_COUNTED_IN, [])
+            self.times = self.times or None
 
 
 class OpenDecision(msgspec.Struct, gc=False, array_like=True, kw_only=True):

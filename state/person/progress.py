@@ -145,5 +145,7 @@ def _complete(state: StepState, rule: Rule, at: int) -> bool:
         at = times[-1]
     if state.evidence and state.evidence <= at:
         return False
-    state.evidence = at
+    counted_in, state.evidence = state.counted_in, at
+    if isinstance(state.counted, str):  # it stays counted there until it is moved
+        state.counted_in = counted_in
     return True

@@ -17,7 +17,7 @@ from state.events import Event
 from state.records.facts import StepMetricFact
 from state.records.minute_metrics import with_metrics
 from tests.state.letters import LETTERS, ORDERS, Order, completions, did, hand_over, sign_in
-from tests.state.lives import START, Counted, Life, anonymously, catalog, connect, event, explored, invite, of_kind, signup
+from tests.state.lives import START, Counted, Life, anonymously, catalog, connect, event, explored, invite, of_kind, signup, track
 
 
 def of_a_visitor(made: Event) -> Event:
@@ -151,6 +151,73 @@ def test_a_corrected_time_also_moves_the_count_of_what_required_the_step() -> No
     assert by_minute(life) == {("connect", 5): 1, ("explore", 5): 1}
 
 
+FREED = Plan(catalog(change=lambda text: text.replace("requires: [connect]", "requires: []")))
+
+
+@pytest.mark.parametrize("visitor", [False, True])
+def test_the_count_follows_a_time_that_a_new_catalog_moved(visitor: bool) -> None:
+    """Back and forth, and a visitor's is taken back where it is counted then."""
+    given: list[Event] = [signup(), *explored(2 * MINUTE), connect(9 * MINUTE)]
+    life = Life()
+    life.see(*map(anonymously, given))
+    lives, counted = [life], {("connect", 9): 1, ("explore", 9): 1}
+    assert by_minute(*lives) == counted
+    for at, (of, minute) in enumerate([(FREED, 2), (life.plan, 9), (FREED, 2)], 1):
+        lives.append(Life(of, lives[-1].person))
+        lives[-1].reload()
+        lives[-1].see(anonymously(event("page_view", at * HOUR, path="/")))
+        assert by_minute(*lives) == {("connect", 9): 1, ("explore", minute): 1}
+    if visitor:
+        lives[-1].become("ana", DAY)
+        assert by_minute(*lives) == {}
+
+
+@pytest.mark.parametrize("returns", [False, True])
+def test_the_count_of_a_step_beside_the_path_follows_a_corrected_time(returns: bool) -> None:
+    life = Life()
+    asked = [track("explored", minute * MINUTE) for minute in (2, 3, 20)]
+    life.see(signup(), *asked, connect(9 * MINUTE), event("identify", 30 * MINUTE, traits={"persona": "builder"}))
+    assert by_minute(life) == {("connect", 9): 1, ("explore", 20): 1}
+    for at, (corrected, minute) in enumerate([(track("explored", 4 * MINUTE), 9), (connect(8 * MINUTE), 8), (connect(3 * MINUTE), 4)]):
+        life.see(msgspec.structs.replace(corrected, log_time=START + (31 + 4 * at) * MINUTE))
+        if returns:
+            for persona in ("analyst", "builder"):
+                life.see(event("identify", (33 + 4 * at) * MINUTE, ident=f"{persona} {at}", traits={"persona": persona}))
+                life.reload()
+        assert {minute for (step, minute) in by_minute(life) if step == "explore"} == {minute}
+        assert set(by_minute(life).values()) == {1}
+
+
+def test_only_a_count_in_another_minute_than_that_of_the_evidence_takes_room() -> None:
+    life = Life()
+    life.see(signup(), *explored(2 * MINUTE), connect(9 * MINUTE), invite(10 * MINUTE))
+    assert life.person is not None
+    steps = life.person.steps
+    assert [(step, state.counted_in - START // MINUTE) for step, state in steps.items()] == [("explore", 9), ("connect", 9), ("invite", 10)]
+    assert (steps["connect"].times, steps["invite"].times) == (None, None)
+    life.see(connect(2 * MINUTE, log=11 * MINUTE))
+    assert len(steps["explore"].times or {}) == 1
+
+
+@pytest.mark.parametrize("then", ["corrected", "another catalog", "another path"])
+def test_what_an_earlier_release_counted_in_a_minute_that_it_did_not_note_moves_with_its_completion(then: str) -> None:
+    life = Life()
+    life.see(signup(), *explored(2 * MINUTE), connect(9 * MINUTE))
+    assert life.person is not None
+    for state in life.person.steps.values():
+        state.counted, state.counted_in = True, state.evidence // MINUTE  # as its snapshot reads
+    life.reload()
+    lives = [life]
+    if then == "corrected":
+        life.see(connect(5 * MINUTE, log=10 * MINUTE))
+    elif then == "another catalog":
+        lives.append(Life(Plan(catalog(change=lambda text: text.replace("title: Analysts", "title: All"))), life.person))
+        lives[-1].see(event("page_view", HOUR, path="/"), connect(5 * MINUTE, log=HOUR))
+    else:
+        life.see(event("identify", HOUR, traits={"persona": "builder"}), connect(5 * MINUTE, log=HOUR))
+    assert by_minute(*lives) == {("connect", 5): 1, ("explore", 5): 1}
+
+
 def test_a_visitors_corrected_completion_is_taken_back_where_it_counts() -> None:
     visitor, user = Life(), Life()
     visitor.see(*map(anonymously, (signup(), connect(20 * MINUTE), connect(5 * MINUTE, log=25 * MINUTE))))
@@ -270,3 +337,34 @@ def test_a_person_who_signs_in_is_counted_as_under_one_id(history: list[tuple[st
     assert min(found.values(), default=1) > 0
     assert found == by_minute(one)
     assert counter(visitor, user) == counter(one)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["connect", "explore", "invite", "analyst", "builder", "freed", "plain"]), st.integers(0, 40)),
+        max_size=30,
+    )
+)
+def test_each_completion_counts_once_in_its_minute_whatever_moves_it(story: list[tuple[str, int]]) -> None:
+    """Events in any order, other paths and other catalogs; and a merge takes all of them back."""
+    lives = [Life()]
+    lives[0].see(anonymously(signup()))
+    for number, (what, minute) in enumerate(story):
+        ident, log = f"{number}", HOUR + number * MINUTE
+        if what in ("freed", "plain"):
+            lives.append(Life(FREED if what == "freed" else lives[0].plan, lives[-1].person))
+            lives[-1].reload()
+            made = event("page_view", log, ident=ident, path="/")
+        elif what in ("analyst", "builder"):
+            made = event("identify", log, ident=ident, traits={"persona": what})
+        elif what == "explore":
+            made = track("explored", minute * MINUTE, ident=ident, log=log)
+        else:
+            made = (connect if what == "connect" else invite)(minute * MINUTE, ident=ident, log=log)
+        lives[-1].see(anonymously(made))
+        found = by_minute(*lives)
+        assert set(found.values()) <= {1}
+        assert len({step for step, _ in found}) == len(found)
+        assert {(step, when // MINUTE) for step, when in lives[-1].done.items()} <= set(found)
+    lives[-1].become("ana", DAY)
+    assert by_minute(*lives) == {}
