@@ -109,6 +109,7 @@ def _step(found: Draft, step: DraftedStep) -> Iterator[str]:
     yield f"    # {_share(step.users, found.users)} did it{at_once}."
     if step.optional:
         yield f"    optional: true  # {count(step.skipped, 'user')} went on without it"
+        yield "    # Who leaves it out may wait here for long and need no help. `alarms: false` raises no alarm about them."
     if step.alternatives:
         each = ", ".join(f"{kind.subject} {users:,}" for kind, users in step.alternatives)
         yield f"    # Alternatives, a user does one of them: {plain(each)}. Different things to do? Then steps of a group (`any_of`)."

@@ -63,6 +63,7 @@ REASONS: Final[dict[str, str]] = {
     "holdout": "the user is in the group that gets no guidance, to measure its effect",
     "suspected_bot": "the account behaves like a bot: too fast, too regular, without rest or with nothing but views",
     "trigger_disabled": "the catalog switches this trigger off",
+    "no_alarms": "the catalog gives this step no alarms (`alarms: false`)",
     "quiet_hours": "the user asked not to be disturbed at this hour",
     "cap_reached": "the user had as many decisions in the last 24 hours as the catalog allows",
     "cooldown": "the last decision for this user is too recent",

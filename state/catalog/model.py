@@ -131,6 +131,7 @@ class Step(_Model):
     ] = None
     requires: list[Slug] = []
     optional: Annotated[bool, Field(description="skipped once a later step of the path is completed; not needed for activation")] = False
+    alarms: Annotated[bool, Field(description="whether users who are stuck at the step raise alarms; they are scored in any case")] = True
     complete: Annotated[list[Completion], Field(min_length=1)]
     activity: Annotated[list[Matcher], Field(description="events that show the user working on this step")] = []
     templates: Annotated[Templates, Field(description="texts that replace the general templates for this step")] = {}

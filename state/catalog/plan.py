@@ -138,6 +138,8 @@ class Plan:
         self.places: Final = frozenset((path.id, step) for path in catalog.paths for step in path.steps)
         """Every (path, step) of this catalog. A person's state may contain others, from an earlier catalog."""
         self.optional: Final = frozenset(step.id for step in catalog.steps if step.optional)
+        self.without_alarms: Final = frozenset(step.id for step in catalog.steps if not step.alarms)
+        """Steps at which users are scored and no alarm is raised."""
         self.alternatives: Final[dict[tuple[str, str], tuple[str, ...]]] = {
             (path.id, step): tuple(each for each in group if each != step)
             for path in catalog.paths

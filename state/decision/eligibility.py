@@ -13,7 +13,7 @@ from state.times import minute_of_day, within_hours
 from state.vocabulary import SURFACE
 
 BEFORE_THE_GROUP: Final = frozenset(
-    {"no_path", "activated", "trigger_disabled", "opted_out", "existing_person", "observing", PAUSED, OUTSIDE}
+    {"no_path", "activated", "trigger_disabled", "no_alarms", "opted_out", "existing_person", "observing", PAUSED, OUTSIDE}
 )
 """Reasons that come before the group: they say the same of people of every group, and none of them is guided."""
 
@@ -35,6 +35,8 @@ def reason_not_to_decide(plan: Plan, person: Person, group: str, trigger: str, s
         return "activated"
     if not plan.enabled[trigger]:
         return "trigger_disabled"
+    if step in plan.without_alarms and is_stuck(trigger):
+        return "no_alarms"
     if not person.guidance or (person.refused and refuses_surface(plan, person, trigger, step, at)):
         return "opted_out"
     if group == EXISTING:

@@ -4,8 +4,9 @@ An *episode* is a person at their current step, from its becoming current. It en
 step is completed before. Its *horizon* is that of the step when it began (``state/stuck/completion_times.py``). It is scored when evidence
 arrives (errors, rage clicks, circles, a slow step), and by a timer at each of ``SHARES`` of the horizon. The score
 (``state/stuck/score.py``) is the probability that the person will neither complete nor leave the step within its horizon without help. A
-score at or above the threshold (``state/stuck/operating_point.py``) raises an alarm: at most one for each episode, and none after half of
-the horizon, when it would come too late. The catalog's thresholds define evidence; only the score raises an alarm.
+score at or above the threshold (``state/stuck/operating_point.py``) raises an alarm: at most one for each episode, none after half of the
+horizon, when it would come too late, and none at a step with ``alarms: false``. The catalog's thresholds define evidence; only the score
+raises an alarm.
 
 The end of an episode is reported as an ``EpisodeObservation``. Guided people contribute what both groups have in common; that they are
 guided is a feature of its own. The two are separated by the experiment group, never by exposure: only people who return are shown anything,
@@ -69,6 +70,7 @@ class Detector:
         self._notes_slow: Final = triggers.slow_step.enabled
         self._enabled: Final = plan.enabled
         self._replaceable: Final = replaceable(plan)
+        self._without_alarms: Final = plan.without_alarms
 
     def parameters(self, person: Person, at: int, out: Collector) -> Parameters:
         """The parameters in force at log time ``at``. Stores their version in ``out``."""
@@ -335,6 +337,8 @@ class Detector:
         if episode.alarmed or found.score < parameters.point.threshold(bucket, settled=episode.settled, in_session=in_session):
             return
         if not begins(self._plan, person):  # their traits changed since the episode began
+            return
+        if episode.step in self._without_alarms:
             return
         if person.rhythm is not None and bot_detection.is_suspicious(person.rhythm, at):
             return

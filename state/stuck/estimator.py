@@ -244,6 +244,7 @@ class Estimator:
             self._learner.enter(each.step, stuck=each.stuck, unaided=unaided)
         if each.rows:
             self._learner.learn(each.step, each.rows, stuck=each.stuck, unaided=unaided, counts=counts)
+        if each.rows and each.step not in self._plan.without_alarms:
             latest = last_look(settled=each.settled)
             state.unread += 1
             state.past.append(
@@ -254,6 +255,7 @@ class Estimator:
                     unaided,
                     "" if each.settled else each.step,
                     tuple(row.said for row in each.rows if row.in_session and row.bucket <= latest),
+                    each.step,
                 )
             )
 
@@ -303,7 +305,8 @@ class Estimator:
         finished = {step: times.people for step, (times, _) in known.items()}
         settled = dict.fromkeys(has_history, 0) | settled
         if self._point is None:
-            past = operating_point.current(state.past[: len(state.past) - state.unread], state.settled)
+            past = [each for each in state.past[: len(state.past) - state.unread] if each.step not in plan.without_alarms]
+            past = operating_point.current(past, state.settled)
             self._point = choose_point(past, plan)
         return Parameters(plan, state.learned_period + 1, horizons, settled, self._learner.score(), self._point, finished)
 

@@ -47,7 +47,7 @@ class Past(msgspec.Struct, gc=False, array_like=True, frozen=True):
     """One ended episode: its scores in order, before the last look and at it; whether it was stuck, and whether the person was held out.
 
     ``expected``: the step, where the horizon was not settled but the one that the catalog expects; else empty.
-    ``in_session``: those of the scores that were given while the person was still there.
+    ``in_session``: those of the scores that were given while the person was still there. ``step``: empty where an older release wrote it.
     """
 
     early: tuple[float, ...]
@@ -56,6 +56,7 @@ class Past(msgspec.Struct, gc=False, array_like=True, frozen=True):
     unaided: bool
     expected: str = ""
     in_session: tuple[float, ...] = ()
+    step: str = ""
 
 
 class OperatingPoint(NamedTuple):

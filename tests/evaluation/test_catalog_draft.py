@@ -67,7 +67,9 @@ def test_a_circle_of_preferences_and_a_tie_give_one_order_whatever_the_order_of_
 def test_a_step_that_many_skip_while_they_go_on_is_optional() -> None:
     found = drafted(lives((40, "one two three"), (30, "one three"), (20, "one")))
     assert [(step.id, step.optional, step.skipped) for step in found.steps] == [("one", False, 0), ("two", True, 30), ("three", False, 0)]
-    assert "    optional: true  # 30 users went on without it\n" in catalog_text(found, "P")
+    said = catalog_text(found, "P")
+    assert "    optional: true  # 30 users went on without it\n    # Who leaves it out may wait here for long" in said
+    assert said.count("`alarms: false`") == 1
 
 
 def test_the_few_of_a_side_branch_make_no_main_step_optional() -> None:

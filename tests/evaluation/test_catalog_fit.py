@@ -131,6 +131,17 @@ def test_alarms_get_the_thresholds_that_past_ones_had(fit: CatalogFit) -> None:
     assert CatalogFit(parse(CATALOG, "")).alarm_at() is None
 
 
+def test_a_step_without_alarms_is_measured_and_sets_no_thresholds(fit: CatalogFit) -> None:
+    quiet = CATALOG.replace("id: one,", "id: one, alarms: false,")
+    some, none = (CatalogFit(parse(text, "")) for text in (quiet, quiet.replace("id: rare,", "id: rare, alarms: false,")))
+    for each in log(1_500):
+        some.add(each)
+        none.add(each)
+    assert some.steps() == none.steps() == fit.steps()
+    assert some.alarm_at() not in (None, fit.alarm_at())
+    assert none.alarm_at() is None, "no step is left that raises alarms"
+
+
 def test_a_second_fit_does_not_learn_from_the_first(fitted: Catalog) -> None:
     known, again = CatalogFit(fitted), CatalogFit(with_measured(fitted, {"one": {"waiting": "[1, 1, 1, 1, 1, 1]"}}, {}))
     for each in log(1_500):

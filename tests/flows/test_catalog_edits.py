@@ -296,6 +296,7 @@ CASES = {
         "path added, removed, renamed or reordered; `match` changed",
         replaced(("match: {persona: analyst}", "match: {persona: [analyst, builder]}")),
     ),
+    "no alarms at a step": Case("`alarms` changed", replaced(("  - id: connect\n", "  - id: connect\n    alarms: false\n"))),
     "usual times changed": Case(
         "`typical`, `usual` or a trigger changed", replaced(("usual: 48h", "usual: 6h"), ("typical: 5m", "typical: 1h"))
     ),

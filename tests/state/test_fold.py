@@ -221,6 +221,8 @@ WAYS: list[tuple[str, Plan, Callable[[Life], list[object]]]] = [
     ("activated", plan(), lambda life: list(life.see(connect(0), *explored(1), signup(9)))),
     ("trigger_disabled", Plan(catalog(change=lambda text: text.replace("triggers:", "triggers:\n  signup: {enabled: false}"))),
      lambda life: list(life.see(signup()))),
+    ("no_alarms", Plan(catalog(change=lambda text: text.replace("  - id: connect\n", "  - id: connect\n    alarms: false\n"))),
+     lambda life: list(life.see(signup(), event("page_view", 25 * HOUR, path="/")))),
     ("opted_out", plan(), lambda life: list(life.see(event("preferences_changed", 0, guidance=False), signup(1)))),
     ("holdout", plan(holdout=0.9), lambda life: [out for n in range(9) for out in Life(life.plan).see(signup(user=f"u{n}"))]),
     ("observing", Plan(catalog(change=lambda text: text.replace("product: Small", "product: Small\nobserve: true"))),

@@ -42,7 +42,7 @@ def layout(kind: type | msgspec.inspect.Type) -> Iterator[str]:
         pytest.param(visitor.Visitor, visitor.VERSION, (2, 3_840_669_925), id="visitor"),
         pytest.param(identity.Identity, identity.VERSION, (2, 578_628_399), id="identity"),
         pytest.param(link.Link, link.VERSION, (1, 3_187_489_709), id="link"),
-        pytest.param(estimator.EstimatorState, estimator.VERSION, (3, 348_345_350), id="estimator"),
+        pytest.param(estimator.EstimatorState, estimator.VERSION, (3, 905_417_421), id="estimator"),
         pytest.param(switches.History, switches.VERSION, (1, 244_636_711), id="switches"),
         pytest.param(chains.Chains, chains.VERSION, (1, 4_270_006_679), id="chains"),
     ],
