@@ -24,8 +24,8 @@ def episodes(evidence: Evidence, strict: Collection[str] = ()) -> pl.DataFrame:
     """Return the episodes of held-out people. ``strict``: paths where the order matters, so that a later step done first means nothing.
 
     ``user_id path_id step_id position onset completed_at left_at activated_at ended_at`` (ms; null: has not happened), ``horizon lasted``
-    (ms; null: not known, has not ended) and ``stuck`` (null: not judged). Who had completed a later step before has left the step when it
-    becomes current: nothing is said of them, and no alarm raised.
+    (ms; null: not known, has not ended) and ``stuck`` (null: not judged). ``went_on_at``: when the last of the later steps was completed.
+    Who had completed a later step before has left the step when it becomes current: nothing is said of them, and no alarm raised.
     """
     people = evidence.people.filter(pl.col("experiment_group") == HOLDOUT).select("user_id", "path_id", "activated_at")
     steps = evidence.progress.join(people, on=["user_id", "path_id"], maintain_order="left")
@@ -43,7 +43,7 @@ def episodes(evidence: Evidence, strict: Collection[str] = ()) -> pl.DataFrame:
         .join(others, on=["user_id", "path_id"])
         .filter(pl.col("after") > pl.col("position"))
         .group_by(KEY)
-        .agg(left_at=pl.min_horizontal(ahead, moved).min())
+        .agg(left_at=pl.min_horizontal(ahead, moved).min(), went_on_at=_or_null("done").max())
     )
     return (
         came.join(left, on=KEY, how="left", maintain_order="left")

@@ -121,6 +121,7 @@ SCHEMAS: Final[dict[str, dict[str, pl.DataType]]] = {
         "attribution_window_ms": pl.Int64(),
         "template_share": _REAL,
         "strict_paths": pl.List(_TEXT),
+        "steps_without_alarms": pl.List(_TEXT),
     },
 }
 """Table -> columns that the statistics read. Frames may hold more columns."""
@@ -138,6 +139,7 @@ _OPTIONAL: Final = {
     ("progress", "position"),
     ("recommendations", "ui_component"),
     ("catalogs", "strict_paths"),
+    ("catalogs", "steps_without_alarms"),
 }
 
 Rows = pl.DataFrame | Sequence[Mapping[str, Any]]

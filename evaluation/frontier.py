@@ -43,11 +43,30 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class StepAlarms:
+    """One step: its judged episodes that were ``stuck``, its ``alarms``, how many of these were ``right``, and after how many of the right
+    ones the user ``went_on``: completed a later step of the path without help.
+    """
+
+    step: str
+    stuck: int
+    alarms: int
+    right: int
+    went_on: int
+
+    @property
+    def mostly_went_on(self) -> bool:
+        """Whether most users of the right alarms went on, and they are enough to say so."""
+        return self.right >= LEAST_STUCK and 2 * self.went_on > self.right
+
+
+@dataclass(frozen=True, slots=True)
 class Frontier:
     """``episodes`` were judged, ``stuck`` of them were. Of ``alarms``, ``right`` were. ``calibration`` is that of all scores, None without.
     ``looks`` are of those who had a score.
 
-    ``by_trigger``: trigger -> ``alarms`` and their ``precision``.
+    ``by_trigger``: trigger -> ``alarms`` and their ``precision``. ``by_step``: steps where somebody was stuck or had an alarm, the most
+    alarms first.
     """
 
     episodes: int
@@ -57,6 +76,7 @@ class Frontier:
     by_trigger: Mapping[str, Mapping[str, float]]
     looks: list[Look]
     calibration: Calibration | None
+    by_step: list[StepAlarms]
 
     @property
     def precision(self) -> float | None:
@@ -67,6 +87,11 @@ class Frontier:
     def recall(self) -> float | None:
         """Of the stuck, the share with a right alarm; None where nobody is stuck."""
         return ratio(self.right, self.stuck)
+
+    @property
+    def went_on(self) -> int:
+        """Of the right alarms, those after which the user completed a later step without help."""
+        return sum(step.went_on for step in self.by_step)
 
     @property
     def comparable(self) -> bool:
@@ -99,7 +124,15 @@ def frontier(evidence: Evidence, strict: Collection[str] = ()) -> Frontier:
         },
         looks=[_look(float(share), mine) for (share,), mine in rows.sort("share").group_by(["share"], maintain_order=True)],
         calibration=calibrate(rows["score"].to_numpy(), rows["stuck"].to_numpy(), min(10, max(2, rows.height // _A_BIN))),
+        by_step=_by_step(came, alarms),
     )
+
+
+def _by_step(came: pl.DataFrame, alarms: pl.DataFrame) -> list[StepAlarms]:
+    stuck = came.group_by("step_id").agg(stuck=pl.col("stuck").sum())
+    raised = alarms.group_by("step_id").agg(alarms=pl.len(), right=pl.col("right").sum(), went_on=pl.col("went_on").sum())
+    rows = stuck.join(raised, on="step_id", how="left").fill_null(0).filter((pl.col("stuck") > 0) | (pl.col("alarms") > 0))
+    return [StepAlarms(*row) for row in rows.sort("alarms", "stuck", "step_id", descending=[True, True, False]).iter_rows()]
 
 
 def scored(came: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
@@ -109,10 +142,11 @@ def scored(came: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
 
 
 def _judged_alarms(came: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
-    """The first alarm of each episode, and whether it was ``right``."""
+    """The first alarm of each episode, whether it was ``right``, and whether the user of a right one ``went_on``."""
     since = pl.col("detected_at") - pl.col("onset")
     found = came.join(first_alarms(evidence.signals).select(*KEY, "trigger", "detected_at"), on=KEY)
-    return found.with_columns(right=pl.col("stuck") & (since >= 0) & (since * 2 <= pl.col("horizon")))
+    right = pl.col("stuck") & (since >= 0) & (since * 2 <= pl.col("horizon"))
+    return found.with_columns(right=right, went_on=right & (pl.col("went_on_at") >= pl.col("detected_at")).fill_null(value=False))
 
 
 def _look(share: float, rows: pl.DataFrame) -> Look:

@@ -89,7 +89,8 @@ def frontier_json(found: Frontier) -> Json:
     ``calibration`` is that of all scores, ``calibrationError`` its error. That of the alarms alone stands beside the other figures of them.
     """
     return {
-        **pick(found, "episodes", "stuck", "alarms", "right", "precision", "recall"),
+        **pick(found, "episodes", "stuck", "alarms", "right", "went_on", "precision", "recall"),
+        "byStep": [{"stepId": each.step, **pick(each, "stuck", "alarms", "right", "went_on")} for each in found.by_step],
         "calibration": found.calibration and {"scores": found.calibration.alarms, "error": found.calibration.error},
         "calibrationError": None if found.calibration is None else found.calibration.error,
         "looks": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from evaluation.frontier import LEAST_STUCK
 from reports.render import heading, hours, lines, number, percent, table
 from reports.report_json import by_trigger
 from state.duration import HOUR
+from state.plain_text import plain
 from state.quantity import count
 from state.stuck.operating_point import ENOUGH
 
@@ -36,6 +38,7 @@ def show_stuck(console: Console, report: RunReport) -> None:
     if score.precision is not None and score.recall is not None:
         right, found = f"{100 * score.precision:.0f} % of the alarms are right", f"{100 * score.recall:.0f} %"
         lines(console, Text(f"{right}; {found} of the times a user was stuck are found in time."), Text(in_session(score)))
+    lines(console, *(Text(sentence) for sentence in who_went_on(report.frontier)))
     lines(console, *(Text(sentence) for sentence in [against_time_alone(report.frontier), *out_of_reach(report.learned)]))
     rows: list[tuple[str, ...]] = []
     if truth is not None:
@@ -49,6 +52,7 @@ def show_stuck(console: Console, report: RunReport) -> None:
         rows.append(_rule("knows the cause *", stuck.bounds.ceiling))
     console.print(table(["signal", ">alarms", ">right", ">stuck", ">found in time"], rows))
     lines(console, *(Text(sentence, style="dim") for sentence in _footnotes(stuck, truth=truth is not None)))
+    show_alarms_by_step(console, report)
 
 
 def against_time_alone(found: Frontier) -> str:
@@ -78,6 +82,43 @@ def in_session(score: StuckScore) -> str:
         return f"None of {stuck} was {seen}."
     right = f"{percent(there.precision)} of these {count(there.alarms, 'alarm')} are right"
     return f"Of {stuck}, {count(there.matched, 'was', 'were')} {seen}; {right}."
+
+
+def who_went_on(found: Frontier) -> list[str]:
+    """Say of how many right alarms the user was not lost, among users without guidance; nothing without a right alarm."""
+    if not found.right:
+        return []
+    right = f"After {found.went_on:,} of the {count(found.right, 'right alarm')} of users without guidance"
+    return [f"{right} the user completed a later step, without help."]
+
+
+def show_alarms_by_step(console: Console, report: RunReport, most: int = 5) -> None:
+    """Print the alarms of users without guidance by step, and what to do where most users of right ones went on."""
+    found, without = report.frontier, report.evidence.in_force().get("steps_without_alarms") or ()
+    advice = [Text(plain(sentence)) for sentence in _advice(found, without)]
+    if not found.alarms:
+        lines(console, *advice)
+        return
+    heading(console, "Alarms by step", "of users without guidance; went on: of the right, who completed a later step without help")
+    rows = ((each.step, *map(number, (each.stuck, each.alarms, each.right, each.went_on))) for each in found.by_step[:most])
+    console.print(table(["~step", ">stuck", ">alarms", ">right", ">went on"], rows))
+    if len(found.by_step) > most:
+        lines(console, Text(f"and {count(len(found.by_step) - most, 'step')} with fewer alarms; --json has all", style="dim"))
+    lines(console, *advice)
+
+
+def _advice(found: Frontier, without_alarms: Collection[str]) -> Iterator[str]:
+    for each in found.by_step:
+        if each.mostly_went_on and each.step not in without_alarms:
+            yield (
+                f"Most users of right alarms at {each.step} were not lost ({each.went_on:,} of {each.right:,}): they took longer than H "
+                "there, and went on without help. If users may leave the step out, `alarms: false` in the catalog raises none there; if "
+                "not, help there makes most of them faster, and wins few."
+            )
+    quiet = [each for each in found.by_step if each.step in without_alarms]
+    if quiet:
+        times, where = f"{sum(each.stuck for each in quiet):,} of the {count(found.stuck, 'time')}", ", ".join(each.step for each in quiet)
+        yield f"{times} that a user was stuck were at steps where the catalog raises no alarm ({where}), and count as not found."
 
 
 def out_of_reach(learned: Learned) -> list[str]:

@@ -77,6 +77,7 @@ def catalog_fact(plan: Plan, tenant: str) -> CatalogFact:
         attribution_window_ms=catalog.limits.attribution_window,
         template_share=-1.0 if catalog.wording is None else catalog.wording.template_share,
         strict_paths=tuple(path.id for path in catalog.paths if path.order == "strict"),
+        steps_without_alarms=tuple(step.id for step in catalog.steps if not step.alarms),
     )
 
 

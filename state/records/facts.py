@@ -351,7 +351,7 @@ class CatalogFact(Fact, frozen=True, gc=False, kw_only=True):
     """What a version of the catalog promised of the experiment. The checks judge each decision by the version that it bears.
 
     ``holdout`` is 1 where the catalog only observes. ``template_share`` is that of decisions that keep their template, -1 where the catalog
-    has no ``wording``. ``strict_paths`` are the paths where the order of the steps matters.
+    has no ``wording``. ``strict_paths`` are the paths where the order of the steps matters, ``steps_without_alarms`` those that raise none.
     """
 
     TABLE = "catalogs"
@@ -366,6 +366,7 @@ class CatalogFact(Fact, frozen=True, gc=False, kw_only=True):
     template_share: float
     version: int = 0
     strict_paths: tuple[str, ...] = ()
+    steps_without_alarms: tuple[str, ...] = ()
 
 
 class PosteriorFact(Fact, frozen=True, gc=False, kw_only=True):

@@ -199,3 +199,66 @@ def test_where_no_step_leaves_a_look_there_is_no_table() -> None:
     assert "How soon: half of H is under a second there, and nobody is scored so soon." in shown
     assert "two and one are left out: half of H is under a second there, and nobody is scored so soon." in shown
     assert "after 0.1 H" not in shown
+
+
+def _went_on(step: str = "logo") -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Thirty users wait at an optional step and raise right alarms; 24 of them complete the next one after H. All raise one there."""
+    rows = [progress(f"u{n}", step, 1, 0, None) for n in range(30)]
+    rows += [progress(f"u{n}", "invite", 2, None, 3 * H if n < 24 else None) for n in range(30)]
+    rows += [progress(f"v{n}", "invite", 2, 0, None) for n in range(20)]
+    scores = [said(f"u{n}", 0.1, 0.9, step=step) for n in range(30)] + [said(f"v{n}", 0.1, 0.9, step="invite") for n in range(20)]
+    alarms = [{**alarm(f"u{n}", HOUR), "step_id": step} for n in range(30)] + [
+        {**alarm(f"v{n}", HOUR), "step_id": "invite"} for n in range(20)
+    ]
+    return rows, scores, alarms
+
+
+def test_users_of_right_alarms_who_went_on_without_help_are_counted_by_step() -> None:
+    rows, scores, alarms = _went_on()
+    found = frontier(evidence(rows, scores, alarms, statistics=[statistic(H, step="logo"), statistic(H, step="invite")]))
+    assert [(each.step, each.stuck, each.alarms, each.right, each.went_on) for each in found.by_step] == [
+        ("logo", 30, 30, 30, 24),
+        ("invite", 20, 20, 20, 0),
+    ]
+    assert (found.right, found.went_on) == (50, 24)
+    assert [each.mostly_went_on for each in found.by_step] == [True, False]
+
+
+@pytest.mark.parametrize("observes", [True, False], ids=["observing", "live"])
+def test_a_report_says_by_step_who_of_the_right_alarms_went_on_and_what_to_do(observes: bool) -> None:
+    rows, scores, alarms = _went_on()
+    decisions = [request(1, "observing")] if observes else []
+    statistics = [statistic(H, step="logo"), statistic(H, step="invite")]
+    report = build_report(evidence(rows, scores, alarms, decisions=decisions, statistics=statistics), _learned("logo", "invite"))
+    console = Console(file=io.StringIO(), width=300)
+    (show_observed if observes else show_stuck)(console, report)
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "After 24 of the 50 right alarms of users without guidance the user completed a later step, without help." in shown
+    assert ["logo", "30", "30", "30", "24"] in [line.split() for line in shown.splitlines()]
+    assert "Most users of right alarms at logo were not lost (24 of 30): they took longer than H there, and went on without help." in shown
+    assert "`alarms: false` in the catalog raises none there" in shown
+    assert "at invite were not lost" not in shown
+    (logo, _) = report_json(report)["frontier"]["byStep"]
+    assert logo == {"stepId": "logo", "stuck": 30, "alarms": 30, "right": 30, "wentOn": 24}
+
+
+def test_times_at_steps_without_alarms_are_said_to_count_as_not_found() -> None:
+    rows, scores, alarms = _went_on()
+    promised = {"holdout": 1.0, "rules": 0.0, "exploration_floor": 0.0, "attribution_window_ms": 24 * HOUR, "template_share": -1.0}
+    seen = evidence(
+        rows,
+        scores,
+        alarms[30:],
+        catalogs=[{"catalog_version": "p@1", **promised, "steps_without_alarms": ["logo"]}],
+        decisions=[request(1, "observing") | {"catalog_version": "p@1"}],
+        statistics=[statistic(H, step="logo"), statistic(H, step="invite")],
+    )
+    console = Console(file=io.StringIO(), width=300)
+    show_stuck(console, build_report(seen, _learned("logo", "invite")))
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert (
+        "30 of the 50 times that a user was stuck were at steps where the catalog raises no alarm (logo), and count as not found." in shown
+    )
+    assert "were not lost" not in shown

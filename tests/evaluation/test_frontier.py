@@ -50,6 +50,7 @@ def evidence(
     guided: tuple[str, ...] = (),
     decisions: list[dict[str, Any]] = [],  # noqa: B006
     statistics: list[dict[str, Any]] = [],  # noqa: B006
+    catalogs: list[dict[str, Any]] = [],  # noqa: B006
 ) -> Evidence:
     """Return the evidence of held-out people, but those ``guided``."""
     people = [
@@ -64,7 +65,14 @@ def evidence(
         for user in sorted({row["user_id"] for row in rows})
     ]
     return Evidence.of(
-        until=until, people=people, progress=rows, scores=scores, signals=signals, decisions=decisions, statistics=statistics
+        until=until,
+        people=people,
+        progress=rows,
+        scores=scores,
+        signals=signals,
+        decisions=decisions,
+        statistics=statistics,
+        catalogs=catalogs,
     )
 
 

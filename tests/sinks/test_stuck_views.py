@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from msgspec import structs
 
-from evaluation.episodes import KEY
+from evaluation.episodes import KEY, episodes
 from evaluation.stuck import classify_alarms, holdout_signals, label_by_holdout
 from reports.evidence import load
 from reports.run_report import build_report, read_learned
@@ -72,6 +72,20 @@ def judged(migrated: ClickHouse) -> ClickHouse:
 def test_the_scorecard_by_step(judged: ClickHouse) -> None:
     columns = "step_id, episodes, stuck_people, alarms, matched_alarms, precision, recall, recovered_alone, lead_hours"
     assert rows(judged, "stuck_scorecard_by_step", columns) == [("one", 5, 3, 3, 1, 0.3333, 0.3333, 0.3333, 14.0)]
+
+
+@pytest.mark.parametrize(("after", "went_on"), [(5 * HOUR, 0), (50 * HOUR, 1)], ids=["before the alarm", "after it"])
+def test_the_scorecards_count_the_users_of_right_alarms_who_went_on_without_help(judged: ClickHouse, after: int, went_on: int) -> None:
+    """A later step that was completed before the alarm (where the order matters, so that nothing was left) says nothing."""
+    strict = [structs.replace(current(user), path_order="strict") for user in ("found", "late", "missed")]
+    later = [progress(user, "two", 2, "completed", done=MONDAY + after) for user in ("found", "late", "missed", "vain", "guided")]
+    insert(judged, *(structs.replace(each, version=2) for each in strict), *later)
+    assert rows(judged, "stuck_episodes WHERE went_on", "user_id") == [("found",)] * went_on
+    assert rows(judged, "stuck_scorecard_by_step WHERE step_id = 'one'", "went_on") == [(went_on,)]
+    assert rows(judged, "stuck_scorecard_by_trigger ORDER BY trigger", "trigger, went_on") == [
+        ("stuck:errors", 0),
+        ("stuck:inactive", went_on),
+    ]
 
 
 def test_the_scorecard_by_trigger(judged: ClickHouse) -> None:
@@ -246,5 +260,10 @@ def test_the_view_and_the_report_judge_the_same_episodes_alike(migrated: ClickHo
     expected = judged.select(
         *KEY, "horizon", ended=pl.col("ended_at") - pl.col("onset"), stuck="positive", alarmed="alarmed", matched="matched"
     )
-    columns = "user_id, step_id, horizon_ms, ended_after_ms, stuck, alarmed, matched"
+    went_on = episodes(loaded, ["strict"]).select(*KEY, "went_on_at")
+    counted = judged.join(went_on, on=KEY, how="left", maintain_order="left")
+    expected = expected.with_columns(counted.select(went_on=pl.col("matched") & (pl.col("went_on_at") >= pl.col("detected_at"))))
+    expected = expected.with_columns(pl.col("went_on").fill_null(value=False))
+    assert 0 < expected["went_on"].sum() < expected["matched"].sum()
+    columns = "user_id, step_id, horizon_ms, ended_after_ms, stuck, alarmed, matched, went_on"
     assert rows(migrated, "stuck_episodes ORDER BY user_id, step_id", columns) == [tuple(row) for row in expected.iter_rows()]

@@ -107,14 +107,17 @@ def test_meeting_a_catalog_records_once_what_it_promises_and_one_that_observes_h
     assert (fact.tenant_id, fact.holdout, fact.rules) == ("t", *promised)
 
 
-def test_the_row_of_a_catalog_names_its_strict_paths() -> None:
+def test_the_row_of_a_catalog_names_its_strict_paths_and_the_steps_without_alarms() -> None:
     def strict(text: str) -> str:
-        return text.replace("title: Builders,", "title: Builders, order: strict,")
+        return text.replace("title: Builders,", "title: Builders, order: strict,").replace(
+            "- id: share\n", "- id: share\n    alarms: false\n"
+        )
 
     out = Choices()
     chooser = Chooser(Plan(catalog(change=strict)))
     chooser.meet(chooser.bandit(Learner()), "t", out)
-    assert of_kind(out.rows, CatalogFact)[0].strict_paths == ("builders",)
+    (fact,) = of_kind(out.rows, CatalogFact)
+    assert (fact.strict_paths, fact.steps_without_alarms) == (("builders",), ("share",))
 
 
 def test_a_choice_is_logged_with_all_arms_and_the_probabilities_it_was_drawn_from(chooser: Chooser, bandit: Bandit) -> None:
