@@ -11,7 +11,7 @@ from evaluation.frontier import LEAST_STUCK
 from evaluation.observed import CALLED, SURE
 from reports.render import heading, hours, lines, number, percent, table
 from reports.report_json import frontier_json
-from reports.stuck import against_time_alone, out_of_reach, show_alarms_by_step, who_went_on
+from reports.stuck import WHAT_H_IS, against_time_alone, out_of_reach, show_alarms_by_step, who_went_on
 from reports.values import pick
 from state.duration import HOUR
 from state.plain_text import plain
@@ -37,6 +37,7 @@ def show_observed(console: Console, report: RunReport) -> None:
         lines(console, Text("No user has begun a step yet.", style="dim"))
         return
     lines(console, *(Text.assemble((f"{title}: ", "bold"), plain(said)) for title, said in summary(found)))
+    lines(console, Text(WHAT_H_IS, style="dim"))
     _show_losses(console, found)
     _show_looks(console, found)
     lines(console, *(Text(sentence) for sentence in _of_scores(report)))
@@ -87,8 +88,8 @@ def _worth(found: Observed) -> str:
         *([f"{found.went_another_way:,} went another way"] if found.went_another_way else []),
         *([new] if found.too_early else []),
     ]
-    more = f"At most {found.at_most:,} more would activate if guidance brought everybody through"
-    return f"{now}; of the others {', '.join(others)}. {more}, and at most {sooner}"
+    more = f"Guidance that brought every one of them through would add {found.at_most:,}: a bound, and no forecast"
+    return f"{now}; of the others {', '.join(others)}. {more}. At most {sooner}"
 
 
 def _show_losses(console: Console, found: Observed) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.text import Text
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from evaluation.stuck_bounds import Rule
     from reports.facts import Facts
     from reports.run_report import Learned, RunReport, StuckReport
+
+
+WHAT_H_IS: Final = "H is the usual time of a step: nine in ten who complete it without help take no longer."
 
 
 def show_stuck(console: Console, report: RunReport) -> None:
@@ -131,13 +134,18 @@ def out_of_reach(learned: Learned) -> list[str]:
         if row["threshold"] is None:
             return [f"{asked}, {seen}: {best} is, below the catalog's floor, so no alarm is raised."]
         found = f"{percent(row['recall'])} of the times a user was stuck"
-        return [f"{asked}, {seen}: alarms are raised at {best}, the best in reach, and find {found}."]
+        now = f"{best} of alarms raised at the scores in force now would have been right, the best in reach, and would have found {found}"
+        return [f"{asked}, {seen}: {now}. The share above is of all alarms so far, raised at other scores too."]
     return []
 
 
 def _footnotes(stuck: StuckReport, *, truth: bool) -> list[str]:
     timeout = "* Chosen afterwards: the one timeout that fits these users best"
-    notes = [f"{timeout}; and alarms that know the hidden cause." if truth else f"{timeout}.", "A user counts once for each step."]
+    notes = [
+        f"{timeout}; and alarms that know the hidden cause." if truth else f"{timeout}.",
+        "A user counts once for each step.",
+        WHAT_H_IS,
+    ]
     if stuck.score.lead is not None:
         notes.append(f"Half of the right alarms come {hours(stuck.score.lead / HOUR)} or more before the user counts as lost.")
     if stuck.calibration is not None:

@@ -116,8 +116,8 @@ def test_the_summary_names_the_step_the_look_and_the_bound_with_the_people_behin
     assert where == "the most users are lost at connect: 50 of 100 who began it (50.0 %) neither completed it nor went past it."
     assert soon == "after 0.1 H there (1.0 h at present) 100.0 % of the 50 called stuck are; they are 100.0 % of the 50 stuck."
     assert worth == (
-        "0 of 100 have activated; of the others 50 are lost at a step, 50 went another way. At most 100 more would activate if guidance "
-        "brought everybody through, and at most 0 completions after H would come sooner."
+        "0 of 100 have activated; of the others 50 are lost at a step, 50 went another way. Guidance that brought every one of them "
+        "through would add 100: a bound, and no forecast. At most 0 completions after H would come sooner."
     )
 
 
@@ -144,7 +144,7 @@ def test_the_summary_says_where_nothing_is_known_and_who_is_too_new() -> None:
     assert where.startswith("the most users are lost at connect: 1 of 1 who began it")
     assert soon == "too few were called stuck there to say: 1, it takes 20."
     assert worth.startswith(
-        "0 of 2 have activated; of the others 1 is lost at a step, 1 is too new to count. At most 1 more would activate"
+        "0 of 2 have activated; of the others 1 is lost at a step, 1 is too new to count. Guidance that brought every one"
     )
     rows, scores = crowd()
     unsure = [row | {"score": 0.6} for row in scores]
@@ -167,7 +167,7 @@ def test_where_everybody_activates_it_says_that_the_catalog_cannot_tell_who_stay
     new = evidence([*rows, progress("new", "connect", 1, 2 * H, None)], activated={"a": HOUR, "b": 2 * H}, until=START + 2 * H + 1)
     said = dict(summary(observed(new)))["Worth at most"]
     assert said.startswith("2 of 3 have activated, 1 is too new to count: everybody else reaches the activation so far, so this catalog")
-    assert "more would" not in said
+    assert "would add" not in said
 
 
 def _printed(rows: list[dict[str, Any]], scores: list[dict[str, Any]], **horizons: int) -> str:
@@ -239,6 +239,7 @@ def test_a_report_says_by_step_who_of_the_right_alarms_went_on_and_what_to_do(ob
     assert "Most users of right alarms at logo were not lost (24 of 30): they took longer than H there, and went on without help." in shown
     assert "`alarms: false` in the catalog raises none there" in shown
     assert "at invite were not lost" not in shown
+    assert "H is the usual time of a step" in shown
     (logo, _) = report_json(report)["frontier"]["byStep"]
     assert logo == {"stepId": "logo", "stuck": 30, "alarms": 30, "right": 30, "wentOn": 24}
 
