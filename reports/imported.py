@@ -68,6 +68,7 @@ def imported_json(
             for (reason, _), each in outcome.examples.items()
         ],
         "repeatedIds": outcome.repeated,
+        "timesShownTwice": outcome.shown_twice,
         "kinds": dict(outcome.kinds.most_common()),
         "first": None if outcome.first is None else rfc3339(outcome.first),
         "last": None if outcome.last is None else rfc3339(outcome.last),
@@ -94,6 +95,11 @@ def notes(outcome: Outcome) -> Iterator[str]:
         yield (
             f"{both} userId and anonymousId, and {alone} anonymousId only. A visitor counts as a user of their own until an {_MERGE} event "
             "joins the two; make such events too (docs/integrations.md#visitors-who-became-users)."
+        )
+    if outcome.shown_twice:
+        yield (
+            f"{count(outcome.shown_twice, 'row has', 'rows have')} a local time of the hour that clocks show twice when they are put back; "
+            "the first of the two is taken. Export times with their offset from UTC to tell them apart."
         )
     if outcome.rows and not outcome.events:
         yield "No row became an event."

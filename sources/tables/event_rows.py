@@ -15,6 +15,8 @@ class EventRows:
     """Takes events of the contract, one object each. ``now`` (ms) bounds times in the future."""
 
     unseen: Final[Set[str]] = frozenset()
+    shown_twice: Final = 0
+    """Times of the contract have a zone."""
 
     def __init__(self, *, now: int) -> None:
         self._now = now

@@ -21,10 +21,15 @@ _LONGEST_TEXT: Final = 4_000
 
 
 class RowMapper(Protocol):
-    """Makes events of rows. ``unseen``: columns that it looks for and no row had so far."""
+    """Makes events of rows. ``unseen``: columns that it looks for and no row had so far. ``shown_twice``: rows so far with a local time
+    that clocks show twice.
+    """
 
     @property
     def unseen(self) -> Set[str]: ...
+
+    @property
+    def shown_twice(self) -> int: ...
 
     def __call__(self, row: Mapping[str, Any], /) -> Mapped | Rejected | None:
         """Return the event of a row, why it is none, or None to leave the row out."""
@@ -43,7 +48,8 @@ class Example:
 @dataclass
 class Outcome:
     """What became of the rows. ``sign_ups`` were added beside ``events``. Times are milliseconds, None without events. ``both_ids`` and
-    ``visitors`` count events that have a ``userId`` and an ``anonymousId``, and an ``anonymousId`` only.
+    ``visitors`` count events that have a ``userId`` and an ``anonymousId``, and an ``anonymousId`` only. ``shown_twice`` counts rows with a
+    local time that clocks show twice, because they are put back.
     """
 
     rows: int = 0
@@ -60,6 +66,7 @@ class Outcome:
     complete: bool = True
     both_ids: int = 0
     visitors: int = 0
+    shown_twice: int = 0
     seen: set[int] = field(default_factory=set, repr=False)
 
 
@@ -99,6 +106,7 @@ def import_rows(
             _count(outcome, found)
             take(found.at, found.line if found.sign_up is None else joined(found.sign_up, found.line))
     outcome.unseen = sorted(mapper.unseen) if outcome.rows else []
+    outcome.shown_twice = mapper.shown_twice
     return outcome
 
 

@@ -121,6 +121,11 @@ class Mapper:
         self._read_moment = MomentReader(mapping.timestamp)
         self.unseen = set(mapping.columns())
 
+    @property
+    def shown_twice(self) -> int:
+        """Rows so far with a local time that clocks show twice, because they are put back; the first of the two is taken."""
+        return self._read_moment.shown_twice
+
     def __call__(self, row: Row) -> Mapped | Rejected | None:
         """Return the event of a row; None for a row that the mapping leaves out."""
         cells = Cells(row)

@@ -30,16 +30,17 @@ def fitting_unit(moment: int, unit: str, now: int) -> str | None:
 
 
 class MomentReader:
-    """Reads times as ``moment`` says."""
+    """Reads times as ``moment`` says. ``shown_twice``: local times so far that clocks show twice, because they are put back."""
 
     def __init__(self, moment: Moment) -> None:
+        self.shown_twice = 0
         self._formats = moment.format
         self._unit = moment.unit
         self._zone = read_zone(moment.zone) if moment.zone is not None else None
         self._time = time.fromisoformat(moment.time_of_day) if moment.time_of_day is not None else None
 
     def __call__(self, value: object) -> int | None:
-        """Return milliseconds since 1970 UTC; None for nothing. A local time that occurs twice in autumn is the first of the two."""
+        """Return milliseconds since 1970 UTC; None for nothing. A local time that clocks show twice is the first of the two."""
         if is_nothing(value):
             return None
         try:
@@ -85,25 +86,30 @@ class MomentReader:
             raise ValueError(f"is {shown(text)}, not of the format {' or '.join(self._formats)}")
         if _NUMBER.fullmatch(text) and len(text) != len("20260302"):
             raise ValueError(f"is the number {shown(text)}; say its unit with unit: s, ms, us or ns")
+        iso = _ZONE_AFTER_BLANK.sub("", text)
+        iso = f"{iso[:-3]}Z" if iso[-3:].upper() == "UTC" else iso
         try:
-            iso = _ZONE_AFTER_BLANK.sub("", text)
-            iso = f"{iso[:-3]}Z" if iso[-3:].upper() == "UTC" else iso
-            if ":" not in iso and "T" not in iso.upper():
-                return self._of_date(date.fromisoformat(iso))
-            return self._milliseconds(datetime.fromisoformat(iso.upper().replace("T", " ", 1) if "t" in iso else iso))
-        except ValueError as error:
-            if "no time" in str(error):
-                raise
+            day = date.fromisoformat(iso) if ":" not in iso and "T" not in iso.upper() else None
+            moment = datetime.fromisoformat(iso.upper().replace("T", " ", 1) if "t" in iso else iso)
+        except ValueError:
             raise ValueError(f"is {shown(text)}, not an ISO 8601 time; say how to read it with format") from None
+        return self._milliseconds(moment) if day is None else self._of_date(day)
 
     def _of_date(self, day: date) -> int:
         if self._time is None:
             raise ValueError(f"is {day}, which has no time of day; choose one with time_of_day")
-        return self._milliseconds(datetime.combine(day, self._time))
+        return self._milliseconds(datetime.combine(day, self._time), chosen=True)
 
-    def _milliseconds(self, moment: datetime) -> int:
+    def _milliseconds(self, moment: datetime, *, chosen: bool = False) -> int:
+        """``chosen``: the time of day is that of the mapping, so that it may be any of the day."""
         if moment.tzinfo is None:
             if self._zone is None:
                 raise ValueError(f"is {shown(moment.isoformat(' '))}, which has no time zone; name one with zone")
-            moment = moment.replace(tzinfo=self._zone)
+            local, moment = moment, moment.replace(tzinfo=self._zone)
+            before, after = self._zone.utcoffset(moment), self._zone.utcoffset(moment.replace(fold=1))
+            if before != after and not chosen:
+                if before is not None and after is not None and before < after:
+                    skipped = f"which no clock shows in {self._zone}: clocks are put forward there"
+                    raise ValueError(f"is {shown(local.isoformat(' '))}, {skipped}")
+                self.shown_twice += 1
         return round(moment.astimezone(UTC).timestamp() * 1000)

@@ -223,6 +223,17 @@ def test_users_that_would_count_twice_are_noted(tmp_path: Path, inside: Inside) 
     assert "anonymousId only" not in inside("import", "a.jsonl", cwd=tmp_path).out
 
 
+def test_times_that_clocks_show_twice_are_counted(tmp_path: Path, inside: Inside) -> None:
+    times = ("26 01:59:59", "26 02:00:00", "26 02:59:59", "26 03:00:00", "27 02:30:00")
+    (tmp_path / "t.csv").write_text("id,user,at\n" + "".join(f"{number},ana,2025-10-{at}\n" for number, at in enumerate(times)))
+    (tmp_path / "m.yaml").write_text("userId: user\ntimestamp: {column: at, zone: Europe/Berlin}\nevent: {type: track, name: x}\n")
+    said = " ".join(inside(*LOOK, cwd=tmp_path).out.split())
+    assert "2 rows have a local time of the hour that clocks show twice when they are put back; the first of the two is taken." in said
+    assert inside(*LOOK, "--json", cwd=tmp_path).json["timesShownTwice"] == 2
+    (tmp_path / "m.yaml").write_text("userId: user\ntimestamp: {column: at, zone: UTC}\nevent: {type: track, name: x}\n")
+    assert "clocks" not in inside(*LOOK, cwd=tmp_path).out
+
+
 SIGN_UP = MAPPING + "signup: {age: {column: age, type: integer}, plan: plan}\n"
 ROWS = (
     "id,user,what,at,age,plan\n"

@@ -351,6 +351,9 @@ BERLIN = "{column: t, zone: Europe/Berlin}"
         (BERLIN, "2026-03-02T09:00:00Z", "2026-03-02T09:00:00.000Z"),
         (BERLIN, datetime(2026, 3, 2, 9), "2026-03-02T08:00:00.000Z"),  # noqa: DTZ001
         (BERLIN, "2025-10-26 02:30:00", "2025-10-26T00:30:00.000Z"),
+        (BERLIN, "2026-03-29 01:59:59", "2026-03-29T00:59:59.000Z"),
+        (BERLIN, "2026-03-29 03:00:00", "2026-03-29T01:00:00.000Z"),
+        ("{column: t, zone: Asia/Beirut, time_of_day: '00:00'}", "2026-03-29", "2026-03-28T22:00:00.000Z"),
         ("{column: t, zone: UTC, time_of_day: '12:00'}", "2026-03-02", "2026-03-02T12:00:00.000Z"),
         ("{column: t, zone: UTC, time_of_day: '12:00'}", "20260302", "2026-03-02T12:00:00.000Z"),
         ("{column: t, zone: UTC, time_of_day: '12:00'}", date(2026, 3, 2), "2026-03-02T12:00:00.000Z"),
@@ -384,6 +387,9 @@ def test_times_are_read_in_many_forms(how: str, value: object, found: str) -> No
         ("{column: t, unit: s}", 1772442000123, "timestamp_out_of_range", "the column t fits unit: ms"),
         ("{column: t, unit: ns}", "1772442000.5", "timestamp_out_of_range", "the column t fits unit: s"),
         ("{column: t, unit: s}", True, "bad_value", "not a time"),
+        (BERLIN, "2026-03-29 02:30:00", "bad_value", "which no clock shows in Europe/Berlin"),
+        (BERLIN, datetime(2026, 3, 29, 2, 0), "bad_value", "which no clock shows in Europe/Berlin"),  # noqa: DTZ001
+        ("{column: t, zone: Europe/Berlin, format: '%d.%m.%Y %H:%M'}", "29.03.2026 02:59", "bad_value", "which no clock shows"),
         ("t", None, "missing_timestamp", "empty"),
         ("t", "  ", "missing_timestamp", "empty"),
     ],
