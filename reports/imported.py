@@ -87,7 +87,8 @@ def notes(outcome: Outcome) -> Iterator[str]:
         among = f" among the first {IDS_COMPARED:,}" if outcome.events > IDS_COMPARED else ""
         verb = "repeats" if outcome.repeated == 1 else "repeat"
         yield (
-            f"{count(outcome.repeated, 'event')}{among} {verb} the eventId of an earlier event of the same user. An id counts once; if "
+            f"{count(outcome.repeated, 'event')}{among} {verb} the eventId of an earlier event of the same user. An id counts once. That "
+            "is right for what stands in every row, like the date of the sign-up (docs/integrations.md#the-mapping has the recipe); if "
             "they are events of their own, choose the columns of eventId so that they differ."
         )
     if outcome.both_ids and outcome.visitors and _MERGE not in outcome.kinds:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import onramp
+from tests.cli.command import ROOT, onramp
 from tests.cli.conftest import Inside
 
 CSV = "id,user,what,at\n2,ben,a,2026-03-02T09:00:00Z\n1,ana,a,2026-03-02T08:00:00Z\n3,,a,2026-03-02T08:00:00Z\n4,ana,z,now\n5,ana\n"
@@ -221,6 +222,27 @@ def test_users_that_would_count_twice_are_noted(tmp_path: Path, inside: Inside) 
     assert "anonymousId only" in inside("import", "a.jsonl", cwd=tmp_path).out
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, [both, alone, merge])))
     assert "anonymousId only" not in inside("import", "a.jsonl", cwd=tmp_path).out
+
+
+def test_a_sign_up_date_that_stands_in_every_row_is_one_sign_up_for_each_user(tmp_path: Path, inside: Inside) -> None:
+    """The recipe of docs/integrations.md."""
+    (tmp_path / "t.csv").write_text(
+        "Customer,Registered on,Plan,at\nana,01.03.2026,pro,02.03.2026\nana,01.03.2026,pro,03.03.2026\nben,02.03.2026,,02.03.2026\n"
+    )
+    guide = (ROOT / "docs" / "integrations.md").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"```yaml\n(eventId: \[Customer\]\n.*?)```", guide, re.DOTALL)
+    (tmp_path / "m.yaml").write_text(recipe)
+    result = inside("import", "t.csv", "--mapping", "m.yaml", "--out", "e.jsonl", cwd=tmp_path)
+    assert result.code == 0
+    assert "like the date of the sign-up (docs/integrations.md#the-mapping has the recipe)" in " ".join(result.err.split())
+    events = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text().splitlines()]
+    assert [(each["userId"], each["eventType"], each["timestamp"]) for each in events] == [
+        ("ana", "signup", "2026-02-28T23:00:00.000Z"),
+        ("ana", "signup", "2026-02-28T23:00:00.000Z"),
+        ("ben", "signup", "2026-03-01T23:00:00.000Z"),
+    ]
+    assert len({each["eventId"] for each in events}) == 2
+    assert events[0]["payload"] == {"traits": {"plan": "pro"}}
 
 
 def test_times_that_clocks_show_twice_are_counted(tmp_path: Path, inside: Inside) -> None:
