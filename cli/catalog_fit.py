@@ -114,7 +114,13 @@ def _sentence(step: FittedStep) -> str:
     from state.stuck.completion_times import ENOUGH
 
     if step.used < ENOUGH:
-        return f"{step.id}: {count(step.completions, 'completion')}, too few to set its times ({ENOUGH} are needed)."
+        others = [
+            *([f"{count(step.after_activation, 'user')} did it after activation"] if step.after_activation else []),
+            *([f"{count(step.out_of_turn, 'user')} did it in another order or at once"] if step.out_of_turn else []),
+        ]
+        nobody = f" {' and '.join(others)}, when nobody waits at it." if others else ""
+        waited = " by users who waited at it" if others else ""
+        return f"{step.id}: {count(step.completions, 'completion')}{waited}, too few to set its times ({ENOUGH} are needed).{nobody}"
     which = count(step.completions, "completion")
     if step.used < step.completions:
         which = f"the last {step.used} of {which}"
@@ -123,4 +129,5 @@ def _sentence(step: FittedStep) -> str:
 
 
 def _as_json(step: FittedStep) -> dict[str, Any]:
-    return {"id": step.id, "completions": step.completions, "used": step.used, "changes": dict(step.changes)}
+    others = {"completedAfterActivation": step.after_activation, "completedOutOfTurn": step.out_of_turn}
+    return {"id": step.id, "completions": step.completions, "used": step.used, **others, "changes": dict(step.changes)}

@@ -8,7 +8,7 @@ not begin the onboarding left out. Nobody is guided.
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from types import MappingProxyType
@@ -29,6 +29,7 @@ from state.person.arrivals import VisitorMerged
 from state.person.collector import Collector
 from state.person.fold import Fold
 from state.person.person import Person
+from state.person.progress import completed
 from state.person.visitor import Stitcher, Visitor
 from state.records.dead_letter import DeadLetter
 from state.stuck.completion_times import ENOUGH, HORIZON_QUANTILE, quantile
@@ -57,12 +58,18 @@ _PARTITION: Final = 0
 
 
 class FittedStep(NamedTuple):
-    """What the log says of a step. ``changes``: fields with another value in the catalog; none with fewer than ``ENOUGH`` completions."""
+    """What the log says of a step. ``changes``: fields with another value in the catalog; none with fewer than ``ENOUGH`` completions.
+
+    ``completions`` are those by users who waited at the step. Others did it ``after_activation``, when nobody waits any more, or
+    ``out_of_turn``: before it was next, with the event with which it would have become so, or after a later step.
+    """
 
     id: str
     completions: int
     used: int
     changes: dict[str, str]
+    after_activation: int = 0
+    out_of_turn: int = 0
 
 
 class CatalogFit:
@@ -129,10 +136,17 @@ class CatalogFit:
     def steps(self) -> list[FittedStep]:
         """The steps in the catalog's order."""
         still: defaultdict[str, list[int]] = defaultdict(list)
+        done, after = Counter[str](), Counter[str]()
         for person in self._people.values():
             if person.episode is not None and person.episode.observed:
                 still[person.episode.step].append(person.episode.onset)
-        return [self._fitted(step, still[step.id]) for step in self._catalog.steps]
+            if not person.merged_into:
+                mine = completed(self._plan, person.path, person.steps)
+                done.update(mine.keys())
+                after.update(step for step, at in mine.items() if 0 < person.activated_at < at)
+        found = [self._fitted(step, still[step.id]) for step in self._catalog.steps]
+        others = done - after - Counter({step.id: step.completions for step in found})  # nothing below 0 is kept
+        return [step._replace(after_activation=after[step.id], out_of_turn=others[step.id]) for step in found]
 
     def alarm_at(self) -> AlarmAt | None:
         """The thresholds that give alarms the precision that the catalog asks for; None if too little is known."""

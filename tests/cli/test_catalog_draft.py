@@ -112,6 +112,23 @@ def test_a_fit_of_a_fitted_catalog_changes_nothing(tmp_path: Path, inside: Insid
     assert again.err.endswith("onramp: nothing changes.\n")
 
 
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [
+        ("[one, two], activated_by: [one]", "60 users did it after activation, when nobody waits at it."),
+        ("[two, one]", "60 users did it in another order or at once, when nobody waits at it."),
+    ],
+)
+def test_a_fit_says_who_did_a_step_without_having_waited_at_it(paths: str, said: str, tmp_path: Path, inside: Inside) -> None:
+    _write_log(tmp_path / "log.jsonl", users=60, second=60)
+    (tmp_path / "mine.yaml").write_text(CATALOG.replace("[one, two]", paths))
+    arguments = ("catalog", "fit", "--events", "log.jsonl", "--catalog", "mine.yaml")
+    few = "0 completions by users who waited at it, too few to set its times (50 are needed)"
+    assert f": {few}. {said}\n" in inside(*arguments, cwd=tmp_path).err
+    found = inside(*arguments, "--json", cwd=tmp_path).json["steps"]
+    assert {each["completedAfterActivation"] + each["completedOutOfTurn"] for each in found if each["completions"] == 0} == {60}
+
+
 def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "log")
     assert not EventsFile(tmp_path / "log", "onramp").can_be_read_again
