@@ -8,7 +8,6 @@ both. ``evaluation/catalog_draft_text.py`` writes the result. Nothing here depen
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
@@ -19,6 +18,7 @@ import msgspec
 
 from evaluation.catalog_alternatives import alternatives, common_name, joined
 from evaluation.completions import Completion, CrowdedDay, crowded_day, to_measure
+from evaluation.drafted_ids import drafted_ids
 from evaluation.drafted_traits import DraftedTrait, drafted_traits
 from evaluation.event_histories import EventHistories, History, Kind
 from state.catalog.model import Catalog
@@ -46,8 +46,6 @@ _SKIPPED_BY_LATER: Final = 0.3
 _SKIPPED_BY_ALL: Final = 0.2
 _DECENT: Final = 0.2
 _FEWEST_SIGN_UPS: Final = 20
-_LONGEST_ID: Final = 60
-_NO_TEXT: Final = frozenset({"true", "false", "null"})
 _TYPES: Final = (("track", "form_submit"), ("button_click",), ("page_view",))
 """Types of event from which steps are made; a later group only where the earlier ones have none."""
 
@@ -184,7 +182,7 @@ def _laid_out(users: Log, kinds: Sequence[Kind], groups: Groups) -> _Layout:
     done = {kind: sum(kind in each.kinds for each in users) for kind in order}
     optional = {kind for at, kind in enumerate(order) if _is_optional(users, skipped[kind], done[kind], order[at + 1 :])}
     activates = _activation([kind for kind in order if kind not in optional], done, len(users))
-    ids = _ids({kind: common_name([each for each, _ in groups[kind]]) if kind in groups else kind.subject for kind in order})
+    ids = drafted_ids({kind: common_name([each for each, _ in groups[kind]]) if kind in groups else kind.subject for kind in order})
     times, together = _completion_times(users, ids, optional, activates)
     return _Layout(order, ids, skipped, done, optional, activates, times, together)
 
@@ -350,23 +348,6 @@ def _activation(needed: Sequence[Kind], done: Mapping[Kind, int], users: int) ->
     later = needed[len(needed) // 2 :]
     reached = [kind for kind in later if done[kind] >= _DECENT * users]
     return reached[-1] if reached else max(later, key=lambda kind: done[kind])
-
-
-def _ids(named: Mapping[Kind, str]) -> dict[Kind, str]:
-    """Ids from the names: unique, as a catalog wants them."""
-    names: dict[Kind, str] = {}
-    for kind, text in named.items():
-        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text or kind.type)
-        base = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
-        if not base[:1].isalpha() or base in _NO_TEXT:
-            base = f"step_{base}".strip("_")
-        base = base[:_LONGEST_ID].strip("_")
-        name, number = base, 1
-        while name in names.values():
-            number += 1
-            name = f"{base}_{number}"
-        names[kind] = name
-    return names
 
 
 # how long they take

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from random import Random
 
@@ -10,7 +11,8 @@ import pytest
 from evaluation.catalog_draft import DOZENS, MOST_STEPS, Draft, DraftError, draft, nine_of_ten
 from evaluation.catalog_draft_text import catalog_text, quoted
 from evaluation.catalog_fit import CatalogFit
-from evaluation.event_histories import MOST_VALUES, EventHistories
+from evaluation.drafted_ids import drafted_ids
+from evaluation.event_histories import MOST_VALUES, EventHistories, Kind
 from state.catalog.parse import parse
 from state.catalog.set_measured import set_measured
 from state.catalog.yaml_text import read
@@ -396,7 +398,38 @@ def test_any_name_of_an_event_makes_a_valid_step() -> None:
 def test_ids_are_unique_text() -> None:
     found = drafted(each for n in range(20) for each in life(n, "Order-Paid", "order paid", "orderPaid", "2024", "NULL"))
     catalog = parse(catalog_text(found, "P"), "")
-    assert [step.id for step in catalog.steps] == ["order_paid", "order_paid_2", "order_paid_3", "step_2024", "step_null"]
+    assert [step.id for step in catalog.steps] == ["order_paid", "order_paid_c298", "order_paid_2154", "step_2024", "step_null"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Kontenrahmen gewählt", "kontenrahmen_gewaehlt"),
+        ("Größe Übermaß!", "groesse_uebermass"),
+        ("Größe".replace("ö", "o\u0308"), "groesse"),
+        ("größeGewählt", "groesse_gewaehlt"),
+        ("Créé à Łódź", "cree_a_lodz"),
+        ("invoiceSent", "invoice_sent"),
+        ("HTTPError", "httperror"),
+        ("Step", "step"),
+        ("404", "step_404"),
+        ("Шаг", "step_"),
+        ("Шаг 2", "step_2_"),
+        ("注册 ok", "ok_"),
+        ("🎉", "step_"),
+    ],
+)
+def test_an_id_is_the_name_in_latin_letters_with_a_digest_where_letters_are_lost(name: str, expected: str) -> None:
+    (found,) = drafted_ids({Kind("track", name): name}).values()
+    assert re.fullmatch(expected + ("[0-9a-f]{4}" if expected.endswith("_") else ""), found)
+
+
+def test_a_later_draft_has_the_same_ids_for_the_same_names_whatever_came_besides() -> None:
+    first = drafted(each for n in range(20) for each in life(n, "Шаг", "注册", "Größe"))
+    later = drafted(each for n in range(20) for each in life(n, "开始", "Größe", "注册", "Шаг"))
+    before, after = ({step.name: step.id for step in found.steps} for found in (first, later))
+    assert len(set(after.values())) == 4
+    assert before == {name: after[name] for name in before}
 
 
 def with_traits(**values: Iterable[object]) -> list[Event]:
