@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from operator import attrgetter
 from statistics import median
 from typing import Final, NamedTuple
@@ -41,6 +42,8 @@ _AT_ONCE: Final = SECOND
 _WITH_ANOTHER: Final = 0.9
 _MANY: Final = 0.5
 _FEWEST_TOGETHER: Final = 10
+_EITHER_WAY: Final = 0.4
+"""Of two steps, the least share of the users that did one before the other, below which the order is not clear."""
 _SIGNED_UP_LATER: Final = 0.2
 _SKIPPED_BY_LATER: Final = 0.3
 _SKIPPED_BY_ALL: Final = 0.2
@@ -92,6 +95,15 @@ class LeftOut(NamedTuple):
     why: str
 
 
+class NoOrder(NamedTuple):
+    """Two steps that follow each other on the path, though of ``both``, the users who did both, about half did ``one`` ``first``."""
+
+    one: str
+    other: str
+    first: int
+    both: int
+
+
 class Draft(NamedTuple):
     """A drafted catalog. ``users`` are those who begin; ``signup``: only users who sign up begin, ``others`` did not.
 
@@ -108,6 +120,7 @@ class Draft(NamedTuple):
     first: int
     last: int
     traits: list[DraftedTrait]
+    no_order: list[NoOrder]
 
     @property
     def signup(self) -> bool:
@@ -160,7 +173,8 @@ def draft(log: EventHistories) -> Draft:
     before = [kind for kind in found.order[: found.order.index(activates)] if kind not in found.optional]
     early = sum(activates in user.kinds and not _did_before(user, before, user.kinds[activates].at) for user in users)
     traits, others = drafted_traits((each.traits for each in users), len(users)), len(everybody) - len(users)
-    return Draft(steps, found.ids[activates], early, left_out, len(users), others, log.events, log.first, log.last, traits)
+    no_order = [each for pair in pairwise(found.order) if (each := _no_order(users, *pair, found.ids)) is not None]
+    return Draft(steps, found.ids[activates], early, left_out, len(users), others, log.events, log.first, log.last, traits, no_order)
 
 
 class _Layout(NamedTuple):
@@ -320,6 +334,13 @@ def _ordered(users: Log, kinds: Sequence[Kind]) -> list[Kind]:
             wins[one], wins[other] = wins[one] + ahead, wins[other] - ahead
             margin[one], margin[other] = margin[one] + clear, margin[other] - clear
     return sorted(kinds, key=lambda kind: (-wins[kind], -margin[kind], delay[kind], kind))
+
+
+def _no_order(users: Log, one: Kind, other: Kind, ids: Mapping[Kind, str]) -> NoOrder | None:
+    leads = [user.kinds[other].at - user.kinds[one].at for user in users if one in user.kinds and other in user.kinds]
+    first, later = sum(lead > 0 for lead in leads), sum(lead < 0 for lead in leads)
+    both = first + later
+    return NoOrder(ids[one], ids[other], first, both) if both >= _FEWEST_TOGETHER and min(first, later) >= _EITHER_WAY * both else None
 
 
 def _sign(value: float) -> int:

@@ -8,7 +8,8 @@ from typing import Final
 
 from evaluation.catalog_draft import PATH, Draft, DraftedStep, LeftOut, half, nine_of_ten
 from evaluation.event_histories import Kind
-from state.duration import SECOND, render_rounded
+from state.catalog.model import Limits
+from state.duration import MINUTE, SECOND, render_rounded
 from state.plain_text import plain
 from state.quantity import count
 from state.stuck.completion_times import ENOUGH
@@ -65,6 +66,7 @@ def _lines(found: Draft, product: str, tenant: str | None) -> Iterator[str]:
     if tenant is not None:
         yield f"tenants: [{quoted(tenant)}]  # only its events were read; take the line out if the catalog is for all tenants"
     yield "observe: true  # nobody is guided; to guide, add links, arms and templates and take this line out"
+    yield from _cooldown(found)
     if found.signup:
         yield "starts: {when: signup}"
     if found.traits:
@@ -77,6 +79,10 @@ def _lines(found: Draft, product: str, tenant: str | None) -> Iterator[str]:
     yield f"  - id: {PATH}"
     yield "    title: Everyone"
     yield "    # Each comes before the next for most of the users who did both."
+    for pair in found.no_order:
+        both = f"{pair.first:,} of {pair.both:,} who did {pair.one} and {pair.other} did {pair.one} first"
+        yield f"    # {both}, about half: no order. The list says what is suggested first;"
+        yield f"    # who does {pair.other} first has left {pair.one} and raises no alarm there."
     yield f"    steps: [{', '.join(step.id for step in found.steps)}]"
     yield f"    # The last step that many reach: {_share(activating.users, found.users)}. Better: what users who stay have done."
     if activating.users >= _EVERYBODY * found.users:
@@ -86,6 +92,17 @@ def _lines(found: Draft, product: str, tenant: str | None) -> Iterator[str]:
     yield f"    activated_by: [{found.activates}]"
     if found.left_out:
         yield from _left_out(found)
+
+
+def _cooldown(found: Draft) -> Iterator[str]:
+    """Where users do a step sooner than two decisions for them may follow each other: the time that lets guidance follow at each step."""
+    times = [(half(step.calendar), step.id) for step in found.steps if len(step.calendar) >= _FEWEST_TIMES]
+    if not times or min(times)[0] >= Limits().cooldown:
+        return
+    soonest, step = min(times)
+    shorter = render_rounded(max(soonest, MINUTE))
+    yield f"# Half of those who do {step} do it within {render_rounded(soonest)}. After guidance nothing more is shown for `cooldown`,"
+    yield f"# 6h by default, except to stuck users. To guide at each step: `limits: {{cooldown: {shorter}}}`, and `daily_cap` above 3."
 
 
 def _traits(found: Draft) -> Iterator[str]:

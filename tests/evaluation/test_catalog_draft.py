@@ -56,6 +56,25 @@ def test_steps_stand_in_the_order_of_most_users_who_did_both() -> None:
     assert [step.users for step in found.steps] == [52, 38, 43]
 
 
+@pytest.mark.parametrize(("others", "said"), [(11, True), (9, True), (6, False), (0, False)])
+def test_of_two_steps_in_a_row_that_have_no_order_a_comment_says_so(others: int, said: bool) -> None:
+    """Ten users do one first, so many the other."""
+    found = drafted(lives((10, "logo bank end"), (others, "bank logo end")))
+    (one, other, _) = ids(found)
+    pairs = [(one, other, max(10, others), 10 + others)] if said else []
+    assert found.no_order == pairs
+    comment = f"    # {max(10, others)} of {10 + others} who did {one} and {other} did {one} first, about half: no order."
+    assert (comment in catalog_text(found, "P")) == said
+
+
+@pytest.mark.parametrize(("minutes", "said"), [(10, "10m"), (7 * 60, "")])
+def test_where_steps_take_less_than_the_cooldown_a_comment_says_so(minutes: int, said: str) -> None:
+    found = drafted(each for n in range(20) for each in life(n, "one", "two", minutes=minutes))
+    text = catalog_text(found, "P")
+    assert f"`limits: {{cooldown: {said}}}`, and `daily_cap` above 3." in text if said else "cooldown" not in text
+    parse(text, "")
+
+
 def test_a_circle_of_preferences_and_a_tie_give_one_order_whatever_the_order_of_users() -> None:
     people = [
         life(n, *names) for n, names in enumerate([("a", "b", "c"), ("b", "c", "a"), ("c", "a", "b")] * 10 + [("x", "y"), ("y", "x")] * 9)
