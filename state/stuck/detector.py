@@ -336,8 +336,6 @@ class Detector:
             )
         if episode.alarmed or found.score < parameters.point.threshold(bucket, settled=episode.settled, in_session=in_session):
             return
-        if not begins(self._plan, person):  # their traits changed since the episode began
-            return
         if episode.step in self._without_alarms:
             return
         if person.rhythm is not None and bot_detection.is_suspicious(person.rhythm, at):

@@ -10,7 +10,8 @@ from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
 from state.person.person import NOT_BEGUN
-from state.records.facts import PersonFact
+from state.records.facts import PersonFact, StuckScoreFact
+from state.stuck.score import SHARES
 from tests.state.lives import Life, catalog, declined, event, signals, signup, track
 
 
@@ -39,15 +40,27 @@ def test_whose_traits_change_after_they_began_stays_in_their_group_and_is_not_gu
     life = Life(starting(TRIAL, holdout=holdout))
     life.see(on_trial(), track("connected", HOUR), pays(3 * DAY))
     life.reload()
-    asked, alarmed = len(life.of(DecisionRequest)), len(signals(life.outputs))
+    asked = len(life.of(DecisionRequest))
     life.see(*(track("explored", 4 * DAY + each) for each in range(1, 3)))
     life.see(
         *(event("error", 4 * DAY + HOUR + each, code="source_gone") for each in range(5)), event("form_submit", 5 * DAY, form="invite")
     )
     life.wait(60 * DAY)
     assert group(life) == drawn
-    assert (len(life.of(DecisionRequest)), len(signals(life.outputs))) == (asked, alarmed)
+    assert len(life.of(DecisionRequest)) == asked
     assert declined(life.outputs)[-1] == "existing_person"
+
+
+def test_whose_traits_change_after_they_began_still_raises_alarms_and_is_not_guided() -> None:
+    """Alarms are judged by everybody held out, these users too."""
+    held_out, guided = (Life(starting(TRIAL, holdout=holdout)) for holdout in (1, 0))
+    for life in (held_out, guided):
+        life.see(on_trial(), pays(HOUR))
+        life.wait(60 * DAY)
+        assert signals(life.outputs) == ["stuck:inactive"]
+        assert declined(life.outputs)[-1] == "existing_person"
+        assert [each.trigger for each in life.of(DecisionRequest)] in ([], ["signup"])
+    assert len(held_out.of(StuckScoreFact)) >= len(SHARES)
 
 
 def test_the_outcome_of_guidance_from_before_the_change_is_that_of_the_group() -> None:
