@@ -24,7 +24,7 @@ import msgspec
 from state import counters
 from state.catalog.plan import Plan, Rule
 from state.decision.attribution import EXPOSURES
-from state.decision.experiment_groups import begins, experiment_group
+from state.decision.experiment_groups import counts, experiment_group
 from state.decision.guidance import Guidance
 from state.events import Event
 from state.ids import Keys
@@ -160,9 +160,12 @@ class Detector:
             self.update_episode(person, done, at, out, first=True)
 
     def _current(self, person: Person, done: Mapping[str, int]) -> str:
-        """The step at which the person may be stuck; empty where there is none."""
+        """The step at which the person may be stuck; empty where there is none.
+
+        Who began and is guided no more may be stuck too: whoever is held out and counts is judged, and so must raise alarms.
+        """
         plan = self._plan
-        if person.activated_at or person.merged_into or not begins(plan, person):
+        if person.activated_at or person.merged_into or not counts(plan, person):
             return ""
         return current_step(plan, person.path, done)
 

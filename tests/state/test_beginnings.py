@@ -51,11 +51,12 @@ def test_whose_traits_change_after_they_began_stays_in_their_group_and_is_not_gu
     assert declined(life.outputs)[-1] == "existing_person"
 
 
-def test_whose_traits_change_after_they_began_still_raises_alarms_and_is_not_guided() -> None:
-    """Alarms are judged by everybody held out, these users too."""
+@pytest.mark.parametrize("done", [(), (track("connected", 2 * HOUR),)])
+def test_whose_traits_change_after_they_began_still_raises_alarms_and_is_not_guided(done: tuple[Event, ...]) -> None:
+    """Alarms are judged by everybody held out, these users too, at the step that they were at and at later ones."""
     held_out, guided = (Life(starting(TRIAL, holdout=holdout)) for holdout in (1, 0))
     for life in (held_out, guided):
-        life.see(on_trial(), pays(HOUR))
+        life.see(on_trial(), pays(HOUR), *done)
         life.wait(60 * DAY)
         assert signals(life.outputs) == ["stuck:inactive"]
         assert declined(life.outputs)[-1] == "existing_person"

@@ -183,7 +183,7 @@ def test_who_began_under_an_earlier_catalog_stays_counted_and_is_not_guided_by_o
     assert groups(life) == {"adaptive"}
     assert set(declined(life.outputs)) <= {"existing_person", "activated"}
     assert not life.of(DecisionRequest)
-    assert not signals(life.outputs)
+    assert signals(life.outputs), "who is counted is judged, and so raises alarms"
     assert {row.entered_under for row in life.of(PersonFact)} == {before}
     assert [row.step_id for row in life.of(ProgressFact) if row.current_since_at and not row.completed_at], "it is in the funnel"
 
