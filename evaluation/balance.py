@@ -25,9 +25,10 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from evaluation.arrays import Floats
+from evaluation.effect import judged_people
 from evaluation.evidence import ADAPTIVE, GROUPS, HOLDOUT, Evidence
 from evaluation.logged import from_frame, shown_and_over
-from evaluation.units import merged, units
+from evaluation.units import merged
 
 _CONCENTRATION: Final = 1_000.0
 """Strength of the alternative around the promised shares; this one is most sensitive to faults of about a percentage point."""
@@ -82,9 +83,14 @@ def balance_by_design(assigned: Sequence[tuple[Sequence[str], Mapping[str, float
 
 
 def people_balance(evidence: Evidence) -> GroupBalance | None:
-    """Check the groups of people against the shares that drew them; None where that is known of nobody."""
-    # The group is drawn at the first event. In any other order, like that of sign-ups, the running maximum means nothing.
-    people = units(evidence).sort("first_seen_at", "user_id")
+    """Check the groups of the people who began against the shares that drew them; None where that is known of nobody.
+
+    ``effect`` leaves out people of whom no decision or sign-up is stored, and so does this. They are in a group by their row, but no more
+    after they signed in as a user from before, which may be an effect of guidance.
+    """
+    began = judged_people(evidence).filter(~pl.col("because").is_in(["expired", "without_signup"]))
+    # Who begins, and when, does not depend on the group. In an order that does the running maximum would mean nothing.
+    people = began.sort("began_at", "user_id")
     drawn = people.filter(pl.col(HOLDOUT) < 1.0)
     found = balance_by_design(
         [

@@ -147,17 +147,18 @@ class EffectReport:
         return next((lift for lift in self.lifts if (lift.treated, lift.control) == (treated, control)), None)
 
 
-def _judged(evidence: Evidence, shares: Mapping[str, float] | None) -> pl.DataFrame:
+def judged_people(evidence: Evidence, shares: Mapping[str, float] | None = None) -> pl.DataFrame:
     """Everybody in a group: ``began_at``, whether ``before_signup``, and ``because``: why they do not count, empty where they do.
 
     None of it depends on the group.
     """
     people = units(evidence)
-    sign_up = pl.col("first_seen_at" if _by_first_event(people) else "signup_at").fill_null(0)
+    by_first_event = _by_first_event(people)
+    sign_up = pl.col("first_seen_at" if by_first_event else "signup_at").fill_null(0)
     # The clock of a device may put the sign-up after the decision upon it.
     before = (sign_up == 0) | ((pl.col("first_trigger") != "signup") & (pl.col("first_decided_at") < sign_up))
     people = people.with_columns(before_signup=before.fill_null(value=False))
-    whole_from = _whole_from(evidence) if people["before_signup"].any() else 0
+    whole_from = _whole_from(evidence, by_first_event=by_first_event) if by_first_event or people["before_signup"].any() else 0
     people = people.with_columns(
         began_at=pl.when("before_signup").then("first_decided_at").otherwise(sign_up).fill_null(0),
         guidance=pl.when("before_signup").then("first_guidance").otherwise("guidance_at_signup"),
@@ -181,17 +182,23 @@ def _by_first_event(people: pl.DataFrame) -> bool:
     return not (people["signup_at"] > 0).any()
 
 
-def _whole_from(evidence: Evidence) -> int:
+def _whole_from(evidence: Evidence, *, by_first_event: bool) -> int:
     """The time from which on all decisions and merges are stored; 0 where none seems to have been deleted.
 
     Each sign-up is considered, and the decision is stored whatever comes of it. Where one from before the oldest decision lacks it, older
-    decisions were deleted. A visitor that became a user has the user's ``person_key``; in rows of older releases it is named by the event
-    of the merge. Where neither tells the user of one that came before the oldest event, older events were deleted.
+    decisions were deleted. Where nobody signs up, that is assumed if a visitor who signed in came a day before the oldest decision and has
+    none: such visitors are no units, and others without a decision are. Where no decision at all is stored nothing is assumed.
+
+    A visitor that became a user has the user's ``person_key``; in rows of older releases it is named by the event of the merge. Where
+    neither tells the user of one that came before the oldest event, older events were deleted.
     """
     decisions = evidence.decisions
     oldest: int = decisions.select(pl.col("decided_at").min().fill_null(0)).item()
     signed_up = evidence.people.filter((pl.col("signup_at") > 0) & (pl.col("signup_at") < oldest))
     without_decision = signed_up.join(decisions.filter(pl.col("trigger") == "signup"), on="user_id", how="anti")
+    if by_first_event:
+        long_before = merged(evidence).filter(pl.col("origin_seen_at") < oldest - DELETED_WITHIN)
+        without_decision = long_before.join(decisions, left_on="visitor_id", right_on="user_id", how="anti")
     came_before = merged(evidence).filter(pl.col("origin_seen_at") < evidence.events_from)
     without_merge = came_before.join(evidence.visitors, on="visitor_id", how="anti")
     starts = [start for start, lacking in ((oldest, without_decision), (evidence.events_from, without_merge)) if lacking.height]
@@ -200,7 +207,7 @@ def _whole_from(evidence: Evidence) -> int:
 
 def matured(evidence: Evidence) -> pl.DataFrame:
     """Return people who count and whose window has closed, in order of their beginning, with ``activated`` (bool) within it."""
-    return _counting(_judged(evidence, None))
+    return _counting(judged_people(evidence))
 
 
 def _counting(judged: pl.DataFrame) -> pl.DataFrame:
@@ -222,7 +229,7 @@ def effect(
     ``alpha``: the error probability of the primary comparison, and of the secondary ones together.
     ``tuned_at``: people of both groups at which they are narrowest.
     """
-    judged = _judged(evidence, shares)
+    judged = judged_people(evidence, shares)
     people = _counting(judged)
     rates = []
     for group in GROUPS:

@@ -21,7 +21,7 @@ from evaluation.balance import (
 from evaluation.evidence import Evidence
 from state.duration import DAY
 from tests.evaluation.cases import healthy_run
-from tests.evaluation.groups import member
+from tests.evaluation.groups import considered, member
 
 SHARES = {"holdout": 0.2, "rules": 0.1, "adaptive": 0.7}
 
@@ -193,7 +193,10 @@ def test_a_wrong_share_is_found_among_those_who_entered_under_it() -> None:
 
 
 def test_a_share_that_signs_up_which_differs_between_the_groups_is_no_wrong_size() -> None:
-    """Half of the people are held out, as promised. In the order of their sign-ups all who never sign up would come first."""
+    """Half of the people are held out, as promised. In the order of their sign-ups all who never sign up would come first.
+
+    Guidance was considered for all of them before: only so can it change who signs up.
+    """
     rng = np.random.default_rng(1)
     groups = rng.choice(["holdout", "adaptive"], 8_000)
     signed_up = rng.random(8_000) < np.where(groups == "holdout", 0.4, 0.3)
@@ -210,7 +213,9 @@ def test_a_share_that_signs_up_which_differs_between_the_groups_is_no_wrong_size
         }
         for number, (group, signed) in enumerate(zip(groups, signed_up, strict=True))
     ]
-    found = people_balance(dataclasses.replace(_entered({}, {"p@1": 0.5}), people=Evidence.of(until=0, people=people).people))
+    considered_first = Evidence.of(until=0, people=people, decisions=[considered(each, 1 + number) for number, each in enumerate(people)])
+    entered = _entered({}, {"p@1": 0.5})
+    found = people_balance(dataclasses.replace(entered, people=considered_first.people, decisions=considered_first.decisions))
     assert found is not None
     assert found.ok
 

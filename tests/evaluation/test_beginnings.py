@@ -86,11 +86,10 @@ def test_the_window_begins_with_the_sign_up_unless_guidance_was_considered_befor
     assert (report.before_signup, report.without_signup) == (1, 1)
 
 
-@pytest.mark.parametrize("guided", ["user", "phone"])
-def test_who_signs_in_with_another_device_later_begins_where_they_began(guided: str) -> None:
+def _second_devices(guided: str, *, signing_up: bool = True) -> Evidence:
     """Guidance, of the user or of the phone's visitor, brings users to sign in on the phone as well, and nothing else.
 
-    The phone's visitor was considered days before the sign-up. It counts in the group that it has of its own, signed in with or not.
+    The phone's visitor was considered days before the sign-up; before the user's first event where nobody is ``signing_up``.
     """
     rng = np.random.default_rng(1)
     people, decisions, visitors = [], [], []
@@ -98,19 +97,49 @@ def test_who_signs_in_with_another_device_later_begins_where_they_began(guided: 
         first = START + 60_000 * index
         group, of_phone = ("holdout" if rng.random() < 0.5 else "adaptive" for _ in range(2))
         user = member(f"u{index}", group, signup=first + 5 * DAY, activated=3 * DAY if rng.random() < 0.3 else None)
+        user["signup_at"] *= signing_up
         phone = {**member(f"v{index}", of_phone, signup=0), "first_seen_at": first, "entered_under": "p@1"}
-        decisions += [considered(user, first + 5 * DAY + 1, "signup"), considered(phone, first, "step_completed")]
+        moment = "signup" if signing_up else "step_completed"
+        decisions += [considered(user, first + 5 * DAY + 1, moment), considered(phone, first, "step_completed")]
         if rng.random() < (0.2 if (group if guided == "user" else of_phone) == "holdout" else 0.7):
             visitors.append({"user_id": user["user_id"], "visitor_id": phone["user_id"], "merged_at": first + 6 * DAY})
             phone["experiment_group"] = "merged"
         people += [{**user, "first_seen_at": first + 5 * DAY, "entered_under": "p@1"}, phone]
-    evidence = Evidence.of(until=START + 90 * DAY, people=people, decisions=decisions, catalogs=[catalog("p@1", 0.5)], visitors=visitors)
+    return Evidence.of(until=START + 90 * DAY, people=people, decisions=decisions, catalogs=[catalog("p@1", 0.5)], visitors=visitors)
+
+
+@pytest.mark.parametrize("guided", ["user", "phone"])
+def test_who_signs_in_with_another_device_later_begins_where_they_began(guided: str) -> None:
+    """The phone's visitor counts in the group that it has of its own, signed in with or not."""
+    evidence = _second_devices(guided)
     report, lift, balance = effect(evidence), primary(evidence), people_balance(evidence)
     assert lift.lower < 0.0 < lift.upper
     assert lift.lift == pytest.approx(0.0, abs=0.015)
-    assert (lift.people, report.before_signup, report.signed_in) == (16_000, 8_000, len(visitors))
+    assert (lift.people, report.before_signup, report.signed_in) == (16_000, 8_000, evidence.visitors.height)
     assert balance is not None
     assert (balance.ok, sum(balance.counts.values())) == (True, 16_000)
+
+
+@pytest.mark.parametrize(("kept", "signing_up"), [(0.0, True), (0.5, True), (0.5, False), (0.8, True), (0.8, False)])
+def test_where_old_decisions_are_deleted_the_groups_still_have_their_sizes(kept: float, *, signing_up: bool) -> None:
+    """A visitor who signed in is in a group by the decision about it only, and one who did not also by its row, which stays."""
+    whole = _second_devices("phone", signing_up=signing_up)
+    oldest = START + round((1 - kept) * 8_000) * 60_000 + (0 if kept else 99 * DAY)
+    evidence = replace(whole, decisions=whole.decisions.filter(pl.col("decided_at") >= oldest))
+    balance, lift = people_balance(evidence), primary(evidence)
+    assert balance is not None
+    assert (balance.ok, sum(balance.counts.values())) == (True, lift.people)
+    assert lift.lower < 0.0 < lift.upper
+    assert lift.people >= 8_000 if signing_up else lift.people > kept * 8_000
+
+
+def test_a_new_app_without_sign_ups_leaves_nobody_out() -> None:
+    """A visitor may sign in before anything was considered for it."""
+    evidence = _second_devices("phone", signing_up=False)
+    looked = {**member("looked", "merged", signup=0), "first_seen_at": START - HOUR}
+    looked_around = Evidence.of(until=0, people=[looked], visitors=[{"user_id": "u1", "visitor_id": "looked", "merged_at": START}])
+    more = {name: pl.concat([getattr(evidence, name), getattr(looked_around, name)], how="diagonal") for name in ("people", "visitors")}
+    assert effect(replace(evidence, **more)).expired == 0
 
 
 def test_a_visitor_who_becomes_a_new_user_counts_once_with_what_the_user_does() -> None:
