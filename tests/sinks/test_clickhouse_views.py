@@ -139,6 +139,17 @@ def test_a_decision_counts_for_a_rate_only_after_its_window_has_closed(migrated:
     assert [(side.matured, side.successes) for side in model_value(evidence).sides] == [(2, 1), (1, 0)], "and so does the report"
 
 
+@pytest.mark.parametrize("view", ["decision_results", "guidance_performance", "llm_prompts", "model_against_template"])
+def test_results_of_one_tenant_are_read_of_that_tenant_only(migrated: ClickHouse, view: str) -> None:
+    insert(migrated, *(make(DecisionFact, tenant_id=tenant, decision_id="d", outcome="decided", arm="a") for tenant in "tu"))
+    insert(migrated, *(make(OutcomeFact, tenant_id=tenant, decision_id="d", kind="shown") for tenant in "tu"))
+    plan = query(migrated, f"EXPLAIN indexes = 1 SELECT * FROM {view} WHERE tenant_id = 't'")["explain"].to_list()
+    reads = "\n".join(plan).split("ReadFromMergeTree")[1:]
+    of_results = [each for each in reads if each.split(")")[0].endswith((".decisions", ".outcomes"))]
+    assert len(of_results) == 2
+    assert all(" in ['t', 't'])" in each for each in of_results)
+
+
 def test_the_arms_of_the_rules_are_not_among_those_of_the_bandit(migrated: ClickHouse) -> None:
     for decision, group, kinds in (
         ("1", "rules", ["shown", "success"]),
