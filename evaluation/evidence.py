@@ -179,6 +179,8 @@ def _nothing(table: str) -> pl.DataFrame:
 class Evidence:
     """One tenant's tables at one moment. ``until`` (ms) is the newest log time; later events are not included.
 
+    Where no event is stored any more it is the present time.
+
     ``events_from`` (ms) is the log time of the oldest event that is stored, 0 where it is not known.
     """
 

@@ -34,7 +34,8 @@ _DRAW = ("visitors", "draw")
 def load(query: Query, tenant: str, until: int | None = None) -> Evidence:
     """Return what the store holds of ``tenant``. ``query(sql, **parameters)`` reads, and may raise ``StoreError``.
 
-    ``until`` (ms) is the log time that the evidence reaches; without it, that of the newest event.
+    ``until`` (ms) is the log time that the evidence reaches; without it, that of the newest event. Where no event is stored any more, what
+    is stored is old, and it is the present time of the store.
     """
     frames: dict[str, Any] = {}
     for name, columns in SCHEMAS.items():
@@ -44,7 +45,10 @@ def load(query: Query, tenant: str, until: int | None = None) -> Evidence:
         frames[name] = query(f"SELECT {wanted} FROM {_TABLE[name]} WHERE tenant_id = {{tenant:String}}", tenant=tenant)  # noqa: S608
     draws = [experiment_draw(tenant, visitor) for visitor in frames["visitors"]["visitor_id"]]
     frames["visitors"] = frames["visitors"].with_columns(pl.Series("draw", draws, dtype=pl.Float64))
-    ends = "SELECT toUnixTimestamp64Milli(min(log_time)) AS oldest, toUnixTimestamp64Milli(max(log_time)) AS newest FROM events"
+    ends = (
+        "SELECT toUnixTimestamp64Milli(min(log_time)) AS oldest,"
+        " toUnixTimestamp64Milli(if(count() = 0, now64(3), max(log_time))) AS newest FROM events"
+    )
     oldest, newest = query(f"{ends} WHERE tenant_id = {{tenant:String}}", tenant=tenant).row(0)
     evidence = Evidence.of(until=int(newest) if until is None else until, **frames)
     return replace(evidence, events_from=int(oldest))

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
+from evaluation.effect import effect
 from evaluation.logged import logged
 from evaluation.model_value import model_value
 from reports.evidence import load
@@ -137,6 +138,22 @@ def test_a_decision_counts_for_a_rate_only_after_its_window_has_closed(migrated:
     log = logged(evidence)
     assert (sum(log.rewards), len(log)) == (1, 3), "onramp evaluate counts the same decisions"
     assert [(side.matured, side.successes) for side in model_value(evidence).sides] == [(2, 1), (1, 0)], "and so does the report"
+
+
+def test_where_no_event_is_stored_any_more_the_report_too_takes_every_window_as_closed(migrated: ClickHouse) -> None:
+    at = MONDAY - 3_000 * 24 * HOUR
+    for user, end in (("u", "success"), ("v", "failure")):
+        insert(
+            migrated,
+            make(PersonFact, user_id=user, experiment_group="adaptive", signup_at=at),
+            make(DecisionFact, decision_id=user, user_id=user, outcome="decided", experiment_group="adaptive", decided_at=at),
+            *(make(OutcomeFact, decision_id=user, user_id=user, kind=kind, occurred_at=at) for kind in ("shown", end)),
+        )
+    assert rows(migrated, "guidance_performance", "shown, success, failure, open") == [(2, 1, 1, 0)]
+    evidence = load(Facts(migrated).frame, "t")
+    log, report = logged(evidence), effect(evidence)
+    assert (sum(log.rewards), len(log)) == (1, 2)
+    assert (report.immature, sum(group.people for group in report.groups)) == (0, 2)
 
 
 @pytest.mark.parametrize("view", ["decision_results", "guidance_performance", "llm_prompts", "model_against_template"])
