@@ -123,7 +123,8 @@ class EffectReport:
     those who neither signed up, while others did, nor met a decision; ``by_first_event``: nobody signed up. ``before_signup``: those who
     count from a decision on, before a sign-up or without one. ``signed_in``: visitors who count beside the user as whom they signed in.
     ``expired``: those who came when decisions or merges were made that are not stored any more, where people may be guided before they sign
-    up. ``outside``: people who do not begin by the catalog's ``starts``.
+    up. ``outside``: people who do not begin by the catalog's ``starts``. ``existing_now``: those who do not begin now and count, because
+    guidance was considered for them in a group.
     ``designs``: the promised shares of the people who count, the oldest first; where none is known, the observed ones were used.
     """
 
@@ -139,6 +140,7 @@ class EffectReport:
     signed_in: int = 0
     expired: int = 0
     outside: int = 0
+    existing_now: int = 0
     by_first_event: bool = False
     designs: tuple[Mapping[str, float], ...] = ()
 
@@ -231,6 +233,7 @@ def effect(
     """
     judged = judged_people(evidence, shares)
     people = _counting(judged)
+    existing = evidence.people.filter(pl.col("experiment_group") == OUTSIDE_ONBOARDING)
     rates = []
     for group in GROUPS:
         of_group = people.filter(pl.col("experiment_group") == group)
@@ -252,7 +255,8 @@ def effect(
         before_signup=int(people["before_signup"].sum()),
         expired=because.get("expired", 0),
         signed_in=int(people["signed_in"].sum()),
-        outside=evidence.people.filter(pl.col("experiment_group") == OUTSIDE_ONBOARDING).join(judged, on="user_id", how="anti").height,
+        outside=existing.join(judged, on="user_id", how="anti").height,
+        existing_now=existing.join(people, on="user_id", how="semi").height,
         by_first_event=judged.height > 0 and _by_first_event(judged),
         designs=tuple(designs),
     )

@@ -43,6 +43,12 @@ def show_effect(console: Console, report: RunReport) -> None:
         many = "visitor who signed in as a user from before counts", "visitors who signed in as users from before count"
         where = "beside the user, in the visitor's own group. Under “Activation so far” they count as the user only."
         lines(console, Text(f"{count(effect.signed_in, *many)} {where}"))
+    if effect.existing_now:
+        who = count(
+            effect.existing_now, "user does not begin the onboarding now and counts", "users do not begin the onboarding now and count"
+        )
+        where = "in the group in which guidance was considered for them. Under “Activation so far” they do not count."
+        lines(console, Text(f"{who} {where}"))
     if people:
         console.print(_groups(effect))
     if not effect.lifts:

@@ -143,6 +143,7 @@ def _effect(of: RunReport) -> Json:
         "byFirstEvent": report.by_first_event,
         "beforeSignup": report.before_signup,
         "signedIn": report.signed_in,
+        "existingNow": report.existing_now,
         "designs": json_value(report.designs),
         "lifts": [_lift(each) for each in report.lifts],
     }

@@ -156,6 +156,23 @@ def test_how_many_visitors_count_beside_the_user_that_they_are_is_said(signed_in
     assert "beside the user" not in _said(people(BOTH), {"p@1": 0.5})
 
 
+@pytest.mark.parametrize(
+    ("size", "sentence"),
+    [
+        (1, "1 user does not begin the onboarding now and counts in the group in which guidance was considered for them."),
+        (2, "2 users do not begin the onboarding now and count in the group in which guidance was considered for them."),
+    ],
+)
+def test_how_many_users_count_who_do_not_begin_now_is_said(size: int, sentence: str) -> None:
+    left, never = people({"existing": size}), people({"existing": 1}, activated_at=0)
+    decisions = [considered({**each, "experiment_group": "holdout"}, START, "signup") for each in left]
+    said = _said([*people(BOTH), *left, *never], {"p@1": 0.5}, decisions=decisions)
+    assert f"{sentence} Under “Activation so far” they do not count." in said
+    assert f"{40 + size} users; 0 are too new to count" in said
+    assert "1 user is left out: they do not begin the onboarding, by `starts` of the catalog." in said
+    assert "begin the onboarding now" not in _said([*people(BOTH), *never], {"p@1": 0.5})
+
+
 def test_who_came_when_decisions_were_made_that_are_deleted_by_now_is_left_out_and_it_is_said() -> None:
     visitors = people({"holdout": 3}, signup_at=0, first_seen_at=START + 2 * DAY)
     moments = [("stuck:errors", START + 2 * DAY), ("step_completed", START + HOUR)]

@@ -188,7 +188,7 @@ def test_who_was_considered_in_a_group_counts_in_it_whatever_the_row_of_the_user
     )
     report = effect(evidence)
     assert {each.group: (each.people, each.activated) for each in report.groups if each.people} == {"adaptive": (2, 2), "holdout": (1, 0)}
-    assert report.outside == 1
+    assert (report.outside, report.existing_now) == (1, 2)
 
 
 def test_a_user_begins_with_the_visitor_that_gave_them_their_group() -> None:
