@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import logging
 from asyncio import TimerHandle, Transport
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from functools import partial
 from typing import Any, Final, cast
 
@@ -105,8 +105,12 @@ class Connection(HttpToolsProtocol):
         """Bytes since the parser last completed a head or a piece of a body."""
         self._held = 0
         """Bytes of ``heads`` that the connection has taken."""
+        self._costs: deque[int] = deque()
+        """Bytes of each request without an answer that count until it is answered, the one that is served first. They are of those that had
+        to wait for another one, and of large heads. What came in one read may all count with its first request.
+        """
         self._kept = 0
-        """Bytes of requests that count until all are answered: of those that wait for another one, and of large heads."""
+        """The sum of ``_costs``."""
         self._too_large = False
         self._full = False
         """Whether too many requests came before an answer."""
@@ -177,11 +181,14 @@ class Connection(HttpToolsProtocol):
         if len(self.pipeline) >= self._limits.unanswered - 1:
             self._full = True
             raise TooManyUnansweredError
+        cost = 0
         if self._busy:
-            self._kept += self._unfinished + _REQUEST_COSTS
+            cost = self._unfinished + _REQUEST_COSTS
         elif self._unfinished > _LARGE_HEAD:
             size = sum(len(name) + len(value) for name, value in self.headers) + len(self.url)
-            self._kept = size if size > _LARGE_HEAD else 0
+            cost = size if size > _LARGE_HEAD else 0
+        self._costs.append(cost)
+        self._kept += cost
         self._unfinished = 0
         if self._head_timer is not None:
             self._end_head_timer()
@@ -214,16 +221,17 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request, or for the client to take the last answer."""
         super().on_response_complete()
+        if self.transport.is_closing():
+            self._await_reader()
+            return
+        if cost := self._costs.popleft():
+            self._heads.take(-cost)
+            self._held -= cost
+            self._kept -= cost
         if self.timeout_keep_alive_task is not None:  # no further request came already
             self._busy = False
             self._stalled.pop(self, None)
-            if self._kept:
-                self._heads.take(-self._kept)
-                self._held -= self._kept
-                self._kept = 0
             self._idle[self] = None
-        elif self.transport.is_closing():
-            self._await_reader()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP with 400, or with 431 if it was too large, and close the connection; after too many requests later."""
@@ -280,6 +288,7 @@ class Connection(HttpToolsProtocol):
     def _complete_piece(self) -> None:
         """Begin to count anew: the parser has completed a piece of a body. What waits for another request goes on to count."""
         if self.pipeline:
+            self._costs[-1] += self._unfinished
             self._kept += self._unfinished
         self._unfinished = 0
 

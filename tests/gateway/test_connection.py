@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 import uvloop
+from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
 from gateway.connection import ALWAYS_ANSWERED, Connection, Limits
@@ -219,10 +220,10 @@ async def answer_or_stream(scope: Any, _receive: object, send: Any) -> None:
 class Wired:
     """A server without sockets, in a loop whose time the test advances."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, app: ASGIApp) -> None:
         self.loop = ManualLoop()
         self.refusals = Refusals()
-        self._config = make_server(answer_or_stream, Stopping(), limits, self.refusals).config
+        self._config = make_server(app, Stopping(), limits, self.refusals).config
         self._config.load()
         self._state = ServerState()
 
@@ -238,8 +239,8 @@ class Wired:
 
 
 @asynccontextmanager
-async def wired(limits: Limits | None = None) -> AsyncIterator[Wired]:
-    server = Wired(limits or Limits())
+async def wired(limits: Limits | None = None, app: ASGIApp = answer_or_stream) -> AsyncIterator[Wired]:
+    server = Wired(limits or Limits(), app)
     yield server
     server.end()
 
@@ -415,6 +416,36 @@ def test_requests_that_wait_for_another_one_have_a_limit_of_memory_together() ->
                 third.data_received(STREAM + (GET + b"\r\n") * 4)
                 assert not late.closed
                 third.connection_lost(None)
+
+    run_async(main())
+
+
+@pytest.mark.parametrize("outstanding", [2, 8])
+def test_a_request_counts_until_it_is_answered_also_where_others_follow(outstanding: int) -> None:
+    async def main() -> None:
+        allowed = asyncio.Semaphore(0)
+
+        async def answer_when_allowed(scope: Any, receive: Any, send: Any) -> None:
+            await allowed.acquire()
+            await answer_or_stream(scope, receive, send)
+
+        large = b"x-a: " + b"a" * 9_000 + b"\r\n"  # such a head counts also where nothing is before it
+        one = GET + large + b"content-length: 6000\r\n\r\n" + b"x" * 6_000
+        async with wired(Limits(all_heads_bytes=20_000 * outstanding), answer_when_allowed) as server:
+            wire, connection = server.connect()
+            connection.data_received(one * outstanding)
+            for number in range(1, 10 * outstanding):
+                allowed.release()
+                await until(lambda number=number: wire.written.count(b" 204 ") == number, "an answer")  # type: ignore[misc]
+                connection.data_received(one)
+                assert len(connection.pipeline) == outstanding - 1
+                assert not wire.aborted
+            for _ in range(outstanding):
+                allowed.release()
+            await until(lambda: wire.written.count(b" 204 ") == 11 * outstanding - 1, "the last answers")
+            other, second = server.connect()
+            second.data_received(one * outstanding)
+            assert not other.aborted, "nothing counts any more of what was answered"
 
     run_async(main())
 
