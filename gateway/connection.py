@@ -25,7 +25,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.body import BODY_SECONDS
 from gateway.byte_budget import ByteBudget
@@ -101,6 +101,8 @@ class Connection(HttpToolsProtocol):
         self._idle = idle
         self._stalled = stalled
         self._heads = heads
+        self._served: RequestResponseCycle | None = None
+        """The request that the application answers, or answered last. uvicorn's ``cycle`` is the last one that came."""
         self._unfinished = 0
         """Bytes since the parser last completed a head or a piece of a body."""
         self._held = 0
@@ -132,7 +134,11 @@ class Connection(HttpToolsProtocol):
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Forget the connection, and tell the request that is served. uvicorn tells only the last one that came."""
+        self.pipeline.clear()
+        if self._served is not None:
+            self._served.disconnected = True
+            self._served.message_event.set()
         self._idle.pop(self, None)
         self._stalled.pop(self, None)
         self._heads.take(-self._held)
@@ -269,6 +275,10 @@ class Connection(HttpToolsProtocol):
     def has_trusted_caller(self) -> bool:
         """Whether the last request came with a server key or a user token."""
         return TRUSTED in self._state
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._served = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _make_room(self) -> None:
         """Close the connection that is the least loss, if there is one that may be closed."""

@@ -21,6 +21,7 @@ from gateway.keys import KeyKind
 from gateway.refusals import Refusals
 from gateway.serve import make_server
 from gateway.stopping import Stopping
+from gateway.stream_route import MOST_OF_ONE_USER
 from tests.support.gateway import Gateway, event, run_gateway
 from tests.support.waiting import PATIENCE, never, run_async, until, wait_until
 
@@ -483,6 +484,35 @@ def test_large_heads_count_until_they_are_answered() -> None:
     run_async(main())
 
 
+@pytest.mark.parametrize("error", [None, ConnectionResetError()], ids=["closed", "reset"])
+@pytest.mark.parametrize("first", [b"", GET + b"\r\n"], ids=["the first request", "one that waited"])
+@pytest.mark.parametrize("last", [b"", GET + b"\r\n"], ids=["nothing after it", "a request after it"])
+def test_the_request_that_is_served_is_told_that_its_client_left(first: bytes, last: bytes, error: Exception | None) -> None:
+    async def main() -> None:
+        begun: list[str] = []
+        told: list[str] = []
+
+        async def answer_or_wait(scope: Any, receive: Any, send: Any) -> None:
+            begun.append(scope["path"])
+            if scope["path"] != "/stream":
+                await answer_or_stream(scope, receive, send)
+                return
+            while (message := await receive())["type"] != "http.disconnect":
+                pass
+            told.append(message["type"])
+
+        async with wired(app=answer_or_wait) as server:
+            _, connection = server.connect()
+            connection.data_received(first + STREAM + last)
+            await until(lambda: "/stream" in begun, "the stream")
+            connection.connection_lost(error)
+            await until(lambda: told, "the stream, to be told")
+            assert not connection.pipeline, "nobody is there for what waited"
+            assert begun[-1] == "/stream"
+
+    run_async(main())
+
+
 async def answered(server: Wired) -> tuple[Wire, Connection]:
     """A connection that waits for its second request."""
     wire, connection = server.connect()
@@ -621,6 +651,19 @@ def test_uvloop_counts_each_piece_of_an_answer_that_a_reader_takes() -> None:
 
 def stream_request(gateway: Gateway) -> bytes:
     return f"GET /v1/stream?userId=u-17 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.key()}\r\n\r\n".encode()
+
+
+def test_a_stream_with_a_request_behind_it_gives_its_place_back_when_its_reader_leaves(gateway: Gateway) -> None:
+    sent = stream_request(gateway) + GET + b"\r\n"
+    for _ in range(MOST_OF_ONE_USER):
+        with connect(gateway, sent) as stream:
+            assert b"retry" in read_until(stream, b"retry")
+
+    def is_opened() -> bool:
+        with connect(gateway, stream_request(gateway)) as stream:
+            return read_until(stream, b"\r\n").startswith(b"HTTP/1.1 200 ")
+
+    wait_until(is_opened, "a place for another stream of the user")
 
 
 def test_at_the_limit_the_connection_that_waits_longest_makes_room(tmp_path: Path) -> None:
