@@ -120,8 +120,6 @@ class Connection(HttpToolsProtocol):
         """Whether a request is under way."""
         self._in_body = False
         """Whether more of a message must come, answered or not."""
-        self._state: dict[str, Any] = {}
-        """That of the last request, in which the application notes who sends it."""
         self._head_timer: TimerHandle | None = None
         self._send_timer: TimerHandle | None = None
 
@@ -202,7 +200,6 @@ class Connection(HttpToolsProtocol):
         self._idle.pop(self, None)
         self._stalled[self] = None  # until the body is there
         self._busy = self._in_body = True
-        self._state = self.scope["state"]
         self.limit_concurrency = limit = None if self.url in ALWAYS_ANSWERED else self._limits.connections
         if limit is not None and (len(self.connections) >= limit or len(self.tasks) >= limit):
             self._refusals.add("connections")
@@ -273,8 +270,8 @@ class Connection(HttpToolsProtocol):
         self.transport.abort()
 
     def has_trusted_caller(self) -> bool:
-        """Whether the last request came with a server key or a user token."""
-        return TRUSTED in self._state
+        """Whether the request that is served came with a server key or a user token, as the application noted."""
+        return self._served is not None and TRUSTED in self._served.scope["state"]
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._served = cycle

@@ -16,6 +16,7 @@ import uvloop
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
+from gateway.caller import TRUSTED
 from gateway.connection import ALWAYS_ANSWERED, Connection, Limits
 from gateway.keys import KeyKind
 from gateway.refusals import Refusals
@@ -733,6 +734,25 @@ def test_a_request_that_is_complete_makes_no_room_until_its_reader_takes_nothing
             second.resume_writing()
             new, third = server.connect()
             assert [each.closed for each in (wire, other, new)] == [True, False, False]
+
+    run_async(main())
+
+
+@pytest.mark.parametrize("more", [b"", GET + b"\r\n"], ids=["nothing behind it", "a request behind it"])
+def test_a_stream_of_a_trusted_caller_makes_no_room(more: bytes) -> None:
+    async def main() -> None:
+        async def trust(scope: Any, receive: Any, send: Any) -> None:
+            scope["state"][TRUSTED] = True
+            await answer_or_stream(scope, receive, send)
+
+        async with wired(Limits(connections=2), trust) as server:
+            wire, connection = server.connect()
+            connection.data_received(STREAM + more)
+            await until(lambda: b" 204 " in wire.written, "the head of the stream")
+            wire.unread = 100_000
+            connection.pause_writing()
+            server.connect()
+            assert not wire.closed
 
     run_async(main())
 
