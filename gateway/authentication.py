@@ -80,6 +80,10 @@ class Authenticator:
             _check_origin(caller, origin, ring)
         return _note(scope, caller)
 
+    def knows_write_key(self, text: str) -> bool:
+        """Whether ``write_key`` would find an owner, whatever the origin."""
+        return _caller_of(self._keys().find(text)) is not None
+
     def webhook(self, scope: Scope, text: str) -> Caller:
         """Return the tenant's caller for the secret of a webhook. Raises ``RefusedError`` (401)."""
         key = self._keys().find(text)

@@ -35,8 +35,8 @@ def split_array(body: bytes) -> list[bytes] | None:
 
 
 def split_object(body: bytes) -> dict[str, bytes] | None:
-    """Return the fields of an object that no decoder reads, or None for what is no object."""
-    found = _members(body, "{", ":,", "}")
+    """Return the fields of an object that no decoder reads, or None for what is no object. A byte order mark before it is passed over."""
+    found = _members(body.removeprefix(b"\xef\xbb\xbf"), "{", ":,", "}")
     if found is None or len(found) % 2:
         return None
     return {name.decode("utf-8", "replace").strip('"'): value for name, value in zip(found[::2], found[1::2], strict=True)}

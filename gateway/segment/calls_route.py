@@ -8,7 +8,6 @@ so that it ends among the dead letters of the job.
 from __future__ import annotations
 
 import hmac
-import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from gateway.errors import RefusedError, json_response, too_large, unauthorized
 from gateway.ingest import Ingest, Rejected, check_count, headers_of
 from gateway.log import Record
 from gateway.segment.mapping import Mapped, TrackNames, UnmappableError, milliseconds, to_events
+from gateway.segment.write_key import LONGEST_KEY, find_write_key
 from gateway.split_json import split_array, split_object
 from gateway.validation import read_mended
 
@@ -32,15 +32,7 @@ MOST_EVENT: Final = 32_768
 MOST_BATCH: Final = 512_000
 """Bytes of a call, and of a batch, after decompression: the limits of Segment's API (32 KB and 500 KB)."""
 _TOO_LARGE: Final = 413
-_LONGEST_KEY: Final = 200
 
-
-class _Keyed(msgspec.Struct, rename="camel"):
-    write_key: str = ""
-
-
-_WRITE_KEY: Final = re.compile(rb'"writeKey"\s*:\s*"([!-~]{1,%d}?)"' % _LONGEST_KEY)
-_keyed: Final = msgspec.json.Decoder(_Keyed)
 _objects: Final = msgspec.json.Decoder(dict[str, Any])
 _anything: Final = msgspec.json.Decoder()
 
@@ -66,13 +58,9 @@ class CallsRoute:
         named = any(name == b"authorization" for name, _ in scope["headers"])
         caller = self._authenticator.authenticate(scope) if named else None
         body = await self._bodies.read(scope, receive, caller, limit=MOST_EVENT if self._kind is not None else MOST_BATCH)
-        write_key = None
         if caller is None:  # nothing else of the body is read for a sender who is not known
-            write_key = _write_key(body)
-            caller = self._authenticator.write_key(scope, write_key)
+            caller = self._authenticator.write_key(scope, find_write_key(body, self._authenticator.knows_write_key))
         sent = _decode(body) if self._kind is not None else _decode_batch(body)
-        if write_key is not None and sent.get("writeKey") != write_key:
-            raise _no_key()
         if self._kind is not None:
             one, kept = [(sent, self._kind)], headers_of(scope)
             return await store_calls(one, sent, caller, self._ingest, self._names, kept, size=len(body), single=True)
@@ -107,7 +95,7 @@ class WebhookRoute:
         given = headers.get(b"authorization", "")
         scheme, _, rest = given.partition(" ")
         secret = rest.strip() if scheme.lower() == "bearer" else given.strip()
-        caller = self._authenticator.webhook(scope, secret[:_LONGEST_KEY])
+        caller = self._authenticator.webhook(scope, secret[:LONGEST_KEY])
         body = await self._bodies.read(scope, receive, caller, limit=MOST_BATCH)
         several = body.lstrip()[:1] == b"["
         parts = split_array(body) if several else [body]
@@ -216,25 +204,6 @@ def _read(part: bytes) -> object:
     """Return what ``part`` says, or itself where it cannot be read."""
     found = read_mended(_anything, part)
     return part if found is None and part != b"null" else found
-
-
-def _write_key(body: bytes) -> str:
-    """Return what is probably the write key in a body, without decoding the rest. Raises ``RefusedError`` (401).
-
-    A batch of which a call is not JSON has one too: it is the first text of that name.
-    """
-    try:
-        found = _keyed.decode(body).write_key
-    except (ValueError, RecursionError):  # a DecodeError is a ValueError; so is what is raised for bytes that are not UTF-8
-        match = _WRITE_KEY.search(body)
-        found = "" if match is None else match[1].decode()
-    if not 0 < len(found) <= _LONGEST_KEY:
-        raise _no_key()
-    return found
-
-
-def _no_key() -> RefusedError:
-    return unauthorized("send the write key as the user of Basic auth, or as writeKey in the body")
 
 
 def _decode(body: bytes) -> dict[str, Any]:

@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 from flows.catalogs import load_catalog
+from gateway.errors import RefusedError
 from gateway.segment.mapping import TrackNames
+from gateway.segment.write_key import find_write_key
 from gateway.validation import check
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.events import Event
 from tests.support.gateway import SIGNING, Gateway, run_gateway
-from tests.support.waiting import PATIENCE, join
+from tests.support.waiting import PATIENCE, join, uses_at_most
 
 NOW = 1_772_442_005_000
 """2026-03-02T09:00:05Z."""
@@ -242,11 +244,65 @@ def test_the_key_in_a_body_is_looked_for_before_the_rest_is_read(gateway: Gatewa
     assert [each.name for each in found if isinstance(each, Event)] == ["a\ufffd"] * 2
 
 
+DAMAGED = {"half an emoji": b'"cut \\ud83d"', "no JSON": b"NaN", "a line end in a text": b'"a\nb"'}
+MARK = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("mark", [b"", MARK], ids=["", "a byte order mark"])
+@pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize("own_is_first", [False, True])
+def test_a_field_that_is_named_like_the_key_costs_no_batch_for_a_damaged_call(
+    gateway: Gateway, page_key: str, own_is_first: bool, damaged: bytes, mark: bytes
+) -> None:
+    good = json.dumps({**call(event="a", properties={"writeKey": "src_1"}), "type": "track"}).encode()
+    odd = good.replace(b'"src_1"', b'"src_2", "title": ' + damaged).replace(b'"m1"', b'"m2"')
+    key, batch = b'"writeKey": "%b"' % page_key.encode(), b'"batch": [' + odd + b", " + good + b"]"
+    body = mark + b"{" + b", ".join([key, batch] if own_is_first else [batch, key]) + b"}"
+    assert gateway.post("/v1/batch", content=body).status_code == 200
+    found = [check(record.value, NOW) for record in gateway.log.records]
+    stored = [each.id for each in found if isinstance(each, Event)]
+    assert stored == (["m2", "m1"] if damaged.startswith(b'"cut') else ["m1"])
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("damage", ["half an emoji", "a byte order mark"])
+def test_a_field_that_is_named_like_the_key_costs_no_call_with_a_damaged_text(gateway: Gateway, page_key: str, damage: str) -> None:
+    body = json.dumps({**call(event="a", properties={"writeKey": "src_1", "title": "TITLE"}), "writeKey": page_key}).encode()
+    odd = MARK + body if damage == "a byte order mark" else body.replace(b'"TITLE"', DAMAGED[damage])
+    assert gateway.post("/v1/track", content=odd).status_code == 200
+    assert len(gateway.log.records) == 1
+    odd = body.replace(b'"TITLE"', b"NaN")
+    assert gateway.post("/v1/track", content=odd).json()["code"] == "not_json"
+
+
 def test_a_key_that_is_not_that_of_the_body_counts_for_nothing(gateway: Gateway, page_key: str) -> None:
     nested = b'{"type": "track", "writeKey": "%b", "x": NaN}' % page_key.encode()
     for more in (b"", b', "writeKey": "pk_unknown"'):
         assert gateway.post("/v1/batch", content=b'{"batch": [' + nested + b"]" + more + b"}").status_code == 401
     assert gateway.log.records == []
+
+
+COSTLY = [b"[[],[],[]],", b'"\\ud83d",', b'{"writeKey":"a"},']
+
+
+@pytest.mark.parametrize("part", COSTLY, ids=lambda part: part.decode())
+def test_a_damaged_body_without_a_key_that_is_known_is_not_looked_into(part: bytes) -> None:
+    body = b'{"batch":[' + part * (511_000 // len(part)) + b'NaN],"writeKey":"pk_unknown"}'
+    with uses_at_most(0.03, "the search"), pytest.raises(RefusedError):
+        find_write_key(body, lambda _: False)
+
+
+def test_of_many_texts_that_may_be_the_key_a_thousand_are_tried() -> None:
+    tried: list[str] = []
+
+    def is_known(text: str) -> bool:
+        tried.append(text)
+        return False
+
+    names = b",".join(b'{"writeKey":"%d"}' % number for number in range(5_000))
+    with pytest.raises(RefusedError):
+        find_write_key(b'{"batch":[NaN,' + names + b'],"writeKey":"own"}', is_known)
+    assert len(tried) == 1_000
 
 
 def test_a_publishable_key_cannot_merge_by_any_call_and_not_by_a_time_that_is_nearly_too_far_ahead(gateway: Gateway, page_key: str) -> None:
