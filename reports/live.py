@@ -82,6 +82,7 @@ def show(console: Console, facts: Facts, report: RunReport, tenant: str) -> None
     funnel.show_funnels(console, facts, tenant)
     if report.observed is None:
         stuck.show_stuck(console, report)
+        stuck.show_alarms_by_step(console, report)
     stuck.show_stuck_by_step(console, facts, tenant)
     stuck.show_step_durations(console, report)
     bandit.show_choices(console, report)

@@ -11,7 +11,7 @@ from evaluation.frontier import LEAST_STUCK
 from evaluation.observed import CALLED, SURE
 from reports.render import heading, hours, lines, number, percent, table
 from reports.report_json import frontier_json
-from reports.stuck import WHAT_H_IS, against_time_alone, out_of_reach, show_alarms_by_step, who_went_on
+from reports.stuck import WHAT_H_IS, against_time_alone, out_of_reach, show_alarms_by_step
 from reports.values import pick
 from state.duration import HOUR
 from state.plain_text import plain
@@ -145,7 +145,7 @@ def _of_scores(report: RunReport) -> list[str]:
         right, seen = percent(found.precision), percent(found.recall)
         stuck = f"the {count(found.stuck, 'time')} that a user was stuck"
         said.append(f"{count(found.alarms, 'alarm')} would have been raised: {right} right, finding {seen} of {stuck}.")
-    return said + who_went_on(found) + out_of_reach(report.learned)
+    return said + out_of_reach(report.learned)
 
 
 def observed_json(report: RunReport) -> dict[str, Any] | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reports.run_report import Learned, RunReport, StuckReport
 
 
-WHAT_H_IS: Final = "H is the usual time of a step: nine in ten who complete it without help take no longer."
+WHAT_H_IS: Final = "H: nine in ten who complete the step without help take no longer."
 
 
 def show_stuck(console: Console, report: RunReport) -> None:
@@ -41,7 +41,6 @@ def show_stuck(console: Console, report: RunReport) -> None:
     if score.precision is not None and score.recall is not None:
         right, found = f"{100 * score.precision:.0f} % of the alarms are right", f"{100 * score.recall:.0f} %"
         lines(console, Text(f"{right}; {found} of the times a user was stuck are found in time."), Text(in_session(score)))
-    lines(console, *(Text(sentence) for sentence in who_went_on(report.frontier)))
     lines(console, *(Text(sentence) for sentence in [against_time_alone(report.frontier), *out_of_reach(report.learned)]))
     rows: list[tuple[str, ...]] = []
     if truth is not None:
@@ -54,8 +53,10 @@ def show_stuck(console: Console, report: RunReport) -> None:
     if truth is not None:
         rows.append(_rule("knows the cause *", stuck.bounds.ceiling))
     console.print(table(["signal", ">alarms", ">right", ">stuck", ">found in time"], rows))
-    lines(console, *(Text(sentence, style="dim") for sentence in _footnotes(stuck, truth=truth is not None)))
-    show_alarms_by_step(console, report)
+    lines(
+        console,
+        *(Text(sentence, style="dim") for sentence in _footnotes(stuck, truth=truth is not None, tells_of_h=report.frontier.comparable)),
+    )
 
 
 def against_time_alone(found: Frontier) -> str:
@@ -103,6 +104,7 @@ def show_alarms_by_step(console: Console, report: RunReport, most: int = 5) -> N
         lines(console, *advice)
         return
     heading(console, "Alarms by step", "of users without guidance; went on: of the right, who completed a later step without help")
+    lines(console, *map(Text, who_went_on(found)))
     rows = ((each.step, *map(number, (each.stuck, each.alarms, each.right, each.went_on))) for each in found.by_step[:most])
     console.print(table(["~step", ">stuck", ">alarms", ">right", ">went on"], rows))
     if len(found.by_step) > most:
@@ -114,9 +116,9 @@ def _advice(found: Frontier, without_alarms: Collection[str]) -> Iterator[str]:
     for each in found.by_step:
         if each.mostly_went_on and each.step not in without_alarms:
             yield (
-                f"Most users of right alarms at {each.step} were not lost ({each.went_on:,} of {each.right:,}): they took longer than H "
-                "there, and went on without help. If users may leave the step out, `alarms: false` in the catalog raises none there; if "
-                "not, help there makes most of them faster, and wins few."
+                f"Most users of right alarms at {each.step} were not lost ({each.went_on:,} of {each.right:,}): they took longer than is "
+                "usual there (H), and went on without help. If users may leave the step out, `alarms: false` in the catalog raises none "
+                "there; if not, help there makes most of them faster, and wins few."
             )
     quiet = [each for each in found.by_step if each.step in without_alarms]
     if quiet:
@@ -134,18 +136,17 @@ def out_of_reach(learned: Learned) -> list[str]:
         if row["threshold"] is None:
             return [f"{asked}, {seen}: {best} is, below the catalog's floor, so no alarm is raised."]
         found = f"{percent(row['recall'])} of the times a user was stuck"
-        now = f"{best} of alarms raised at the scores in force now would have been right, the best in reach, and would have found {found}"
-        return [f"{asked}, {seen}: {now}. The share above is of all alarms so far, raised at other scores too."]
+        now = f"at the scores in force now {best} of alarms would have been right, the best in reach, and {found} found"
+        return [f"{asked}, {seen}: {now}. The share above is of all alarms so far."]
     return []
 
 
-def _footnotes(stuck: StuckReport, *, truth: bool) -> list[str]:
+def _footnotes(stuck: StuckReport, *, truth: bool, tells_of_h: bool) -> list[str]:
     timeout = "* Chosen afterwards: the one timeout that fits these users best"
-    notes = [
-        f"{timeout}; and alarms that know the hidden cause." if truth else f"{timeout}.",
-        "A user counts once for each step.",
-        WHAT_H_IS,
-    ]
+    causes = "; and alarms that know the hidden cause" if truth else ""
+    notes = [f"{timeout}{causes}. A user counts once for each step."]
+    if tells_of_h:
+        notes.append(WHAT_H_IS)
     if stuck.score.lead is not None:
         notes.append(f"Half of the right alarms come {hours(stuck.score.lead / HOUR)} or more before the user counts as lost.")
     if stuck.calibration is not None:

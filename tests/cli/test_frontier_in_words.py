@@ -15,7 +15,7 @@ from reports.observing import show_observed, summary
 from reports.plots.stuck import draw, title
 from reports.report_json import report_json
 from reports.run_report import Learned, build_report
-from reports.stuck import against_time_alone, in_session, show_stuck
+from reports.stuck import against_time_alone, in_session, show_alarms_by_step, show_stuck
 from state.duration import HOUR
 from state.quantity import count
 from tests.evaluation.cases import START, alarm
@@ -231,15 +231,22 @@ def test_a_report_says_by_step_who_of_the_right_alarms_went_on_and_what_to_do(ob
     statistics = [statistic(H, step="logo"), statistic(H, step="invite")]
     report = build_report(evidence(rows, scores, alarms, decisions=decisions, statistics=statistics), _learned("logo", "invite"))
     console = Console(file=io.StringIO(), width=300)
-    (show_observed if observes else show_stuck)(console, report)
+    if observes:
+        show_observed(console, report)
+    else:
+        show_stuck(console, report)
+        show_alarms_by_step(console, report)
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
     assert "After 24 of the 50 right alarms of users without guidance the user completed a later step, without help." in shown
     assert ["logo", "30", "30", "30", "24"] in [line.split() for line in shown.splitlines()]
-    assert "Most users of right alarms at logo were not lost (24 of 30): they took longer than H there, and went on without help." in shown
+    assert (
+        "Most users of right alarms at logo were not lost (24 of 30): they took longer than is usual there (H), and went on without help."
+        in shown
+    )
     assert "`alarms: false` in the catalog raises none there" in shown
     assert "at invite were not lost" not in shown
-    assert "H is the usual time of a step" in shown
+    assert ("H: nine in ten who complete the step" in shown) is observes
     (logo, _) = report_json(report)["frontier"]["byStep"]
     assert logo == {"stepId": "logo", "stuck": 30, "alarms": 30, "right": 30, "wentOn": 24}
 
@@ -256,7 +263,7 @@ def test_times_at_steps_without_alarms_are_said_to_count_as_not_found() -> None:
         statistics=[statistic(H, step="logo"), statistic(H, step="invite")],
     )
     console = Console(file=io.StringIO(), width=300)
-    show_stuck(console, build_report(seen, _learned("logo", "invite")))
+    show_alarms_by_step(console, build_report(seen, _learned("logo", "invite")))
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
     assert (

@@ -63,7 +63,7 @@ def test_the_first_screen_says_where_users_are_lost_how_soon_it_is_known_and_wha
     assert re.search(soon, said)
     assert "96 of 240 have activated; of the others 143 are lost at a step, 1 is too new to count." in said
     assert "Guidance that brought every one of them through would add 143: a bound, and no forecast." in said
-    assert "H is the usual time of a step: nine in ten who complete it without help take no longer." in said
+    assert "H: nine in ten who complete the step without help take no longer." in said
     assert "began leaves out who had done the step before it was next" in said
     places = [screen.index(title) for title in ("What observing showed", "Where users are lost", "How soon it can be known")]
     assert places == sorted(places)

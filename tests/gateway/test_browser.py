@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ from tests.browser.conftest import CHROMIUM, DRIVER, HINT
 from tests.support.demo_engine import DemoEngine
 from tests.support.gateway import SIGNING, Gateway, run_gateway
 from tests.support.valkey import run_valkey
-from tests.support.waiting import PATIENCE, join, wait_until
+from tests.support.waiting import PATIENCE, join, run_async, wait_until
 
 if TYPE_CHECKING:
     from tests.browser.chromium import Browser
@@ -169,7 +168,7 @@ def status(route: Route, client: str | None, **headers: str) -> int:
     sent = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": "POST", "path": route.path, "headers": sent, "client": (client, 50_000) if client else None}
     try:
-        return int(asyncio.run(route.endpoint(Request(scope, receive))).status_code)
+        return int(run_async(route.endpoint(Request(scope, receive))).status_code)
     except RefusedError as error:
         return error.status
 
