@@ -53,14 +53,18 @@ def leave_path(person: Person, before: Mapping[str, int]) -> None:
     """The person leaves their path: what was counted there names it from now on. ``before`` as in ``count_completions``."""
     for step, state in person.steps.items():
         _note_minute(state, before.get(step, 0))
-        if state.counted == "":
+        if state.counted is True:
             state.counted = person.path
+        elif state.counted == "":
+            minute, state.counted = state.counted_in, person.path
+            state.counted_in = minute
 
 
 def _note_minute(state: StepState, at: int) -> None:
     """A release that did not note the minute counted a completion when it was, at ``at``; 0 where that is not known."""
-    if state.counted is True and at:
-        state.counted, state.counted_in = "", at // MINUTE
+    if at and state.is_counted and not state.counted_in and state.counted != COUNTED_BEFORE:
+        state.counted = "" if state.counted is True else state.counted
+        state.counted_in = at // MINUTE
 
 
 def _move(person: Person, step: str, at: int, out: Collector) -> None:

@@ -40,8 +40,8 @@ class StepState(msgspec.Struct, gc=False, array_like=True):
 
     ``counted``: whether its completion is in the step metrics: empty under the person's path, the path where it is another one, and False
     where it is not. By earlier releases: ``COUNTED_BEFORE`` under a path that is not known, True under the person's path in a minute that
-    was not noted, and None where nothing is known yet. ``counted_in`` is kept in ``times``, and only where it is not the minute of the
-    evidence.
+    was not noted, and None where nothing is known yet. ``counted_in`` is kept in ``times``: always under another path, where earlier
+    releases noted no minute, and under the person's path only where it is not the minute of the evidence.
     """
 
     evidence: int = 0
@@ -59,13 +59,15 @@ class StepState(msgspec.Struct, gc=False, array_like=True):
 
     @property
     def counted_in(self) -> int:
-        """The minute (since 1970) of the step metrics in which the completion is counted."""
+        """The minute (since 1970) of the step metrics in which the completion is counted; 0 where not known. Set ``counted`` first."""
         noted = self.times.get(_COUNTED_IN) if self.times is not None else None
-        return noted[0] if noted else self.evidence // MINUTE
+        if noted:
+            return noted[0]
+        return self.evidence // MINUTE if self.counted == "" else 0
 
     @counted_in.setter
     def counted_in(self, minute: int) -> None:
-        if minute != self.evidence // MINUTE:
+        if self.counted != "" or minute != self.evidence // MINUTE:
             self.times = {**(self.times or {}), _COUNTED_IN: [minute]}
         elif self.times is not None:
             self.times.pop(_COUNTED_IN, [])

@@ -146,6 +146,6 @@ def _complete(state: StepState, rule: Rule, at: int) -> bool:
     if state.evidence and state.evidence <= at:
         return False
     counted_in, state.evidence = state.counted_in, at
-    if isinstance(state.counted, str):  # it stays counted there until it is moved
+    if state.counted == "":  # it stays counted there until it is moved
         state.counted_in = counted_in
     return True

@@ -14,6 +14,7 @@ from state.catalog.model import Catalog
 from state.catalog.plan import Plan
 from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
+from state.person.person import StepState
 from state.records.facts import StepMetricFact
 from state.records.minute_metrics import with_metrics
 from tests.state.letters import LETTERS, ORDERS, Order, completions, did, hand_over, sign_in
@@ -199,13 +200,18 @@ def test_only_a_count_in_another_minute_than_that_of_the_evidence_takes_room() -
     assert len(steps["explore"].times or {}) == 1
 
 
+def written_before(state: StepState, *, counted: bool | str) -> None:
+    """The state as a release wrote it that did not note the minute."""
+    state.counted, state.times = counted, {key: value for key, value in (state.times or {}).items() if key >= 0} or None
+
+
 @pytest.mark.parametrize("then", ["corrected", "another catalog", "another path"])
 def test_what_an_earlier_release_counted_in_a_minute_that_it_did_not_note_moves_with_its_completion(then: str) -> None:
     life = Life()
     life.see(signup(), *explored(2 * MINUTE), connect(9 * MINUTE))
     assert life.person is not None
     for state in life.person.steps.values():
-        state.counted, state.counted_in = True, state.evidence // MINUTE  # as its snapshot reads
+        written_before(state, counted=True)
     life.reload()
     lives = [life]
     if then == "corrected":
@@ -216,6 +222,65 @@ def test_what_an_earlier_release_counted_in_a_minute_that_it_did_not_note_moves_
     else:
         life.see(event("identify", HOUR, traits={"persona": "builder"}), connect(5 * MINUTE, log=HOUR))
     assert by_minute(*lives) == {("connect", 5): 1, ("explore", 5): 1}
+
+
+def counted_beside_the_path(*, visitor: bool = False) -> Life:
+    """Somebody who left the path of their completions, by a release that did not note the minute."""
+    life = Life()
+    events = [signup(), *explored(2 * MINUTE), connect(9 * MINUTE), event("identify", 30 * MINUTE, traits={"persona": "builder"})]
+    life.see(*(map(anonymously, events) if visitor else events))
+    assert life.person is not None
+    for state in life.person.steps.values():
+        written_before(state, counted="analysts")
+    life.reload()
+    assert by_minute(life) == {("connect", 9): 1, ("explore", 9): 1}
+    return life
+
+
+@pytest.mark.parametrize("then", ["the same path", "another path", "another step", "another catalog"])
+def test_what_an_earlier_release_counted_under_another_path_stays_in_its_minute(then: str) -> None:
+    life = counted_beside_the_path()
+    lives = [life]
+    if then == "the same path":
+        life.see(event("identify", HOUR, traits={"persona": "analyst"}))
+    elif then == "another path":
+        life.see(event("identify", HOUR, traits={"persona": "analyst", "pro": True}))
+    elif then == "another step":
+        life.see(invite(HOUR))
+    else:
+        lives.append(Life(Plan(catalog(change=lambda text: text.replace("title: Analysts", "title: All"))), life.person))
+        lives[-1].see(event("page_view", HOUR, path="/"))
+    found = by_minute(*lives)
+    found.pop(("invite", 60), 0)
+    assert found == {("connect", 9): 1, ("explore", 9): 1}
+
+
+def test_what_an_earlier_release_counted_under_another_path_moves_once_its_minute_is_noted() -> None:
+    life = counted_beside_the_path()
+    life.see(event("identify", HOUR, traits={"persona": "analyst"}), connect(5 * MINUTE, log=HOUR + 1))
+    assert by_minute(life) == {("connect", 5): 1, ("explore", 5): 1}
+
+
+def test_what_an_earlier_release_counted_for_a_visitor_under_another_path_is_taken_back_from_its_minute() -> None:
+    life = counted_beside_the_path(visitor=True)
+    life.become("ana", HOUR)
+    assert by_minute(life) == {}
+
+
+def test_what_an_earlier_release_counted_names_its_path_also_where_a_catalog_moves_the_person_from_it() -> None:
+    """The step is not on the new path, so that its minute is not noted then."""
+    visitor = Life()
+    visitor.see(*map(anonymously, (signup(), *explored(2 * MINUTE), connect(9 * MINUTE))))
+    assert visitor.person is not None
+    for state in visitor.person.steps.values():
+        written_before(state, counted=True)
+    swapped = catalog(change=lambda text: text.replace("persona: analyst}", "persona: x}").replace("[builder, maker]", "[analyst, maker]"))
+    merged = Life(Plan(swapped), visitor.person)
+    merged.reload()
+    merged.see(anonymously(event("page_view", HOUR, path="/")))
+    merged.become("ana", DAY)
+    assert by_minute(visitor, merged) == {}
+    assert by_path(visitor, merged) == {}
 
 
 def test_a_visitors_corrected_completion_is_taken_back_where_it_counts() -> None:
