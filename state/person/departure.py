@@ -32,7 +32,7 @@ class Departure:
     def merge(self, visitor: Person, merged: VisitorMerged, out: Collector) -> None:
         """The visitor counts as the person under another key from now on, to whom their events go. A repetition has no effect."""
         if visitor.deleted_at:
-            if not visitor.version:  # the deletion overtook the merge, which brings the id
+            if merged.user and not visitor.version:  # the deletion came before the id, which the merge brings
                 visitor.version += 1
                 _erase(out, Erase(merged.tenant, merged.user, visitor.version))
         elif visitor.merged_into:  # by way of another visitor
@@ -51,8 +51,11 @@ class Departure:
         visitor.now = max(visitor.now, deleted.log_time)
         if not visitor.merged_into:
             self._hand_over(visitor, deleted.into_key, out)
+        known = visitor.user
         _erase(out, Erase(visitor.tenant, visitor.user, visitor.version + 1))
         _forget(visitor, deleted.timestamp, merged_into=deleted.into_key)
+        if not known:
+            visitor.version = 0  # nothing has been erased yet
 
     def delete(self, person: Person, event: Event, out: Collector) -> None:
         """Forget the person except for the time of the deletion. The version increases, so that no older record can return."""
@@ -99,6 +102,9 @@ def _leave(person: Person, out: Collector) -> None:
 
 
 def _erase(out: Collector, erase: Erase) -> None:
+    """Without an id there is nothing to erase: it would be of nobody."""
+    if not erase.user_id:
+        return
     out.effects.append(erase)
     out.rows.append(erase)
 

@@ -91,7 +91,7 @@ class Fold:
             person.floor = person.deleted_at + 1  # the ids of earlier events are forgotten
             person.tenant, person.user, person.first_seen, person.deleted_at = event.tenant, event.user, event.timestamp, 0
             person.catalog, out.met = self._plan.digest, person.tenant
-            self._enter(person, event, out)
+            self._enter(person, event.log_time, out)
             out.count(counters.PEOPLE)
         elif person.catalog != self._plan.digest:
             self._meet_catalog(person, event.log_time, out)
@@ -101,9 +101,7 @@ class Fold:
                 return person
             event = msgspec.structs.replace(event, user=person.user)
         elif not person.user:
-            person.user = event.user
-            self._enter(person, event, out)
-            out.count(counters.PEOPLE)
+            self._become_known(person, event.user, event.log_time, out)
         status = self._rejection(person, event)
         if status == "duplicate":
             out.count(counters.EVENTS_DUPLICATE)
@@ -172,6 +170,8 @@ class Fold:
         if person is not None:
             self.advance(person, merged.log_time, out)
             person.now = max(person.now, merged.log_time)
+            if merged.user and not (person.user or person.deleted_at):  # it began with an event of another visitor
+                self._become_known(person, merged.user, merged.log_time, out)
         if merged.refused or (person is not None and person.known):
             out.count(counters.EVENTS_IGNORED, merged.refused or REFUSED_USER)
             return person
@@ -246,12 +246,12 @@ class Fold:
             if kind == "signup":
                 # Once guidance was considered, when somebody signs up may be an effect of it.
                 if signing_up and (not person.considered or plan.catalog.starts.when == "signup"):
-                    self._note_switches(person, event, out)
+                    self._note_switches(person, event.log_time, out)
                 row_changed |= signing_up or at < person.signup_at
                 person.signup_at = min(person.signup_at or at, at)
         elif kind == "identity_merged" and not event.anonymous and self._may_enter_anew(person):
             person.draw = experiment_draw(person.tenant, str(event.payload["previousId"]))
-            self._enter(person, event, out)
+            self._enter(person, event.log_time, out)
             row_changed = True
         elif kind == "preferences_changed":
             update_preferences(person, event, out)
@@ -324,7 +324,7 @@ class Fold:
         """
         plan = self._plan
         known, person.catalog, out.met = person.catalog, plan.digest, person.tenant
-        if person.merged_into:
+        if person.merged_into or not person.user:  # nothing is recorded of somebody whose id is not known
             return
         person.now = max(person.now, at)
         person.version += 1
@@ -416,25 +416,32 @@ class Fold:
     def _new_person(self, event: Event, out: Collector) -> Person:
         """Somebody who begins with ``event``."""
         person = Person(event.tenant, event.user, partition=event.partition, first_seen=event.timestamp, catalog=self._plan.digest)
-        self._enter(person, event, out)
+        self._enter(person, event.log_time, out)
         out.met = person.tenant
         if event.user:
             out.count(counters.PEOPLE)
         return person
 
-    def _enter(self, person: Person, event: Event, out: Collector) -> None:
-        """The person begins with ``event``, or begins anew by it."""
+    def _become_known(self, person: Person, user: str, at: int, out: Collector) -> None:
+        """The id of somebody who began with events of merged visitors is known at last."""
+        person.user = user
+        if not person.merged_into:
+            self._enter(person, at, out)
+            out.count(counters.PEOPLE)
+
+    def _enter(self, person: Person, at: int, out: Collector) -> None:
+        """The person begins, or begins anew, at log time ``at``."""
         enter(self._plan, person)
-        self._note_switches(person, event, out)
+        self._note_switches(person, at, out)
 
     @staticmethod
     def _may_enter_anew(person: Person) -> bool:
         """Whether a first id that becomes known is the one under which the person enters: guidance was not considered for them so far."""
         return person.draw is None and not person.considered and person.beginning != BEGUN_BEFORE
 
-    def _note_switches(self, person: Person, event: Event, out: Collector) -> None:
+    def _note_switches(self, person: Person, at: int, out: Collector) -> None:
         """Remember whether guidance is on when the person begins: at the sign-up, and until then at the first event."""
-        person.at_signup = AT_SIGNUP.index(self._guidance.switched_off(person, event.log_time, out.seq) or "on")
+        person.at_signup = AT_SIGNUP.index(self._guidance.switched_off(person, at, out.seq) or "on")
 
     def _as_user(self, person: Person, event: Event, out: Collector) -> Person:
         """A merged visitor's event. One of a user shows that the id is a ``userId``, hence nobody's visitor: a life of its own begins.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +21,7 @@ from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
 from state.person import snapshot
 from state.person.arrivals import Arrival, GuidanceSwitched, TimerDue, VisitorDeleted
+from state.person.collector import Collector
 from state.person.person import Person
 from state.records.facts import EventFact
 from state.records.recommendation import Erase
@@ -474,6 +476,51 @@ def test_an_event_that_waits_for_the_id_of_somebody_deleted_or_merged_is_told_so
     told = deleted.take(*(msgspec.structs.replace(each, seq=20 + at) for at, each in enumerate((signup(2), event("user_deleted", 3)))))
     assert counts(told, "events_ignored") == ["deleted"]
     merged.take(early)
-    merged.take(visitor_merged(HOUR, seq=20))
-    told = merged.take(anonymously(event("page_view", 2, path="/")))
+    told = merged.take(visitor_merged(HOUR, seq=20))
+    told += merged.take(anonymously(event("page_view", 2, path="/")))
     assert [row.status for row in of_kind(told, EventFact)] == ["merged"] * 2
+
+
+def nameless(at: int) -> Event:
+    """What a merged visitor sent, for whom it became: the key knows its id."""
+    return anonymously(event("form_submit", at, form="connect", user=""))
+
+
+def people(outputs: Iterable[Any]) -> int:
+    """How many people were counted."""
+    return sum(each.by for each in of_kind(outputs, Counted) if each.name == "people")
+
+
+def test_a_visitor_that_begins_with_an_event_without_its_id_has_that_of_the_merge_and_is_erased() -> None:
+    job = Job()
+    job.take(nameless(1))
+    told = job.take(visitor_merged(HOUR, into="known", seq=20))
+    assert [(row.user_id, row.status) for row in of_kind(told, EventFact)] == [("u", "merged")]
+    assert people(job.outputs) == 0
+    assert [each.user_id for each in of_kind(job.take(gone(2 * HOUR)), Erase)] == ["u"]
+
+
+def test_the_deletion_of_a_visitor_whose_id_is_not_known_erases_it_once_it_is() -> None:
+    job = Job()
+    job.take(nameless(1))
+    chained = msgspec.structs.replace(visitor_merged(HOUR, into="known", seq=20), user="")
+    assert of_kind(job.take(chained, gone(HOUR)), Erase) == []
+    assert of_kind(job.take(chained), Erase) == []
+    assert [each.user_id for each in of_kind(job.take(visitor_merged(HOUR, into="known", seq=22)), Erase)] == ["u"]
+
+
+def test_somebody_who_begins_without_an_id_and_whose_merge_is_refused_goes_on_under_the_id() -> None:
+    job = Job()
+    job.take(nameless(1))
+    told = job.take(msgspec.structs.replace(visitor_merged(HOUR, into="known", seq=20), refused="merge_too_many"))
+    assert [(row.user_id, row.status) for row in of_kind(told, EventFact)] == [("u", "applied")]
+    assert people(job.outputs) == 1
+    assert snapshot.decode(job.logic.snapshot()).drawn_group
+
+
+def test_nothing_is_recorded_of_somebody_without_an_id_under_a_new_catalog() -> None:
+    life, out = Life(), Collector("key")
+    life.see(nameless(1))
+    other = Life(Plan(catalog(change=lambda text: text.replace("title: Analysts", "title: All"))), life.person)
+    other.fold.apply(other.person, nameless(2), out)
+    assert out.rows == []
