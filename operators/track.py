@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from sys import intern
 
 import bytewax.operators as op
@@ -33,6 +34,22 @@ from state.stuck.parameters import ParameterStore
 def _input_order(arrival: Arrival) -> int:
     """The order of the input. Of one place first an event, then the merge of its visitor, and what is handed on with it."""
     return 2 * arrival.seq + (type(arrival) is not Event or arrival.from_visitor)
+
+
+def _sort_with_merges(values: list[Arrival]) -> None:
+    """Sort by input, but let what concerns a merge be in its order, whose numbers may be of another partition."""
+    merged: dict[str, int] = {}
+    numbers: list[tuple[int, Arrival]] = []
+    for each in values:
+        number = _input_order(each)
+        if type(each) is VisitorMerged:
+            merged[each.into_key] = max(number, merged.get(each.into_key, 0))
+        elif type(each) is VisitorDeleted:  # identify sends it after the merge into the same user
+            number = max(number, merged.get(each.into_key, 0))
+        numbers.append((number, each))
+    numbers.sort(key=itemgetter(0))
+    values[:] = [each for _, each in numbers]
+    _put_before_merge(values)
 
 
 def _put_before_merge(values: list[Arrival]) -> None:
@@ -106,9 +123,10 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
     @override
     def on_batch(self, values: list[Arrival]) -> tuple[list[Collector], bool]:
         if len(values) > 1:
-            values.sort(key=_input_order)  # events of visitors and timers arrive by other ways than the rest
-            if VisitorMerged in map(type, values):
-                _put_before_merge(values)
+            if VisitorMerged in map(type, values):  # events of visitors and timers arrive by other ways than the rest
+                _sort_with_merges(values)
+            else:
+                values.sort(key=_input_order)
         out = Collector(self._key)
         person = self._person
         if person is None and self._encoded is not None:

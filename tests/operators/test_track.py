@@ -419,6 +419,28 @@ def test_a_deletion_may_overtake_the_merge_and_leaves_no_id() -> None:
         assert len(of_kind(early.outputs, Erase)) == 1
 
 
+@pytest.mark.parametrize("chained", [False, True])
+@pytest.mark.parametrize("seq", [30, 50, 60])
+def test_a_deletion_that_comes_with_the_merge_before_it_erases_whatever_the_numbers(chained: bool, seq: int) -> None:
+    """The numbers of the user's partition are others than those of the merge."""
+    job = Job()
+    job.take(anonymously(event("page_view", 1, path="/")))
+    if chained:
+        job.take(msgspec.structs.replace(visitor_merged(HOUR, into="another visitor", seq=20), into_anonymous=True))
+    deletion = msgspec.structs.replace(gone(2 * HOUR), seq=seq, partition=1)
+    told = job.take(msgspec.structs.replace(visitor_merged(HOUR, into="known", seq=50), user=""), deletion)
+    assert [each.user_id for each in of_kind(told, Erase)] == ["u"]
+    person = snapshot.decode(job.logic.snapshot())
+    assert (person.user, person.deleted_at) == ("", deletion.timestamp)
+
+
+def test_a_deletion_that_comes_before_the_merge_into_another_user_stays_before_it() -> None:
+    job = Job()
+    job.take(anonymously(event("page_view", 1, path="/")))
+    told = job.take(gone(HOUR, into="another"), visitor_merged(2 * HOUR, into="known", seq=50))
+    assert [each.user_id for each in of_kind(told, Erase)] == ["u"]
+
+
 def test_two_keys_share_a_builder_and_nothing_else() -> None:
     job = Job()
     other = job.build(None)
