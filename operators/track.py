@@ -104,7 +104,7 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
 
     ``_person`` is the person awake, ``_encoded`` the snapshot where nothing has changed since. At rest there is only the latter. The timer
     ``_armed`` is in the wheel for the partition ``_armed_in``, and those ``_left_in`` other partitions, where the person was before, too.
-    Events are ``_waiting`` for the one that brings the person's id. That one is of the same epoch, so none waits when a snapshot is taken.
+    Events are ``_waiting`` for the person's id, which an event or a merge brings. A snapshot has them too.
     """
 
     _waiting: list[Event] | None = None  # nearly nobody has one of their own
@@ -119,6 +119,8 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
         self._left_in: dict[int, int] | None = None
         if resume_state is not None:
             self._arm_again(snapshot.next_timer(resume_state))
+            if waiting := snapshot.waiting(resume_state):
+                self._waiting = waiting
 
     @override
     def on_batch(self, values: list[Arrival]) -> tuple[list[Collector], bool]:
@@ -171,6 +173,8 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
         if self._encoded is None:
             assert self._person is not None, "a key without a person is discarded"
             self._encoded = snapshot.encode(self._person)
+            if self._waiting is not None:
+                self._encoded = snapshot.with_waiting(self._encoded, self._waiting)
             self._awake.encoded(self)
         return self._encoded
 
@@ -180,10 +184,10 @@ class TrackLogic(StatefulBatchLogic[Arrival, Collector, bytes]):
         self._person = None
 
     def _apply_waiting(self, fold: Fold, person: Person | None, out: Collector) -> Person | None:
-        """Apply the events of merged visitors that came before the person's id, if it is known by now."""
+        """Apply the events of merged visitors that came before the person's id, if it is known by now or no longer needed."""
         waiting = [*(self._waiting or ()), *(out.waiting or ())]
         out.waiting = self._waiting = None
-        if person is None or not (person.user or person.deleted_at):
+        if person is None or not (person.user or person.deleted_at or person.merged_into):
             self._waiting = waiting
             return person
         for each in waiting:

@@ -71,7 +71,7 @@ class Fold:
         """Apply one event. Return the person (a new one for ``None``); outputs go to ``out``. Never raises for a valid event.
 
         ``event.user`` may be empty: the event then is of a visitor who was merged into the person. Where the person's id is not known yet,
-        it goes to ``out.waiting``.
+        it goes to ``out.waiting``, but not where the person was merged: nothing brings the id then.
         """
         if person is None:
             person = self._new_person(event, out)
@@ -97,6 +97,9 @@ class Fold:
             self._meet_catalog(person, event.log_time, out)
         if not event.user:
             if not person.user:  # with several workers it may overtake the event that brings the id, and waits for that one
+                if person.merged_into:
+                    out.count(counters.EVENTS_IGNORED, "unknown_user")
+                    return person
                 out.waiting = [*(out.waiting or ()), event]
                 return person
             event = msgspec.structs.replace(event, user=person.user)

@@ -20,7 +20,7 @@ from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
 from state.person import snapshot
-from state.person.arrivals import Arrival, GuidanceSwitched, TimerDue, VisitorDeleted
+from state.person.arrivals import Arrival, GuidanceSwitched, TimerDue, VisitorDeleted, VisitorMerged
 from state.person.collector import Collector
 from state.person.person import Person
 from state.records.facts import EventFact
@@ -546,3 +546,29 @@ def test_nothing_is_recorded_of_somebody_without_an_id_under_a_new_catalog() -> 
     other = Life(Plan(catalog(change=lambda text: text.replace("title: Analysts", "title: All"))), life.person)
     other.fold.apply(other.person, nameless(2), out)
     assert out.rows == []
+
+
+@pytest.mark.parametrize("brings", [signup(2), visitor_merged(2)])
+def test_an_event_that_waits_for_the_id_survives_a_rest_and_a_restart(brings: Event | VisitorMerged) -> None:
+    told = list[tuple[str, str]]()
+    for restarts in (False, True):
+        job = Job(most_awake=0)
+        job.take(nameless(1))
+        if restarts:
+            job.restart()
+            job.restart()
+        rows = of_kind(job.take(msgspec.structs.replace(brings, seq=20)), EventFact)
+        assert snapshot.waiting(job.logic.snapshot()) == []
+        told.append(next((row.user_id, row.status) for row in rows if row.event_type == "form_submit"))
+        assert len(rows) == 1 + isinstance(brings, Event)
+    assert told == [("u", "applied" if isinstance(brings, Event) else "merged")] * 2
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_an_event_for_somebody_who_was_merged_under_a_digest_does_not_wait_but_is_counted(first: bool) -> None:
+    chained = msgspec.structs.replace(visitor_merged(HOUR, into="known", seq=20), user="")
+    job = Job()
+    for each in (nameless(1), chained) if first else (chained, nameless(1)):
+        job.take(each)
+    assert counts(job.outputs, "events_ignored") == ["unknown_user"]
+    assert snapshot.waiting(job.logic.snapshot()) == []

@@ -128,3 +128,20 @@ def test_a_usual_person_fits_into_650_bytes() -> None:
     life.see(signup(), *(event("page_view", number * HOUR, path=f"/{number}") for number in range(1, 8)), connect(8 * HOUR))
     assert life.person is not None
     assert len(snapshot.encode(life.person)) < 650
+
+
+def test_a_snapshot_with_waiting_events_has_the_person_too_and_refuses_what_is_cut_off() -> None:
+    life, events = Life(), [event("page_view", at, path="/", user="") for at in (1, 2)]
+    life.see(signup())
+    assert life.person is not None
+    plain = snapshot.encode(life.person)
+    both = snapshot.with_waiting(plain, events)
+    assert (snapshot.waiting(both), snapshot.waiting(plain)) == (events, [])
+    assert snapshot.decode(both) == life.person
+    assert snapshot.next_timer(both) == snapshot.next_timer(plain)
+    with pytest.raises(snapshot.SnapshotError, match="damaged"):
+        snapshot.waiting(both[:20])
+    for read in (snapshot.decode, snapshot.next_timer):
+        for length in (1, 4, 20):
+            with pytest.raises(snapshot.SnapshotError, match="damaged"):
+                read(both[:length])
