@@ -7,6 +7,7 @@ reaches ``track`` as a whole, where each person's arrivals are sorted into input
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 
 import bytewax.operators as op
 import msgspec
@@ -17,7 +18,7 @@ from operators.link import AddressedArrival, AddressedToVisitor, Linked, Visitor
 from state.catalog.by_tenant import ByTenant, Plans
 from state.events import Event
 from state.messages import Tick
-from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
+from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged, input_numbers
 from state.person.visitor import Stitcher, Visitor
 from state.person.visitor import decode as decode_visitor
 from state.person.visitor import encode as encode_visitor
@@ -58,7 +59,8 @@ class StitchLogic(StatefulBatchLogic[AddressedToVisitor | Stitched, Stitched, by
         passed = [each for each in values if isinstance(each, Stitched)]
         own = [each for each in values if not isinstance(each, Stitched)]
         if own:
-            own.sort(key=_input_order)  # merges of chained visitors take another way than events
+            if len(own) > 1:
+                own = _in_order(own)  # merges of chained visitors take another way than events
             self._visitor.key, out = own[0][0], Stitched()
             for key, arrival in own:
                 self._take(key, arrival, out)
@@ -117,5 +119,9 @@ def stitch_step(step_id: str, up: KeyedStream[Linked], plans: Plans, ids: Visito
     return op.stateful_batch(step_id, op.flat_map_batch(f"{step_id}_route", up, route), stitch_logic(plans, ids))
 
 
-def _input_order(addressed: AddressedToVisitor) -> tuple[int, bool]:
-    return addressed[1].seq, type(addressed[1]) is not Event
+def _in_order(own: list[AddressedToVisitor]) -> list[AddressedToVisitor]:
+    """Sort by input. Of one input an event comes before the merge."""
+    numbers = input_numbers(arrival for _, arrival in own)
+    placed = [(number, type(addressed[1]) is not Event, addressed) for number, addressed in zip(numbers, own, strict=True)]
+    placed.sort(key=itemgetter(0, 1))
+    return [addressed for _, _, addressed in placed]

@@ -21,7 +21,7 @@ from state.decision.switches import Switches
 from state.events import Event
 from state.ids import Keys
 from state.person import snapshot
-from state.person.arrivals import Arrival, GuidanceSwitched, TimerDue, VisitorDeleted, VisitorMerged
+from state.person.arrivals import Arrival, GuidanceSwitched, TimerDue, VisitorDeleted, VisitorMerged, input_numbers
 from state.person.collector import Collector, Row
 from state.person.fold import Fold
 from state.person.person import Person
@@ -38,17 +38,9 @@ def _input_order(arrival: Arrival) -> int:
 
 def _sort_with_merges(values: list[Arrival]) -> None:
     """Sort by input, but let what concerns a merge be in its order, whose numbers may be of another partition."""
-    merged: dict[str, int] = {}
-    numbers: list[tuple[int, Arrival]] = []
-    for each in values:
-        number = _input_order(each)
-        if type(each) is VisitorMerged:
-            merged[each.into_key] = max(number, merged.get(each.into_key, 0))
-        elif type(each) is VisitorDeleted:  # identify sends it after the merge into the same user
-            number = max(number, merged.get(each.into_key, 0))
-        numbers.append((number, each))
-    numbers.sort(key=itemgetter(0))
-    values[:] = [each for _, each in numbers]
+    placed = [(number, _input_order(each) % 2, each) for number, each in zip(input_numbers(values), values, strict=True)]
+    placed.sort(key=itemgetter(0, 1))
+    values[:] = [each for _, _, each in placed]
     _put_before_merge(values)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from state.events import Event
@@ -72,3 +74,19 @@ class SeenAsUser(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 Arrival = Event | VisitorMerged | VisitorDeleted | TimerDue | GuidanceSwitched
 """Every input of ``track``."""
+
+
+def input_numbers(arrivals: Iterable[Arrival | SeenAsUser]) -> list[int]:
+    """The ``seq`` by which to sort each arrival of a visitor. A deletion stays after the merge into the same person that it came after:
+    they may be of two partitions, whose numbers have no order.
+    """
+    merged: dict[str, int] = {}
+    numbers: list[int] = []
+    for each in arrivals:
+        number = each.seq
+        if type(each) is VisitorMerged:
+            merged[each.into_key] = max(number, merged.get(each.into_key, 0))
+        elif type(each) is VisitorDeleted:
+            number = max(number, merged.get(each.into_key, 0))
+        numbers.append(number)
+    return numbers

@@ -256,3 +256,11 @@ def test_a_damaged_snapshot_of_a_visitor_is_refused_in_words() -> None:
         read(b"\x09" + data[1:])
     with pytest.raises(SnapshotError, match="damaged"):
         read(data[:1])
+
+
+def test_a_deletion_stays_after_the_merge_that_it_came_after_whatever_the_numbers() -> None:
+    """The chains send both. The visitor who was deleted may be in another partition than the one that named the others."""
+    chained = msgspec.structs.replace(merged(1), into_anonymous=True)
+    deletion = VisitorDeleted(tenant="t", key=OLD, into_key=NEW, timestamp=START + 3, log_time=START + 3, partition=0, seq=5)
+    assert step(stitch_logic(plan())(None), chained, deletion) == [(OLD, chained), (OLD, deletion)]
+    assert step(stitch_logic(plan())(None), deletion, chained) == [(OLD, deletion), (OLD, chained)]
