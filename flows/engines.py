@@ -27,6 +27,8 @@ from sinks.clickhouse.segment import parse_name
 from state.ids import Keys
 
 _LOG = logging.getLogger(__name__)
+_FIRST_TRY_SECONDS: Final = 60.0
+"""How long a run that has read all waits for the first try, so that also a run of nothing leaves tables that can be read."""
 _STOP_SECONDS: Final = 2.0  # for the thread that asks ClickHouse at the end of the job; a server that stays silent holds it longer
 _RETRY_SECONDS: Final = 5.0  # between two tries to reach ClickHouse at start: less than its restart takes, and often enough for an operator
 
@@ -108,6 +110,7 @@ class ClickHouseStartup:
         self._store, self._delivery, self._retention, self._idle = store, delivery, retention, idle
         self._stopping = stopping
         self._thread = threading.Thread(target=self._run, name="clickhouse-start", daemon=True)
+        self._tried = threading.Event()
         self._on_failure: Callable[[], None] = lambda: None
         self.error: StoreError | None = None
         """Why the store cannot be used at all. The job must end with this error."""
@@ -117,6 +120,11 @@ class ClickHouseStartup:
         self._on_failure = on_failure
         if not self._idle:
             self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until ClickHouse is prepared, or the first try has failed. Blocks for a minute at most."""
+        if self._thread.is_alive():
+            self._tried.wait(_FIRST_TRY_SECONDS)
 
     def stop(self) -> None:
         """Stop waiting for a store that is down. Blocks until the thread has ended, for two seconds at most.
@@ -137,6 +145,7 @@ class ClickHouseStartup:
                     if self._stopping.is_set():
                         return
                     _LOG.warning("%s Rows wait in the spool; trying again every %g seconds.", error, _RETRY_SECONDS)
+                    self._tried.set()
                     self._stopping.wait(_RETRY_SECONDS)
                 except StoreError:
                     raise
@@ -150,6 +159,7 @@ class ClickHouseStartup:
                         error,
                         _RETRY_SECONDS,
                     )
+                    self._tried.set()
                     self._stopping.wait(_RETRY_SECONDS)
                 else:
                     if not self._stopping.is_set():
@@ -160,4 +170,5 @@ class ClickHouseStartup:
                 self.error = error
                 self._on_failure()
         finally:
+            self._tried.set()
             self._store.release()

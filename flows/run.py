@@ -126,6 +126,8 @@ def run(
                 cli_main(  # type: ignore[no-untyped-call]
                     flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=recovery
                 )
+            if not stop():
+                engines.clickhouse.wait()
             if engines.clickhouse.error is not None:
                 raise engines.clickhouse.error
             delivery = _deliver_last_rows(engines, stop)
