@@ -1,8 +1,9 @@
 """Checks the append-only files of Valkey that come from elsewhere: the server runs what they say, and some commands open or replace files.
 
-Our records are texts under keys, which a few commands write. A base file is a snapshot (RDB) of the same; another kind of value, or a
-library of functions, has no place in it. Both formats are those of Redis: https://redis.io/docs/latest/develop/reference/protocol-spec/ and
-https://rdb.fnordig.de/file_format.html.
+Our records are texts, sets, hashes and sorted sets under keys, which a few commands write. A base file is a snapshot (RDB) of the same;
+another kind of value, or a library of functions, has no place in it. A compact value is passed over as one text: the server checks
+what is inside when it loads it. Both formats are those of Redis:
+https://redis.io/docs/latest/develop/reference/protocol-spec/ and https://rdb.fnordig.de/file_format.html.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from typing import Final
 _DIRECTORY: Final = "appendonlydir"
 _MANIFEST: Final = "appendonly.aof.manifest"
 _LISTED: Final = re.compile(rb"file (appendonly\.aof\.([0-9]{1,18})\.(?:base\.rdb|base\.aof|incr\.aof)) seq \2 type [bhi]\n")
-_COMMANDS: Final = frozenset(b"SELECT MULTI EXEC SET DEL UNLINK INCRBY EXPIRE PEXPIRE EXPIREAT PEXPIREAT PERSIST".split())
-"""Those by which ``sinks/redis``, the gateway and the server itself change and end records. None of them does anything but that."""
+_COMMANDS: Final = frozenset(
+    b"SELECT MULTI EXEC SET DEL UNLINK INCRBY EXPIRE PEXPIRE EXPIREAT PEXPIREAT PERSIST SADD SREM SPOP HSET HSETNX HDEL ZADD ZREM".split()
+)
+"""Those by which ``sinks/redis``, the gateway, the model service (``llm/``) and the server itself change and end records. None of them does
+anything but that. A script stands in the file as the commands that it called."""
 _ARGUMENTS: Final = re.compile(rb"\*([1-9][0-9]{0,6})\r\n")
 _LENGTH: Final = re.compile(rb"\$(0|[1-9][0-9]{0,9})\r\n")
 _LONGEST_HEAD: Final = 13  # bytes of either
@@ -25,7 +29,11 @@ _SNAPSHOT: Final = re.compile(rb"REDIS[0-9]{4}|VALKEY[0-9]{3}")
 _HEAD: Final = 9  # bytes of it
 _ABOUT: Final = frozenset({b"valkey-ver", b"redis-ver", b"redis-bits", b"ctime", b"used-mem", b"aof-base", b"aof-preamble"})
 """What a snapshot says about itself."""
-_ABOUT_IT, _SIZES, _ENDS_MS, _ENDS, _DATABASE, _END, _TEXT = 0xFA, 0xFB, 0xFC, 0xFD, 0xFE, 0xFF, 0
+_ABOUT_IT, _SIZES, _ENDS_MS, _ENDS, _DATABASE, _END = 0xFA, 0xFB, 0xFC, 0xFD, 0xFE, 0xFF
+_TEXTS: Final = frozenset({0, 11, 16, 17, 20})
+"""Kinds that stand there as one text: a text, and the compact forms of a set of numbers, a hash, a sorted set and a set."""
+_MEMBERS: Final = {2: (1, 0), 4: (2, 0), 5: (1, 8)}
+"""Kinds with a number of members, a set, a hash and a sorted set: the texts of each member, and the bytes after them."""
 _NUMBERS: Final = {0xC0: 1, 0xC1: 2, 0xC2: 4}
 """Kinds of a text that is kept as a number, and bytes of it."""
 _PACKED: Final = 0xC3
@@ -122,15 +130,26 @@ def _after_snapshot(data: mmap.mmap) -> int:
                 at = _length(data, at)[1]
             elif kind in {_ENDS_MS, _ENDS}:
                 at += 8 if kind == _ENDS_MS else 4
-            elif kind == _TEXT:
+            elif kind in _TEXTS:
                 at = _after_text(data, _after_text(data, at))
+            elif kind in _MEMBERS:
+                at = _after_members(data, _after_text(data, at), *_MEMBERS[kind])
             else:
-                raise _FaultError(f"has something of kind {kind}, which is no text under a key")
+                raise _FaultError(f"has something of kind {kind}, which no record has")
         end = at + 1 + _CHECKSUM
         data[end - 1]  # is there
     except IndexError:
         raise _FaultError("has a snapshot that is cut off") from None
     return end
+
+
+def _after_members(data: mmap.mmap, at: int, texts: int, more: int) -> int:
+    count, at = _length(data, at)
+    for _ in range(count):
+        for _ in range(texts):
+            at = _after_text(data, at)
+        at += more
+    return at
 
 
 def _after_text(data: mmap.mmap, at: int) -> int:

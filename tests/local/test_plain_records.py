@@ -11,12 +11,18 @@ from typing import Any, Final
 
 import pytest
 
+from gateway.records import Records
+from llm.cache.answer_cache import AnswerCache, CachedText, CachePolicy, text_hash
+from llm.limits.daily_budget import Allowance, Budget, BudgetSettings, Reservation
+from llm.review_queue import ReviewPolicy, ReviewQueue
 from local.backup_file import BackupError, unpack, writing
 from local.plain_records import what_is_no_record
-from local.valkey import EmbeddedValkey
+from local.valkey import EmbeddedValkey, EmbeddedValkeyError
+from sinks.redis.async_client import connect_async
 from sinks.redis.client import connect
-from tests.local.test_valkey_files import keys_in
-from tests.support.waiting import wait_until
+from tests.llm.test_review_queue import entry
+from tests.local.test_valkey_files import keys_in, rewrite
+from tests.support.waiting import run_async, wait_until
 
 GENUINE: Final = Path(__file__).parents[1] / "fixtures" / "formats" / "2" / "backup.tar.gz"
 INCREMENT, BASE, LIST = "appendonly.aof.1.incr.aof", "appendonly.aof.1.base.rdb", "appendonly.aof.manifest"
@@ -180,15 +186,101 @@ def test_a_snapshot_of_texts_passes_and_is_loaded(tmp_path: Path) -> None:
     ("fill", "kind"),
     [
         (lambda client: client.function_load("#!lua name=evil\nredis.register_function('f', function() return 1 end)"), 245),
-        (lambda client: client.hset("h", "a", "b"), 16),
         (lambda client: client.rpush("l", "a"), 18),
-        (lambda client: client.zadd("z", {"a": 1}), 17),
+        (lambda client: client.xadd("x", {"a": "b"}), 21),
+        (lambda client: client.hset("h", "a", "b") and client.execute_command("HEXPIRE", "h", "1000", "FIELDS", "1", "a"), 22),
     ],
-    ids=["function", "hash", "list", "sorted set"],
+    ids=["function", "list", "stream", "hash whose fields end"],
 )
-def test_a_snapshot_with_anything_but_texts_is_refused(tmp_path: Path, fill: Callable[[Any], object], kind: int) -> None:
+def test_a_snapshot_with_a_kind_that_no_record_has_is_refused(tmp_path: Path, fill: Callable[[Any], object], kind: int) -> None:
     found = what_is_no_record(rewritten(tmp_path / "valkey", fill))
-    assert str(found).endswith(f".base.rdb has something of kind {kind}, which is no text under a key")
+    assert str(found).endswith(f".base.rdb has something of kind {kind}, which no record has")
+
+
+def cached(number: int) -> CachedText:
+    return CachedText("Take {step} next.", 0.9, "small", "nudge-1", text_hash(str(number)), 1_000)
+
+
+async def use_every_store(url: str, each: int) -> None:
+    """Write what the job, its model service and the gateway keep: ``each`` texts of one person, waiting texts and rejected ones."""
+    client = connect_async(url, 10.0)
+    cache, queue = AnswerCache(client, CachePolicy(wait_seconds=10.0)), ReviewQueue(client, ReviewPolicy(most=each, wait_seconds=10.0))
+    for number in range(each):
+        for user in ("", "jane", "gone"):
+            await cache.put("acme", f"{user}-{number:032x}", cached(number), user=user)
+    await cache.forget("acme", "gone")
+    for number in range(each):
+        for personal in (False, True):
+            await queue.put("acme", entry(f"Text {number}", f"{number:032x}", owner="jane" if personal else ""))
+            await queue.put("acme", entry(f"Other {number}", f"{number:032x}", owner="jane" if personal else ""))  # drops older ones
+    waiting = (await queue.waiting("acme")).entries
+    await queue.approve("acme", waiting[0].id, "ann")
+    await queue.reject("acme", waiting[1].id, "ann")
+    await queue.forget("acme", "jane")
+    await client.hset("onramp:llm:{acme}:rejected", mapping={text_hash(str(number)): "ann" for number in range(each)})
+    allowance = Allowance(tokens=1_000, micros=1_000)
+    budget = Budget(client, BudgetSettings(shared=allowance, personal=allowance, alert_share=0.5, answer_seconds=10))
+    reservation = await budget.reserve("acme", "shared", tokens=900, micros=10, day="2026-03-01")
+    assert isinstance(reservation, Reservation)
+    await budget.settle(reservation, tokens=1, micros=1)
+    await client.aclose()
+    records = Records(lambda: url)
+    await records.add("onramp:{acme}:quota", 5, keep_seconds=1_000)
+    await records.close()
+
+
+@pytest.mark.parametrize("each", [2, 700], ids=["few", "more than fit into compact values"])
+def test_what_a_job_with_a_model_writes_passes_and_is_loaded(tmp_path: Path, each: int) -> None:
+    valkey = tmp_path / "valkey"
+    valkey.mkdir()
+    keys = 0
+    for rewrites in (False, True, False):
+        server = EmbeddedValkey(valkey)
+        server.start(publish=False)
+        try:
+            with connect(server.url) as client:
+                assert client.dbsize() == keys
+                run_async(use_every_store(server.url, each))
+                if rewrites:
+                    rewrite(server)
+                keys = client.dbsize()
+        finally:
+            server.stop()
+        before = contents(valkey)
+        assert what_is_no_record(valkey) is None
+        assert contents(valkey) == before
+    assert keys > 2 * each
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["compact", "large"])
+def test_sets_hashes_and_sorted_sets_pass_in_all_their_forms(tmp_path: Path, large: bool) -> None:
+    long = "x" * 9_000 if large else "x"
+
+    def fill(client: Any) -> None:
+        client.sadd("set", "a", "b", long)
+        client.sadd("numbers", *range(700 if large else 2))
+        client.hset("hash", mapping={"a": "b", long: "c"})
+        client.zadd("order", {"a": -1.5, "b": float("inf"), long: 1e300})
+        client.set("text", "last")
+
+    valkey = rewritten(tmp_path / "valkey", fill)
+    assert what_is_no_record(valkey) is None
+    base = next((valkey / "appendonlydir").glob("*.base.rdb"))
+    base.write_bytes(base.read_bytes()[:-1])
+    assert "has a snapshot that is cut off" in str(what_is_no_record(valkey))
+
+
+def test_the_server_refuses_a_compact_value_that_is_broken_inside(tmp_path: Path) -> None:
+    """Their insides are not looked at here; the server does it when it loads them."""
+    valkey = rewritten(tmp_path / "valkey", lambda client: client.hset("hash", "field", "value"))
+    base = next((valkey / "appendonlydir").glob("*.base.rdb"))
+    broken = base.read_bytes().replace(b"\x85field", b"\xbffield")  # a longer text than there is
+    assert broken != base.read_bytes()
+    base.write_bytes(broken[:-8] + bytes(8))  # without a checksum
+    assert what_is_no_record(valkey) is None
+    with pytest.raises(EmbeddedValkeyError):
+        EmbeddedValkey(valkey).start(publish=False)
+    assert "integrity check failed" in (valkey / "valkey.log").read_text()
 
 
 def test_a_snapshot_in_any_file_is_read_as_one(valkey: Path) -> None:
