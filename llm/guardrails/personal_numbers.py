@@ -30,7 +30,7 @@ def _words(*words: str) -> str:
 
 _NUMBER: Final = r"(?:[ \-]?(?:nummer|number|num|nr|no)\b)?"
 _ACCOUNT: Final = _words(
-    rf"(?:bank[ \-]?)?acc(?:oun)?t{_NUMBER}|a/c|sort[ \-]?code|routing{_NUMBER}|aba{_NUMBER}",
+    rf"(?:bank[ \-]?)?acc(?:oun)?t{_NUMBER}|a/c|sort[ \-]?code|routing{_NUMBER}|(?-i:ABA){_NUMBER}",
     rf"(?:bank[ \-]?)?konto{_NUMBER}|kto{_NUMBER}|kontonr|blz|bankleitzahl",
     r"(?:num[eé]ro de )?compte(?: bancaire)?|rib|code (?:banque|guichet)",
     r"(?:n[uú]mero de )?cuenta(?: bancaria)?|(?:n[uú]mero da )?conta(?: banc[aá]ria| corrente)?|ag[eê]ncia",
@@ -48,16 +48,36 @@ _DOCUMENT: Final = _words(
     r"(?-i:BSN)|burgerservicenummer|paspoort(?:nummer)?|identiteitskaart|rijbewijs(?:nummer)?",
 )
 _BIRTH: Final = _words(
-    r"born|birth(?:day|date)?|dob|d\.o\.b\.|geboren|geb\.|geburts(?:datum|tag)|naissance|n[eé]e?|nacid[oa]|nacimiento|(?-i:nat[oa])|nascita",
+    r"born|birth(?:day|date)?|dob|d\.o\.b\.|geboren|geb\.|geburts(?:datum|tag)|naissance|née?|nacid[oa]|nacimiento|(?-i:nat[oa])|nascita",
     r"nascid[oa]|nascimento|geboorte(?:datum|dag)",
 )
 _WORD: Final = re.compile(
     rf"(?<![^\W_])(?:(?P<account>{_ACCOUNT})|(?P<document>{_DOCUMENT})|(?P<birth>{_BIRTH}))(?![^\W\d_])", re.IGNORECASE
 )
-_WEAK: Final = re.compile(r"acc(?:oun)?t|konto|compte|cuenta|conta|conto|rekening|ag[eê]ncia", re.IGNORECASE)
-"""Words of every product: their number must follow at once, and be long."""
+_WEAK: Final = re.compile(
+    r"acc(?:oun)?t|konto|compte|cuenta|conta|conto|rekening|ag[eê]ncia|routing|aba"
+    r"|nhs|medicare|passport|reisepass|passeport|pasaporte|passaport[oe]|paspoort",
+    re.IGNORECASE,
+)
+"""Words of every product: their number must follow at once, and that of an account must be long."""
+_COUNTED: Final = "(?i:{})".format(
+    _words(
+        r"rows|events|users|contacts|lines|records|entries|items|files|values|columns|cells|clicks|views|visits|visitors|sessions|customers",
+        r"accounts|orders|invoices|messages|requests|calls|seats|people|points|tokens|bytes|ms|seconds|minutes|[kmgt]i?b",
+        r"zeilen|(?:be)?nutzern?|ereignissen?|kontakten?|datensätzen?|einträgen?|kunden|klicks|aufrufen?|besuchern?|spalten|dateien|werten?",
+        r"rechnungen|nachrichten|sekunden|minuten",
+        r"lignes|[ée]v[ée]nements|utilisateurs|enregistrements|entrées|clients|fichiers|valeurs|factures|visites|clics|secondes",
+        r"filas|l[íi]neas|eventos|usuarios|contactos|registros|clientes|archivos|valores|facturas|visitas|segundos",
+        r"righe|eventi|utenti|contatti|clienti|valori|fatture|visite|secondi",
+        r"linhas|usuários|utilizadores|contatos|registos|ficheiros|arquivos|faturas|cliques",
+        r"rijen|regels|gebeurtenissen|gebruikers|contacten|klanten|bestanden|waarden|facturen|klikken|seconden",
+    )
+)
+"""What a product counts: the number before it is no person's."""
+_COUNT: Final = re.compile(rf" ?{_COUNTED}\b")
+_ROUND: Final = re.compile(r"\d{1,3}(?:[ .]\d{3})*[ .]000")
 _BETWEEN: Final = re.compile(
-    r"(?:[\s:=#.,(\"'\-]|(?:numbers?|num|no|nr|nummer|num[eé]ro|n[uú]mero|n[°º]|is|ist|lautet|est|es|[eèé]|was|de|di|da)\b)*",
+    r"(?:[\s:=#.,(\"'\-]|(?:numbers?|card|num|no|nr|nummer|num[eé]ro|n[uú]mero|n[°º]|is|ist|lautet|est|es|[eèé]|was|de|di|da)\b)*",
     re.IGNORECASE,
 )
 _GAP: Final = re.compile(rf"[^\d\n\[\]]{{0,{_FURTHEST}}}")
@@ -105,11 +125,17 @@ def _after(word: re.Match[str], text: str) -> Iterator[Found]:
     else:
         dated = word[0].lower().startswith("sort")  # a sort code is written like a day
         found, kind = _first(rest, _DIGITS, is_meant=lambda digits: dated or _DAY.fullmatch(digits) is None), "account"
-        weak = _WEAK.fullmatch(word[0]) is not None
-        if found is not None and weak and (_digits(found[0]) < 7 or _BETWEEN.fullmatch(rest[: found.start()]) is None):
+    if found is None:
+        return
+    end = word.end() + found.end()
+    if not word["birth"] and _COUNT.match(text, end) is not None:
+        return
+    if _WEAK.fullmatch(word[0]) is not None:
+        if _BETWEEN.fullmatch(rest[: found.start()]) is None:
             return
-    if found is not None:
-        yield word.end() + found.start(), word.end() + found.end(), kind
+        if kind == "account" and (_digits(found[0]) < 7 or _ROUND.fullmatch(found[0]) is not None):
+            return
+    yield word.end() + found.start(), end, kind
 
 
 def _first(rest: str, *patterns: re.Pattern[str], is_meant: Callable[[str], bool] = bool) -> re.Match[str] | None:
@@ -135,19 +161,32 @@ _ROAD: Final = r"Street|Road|Avenue|Boulevard|Lane|Terrace|Crescent|St\.|Rd\.?|A
 _ROAD_WITH_COMMA: Final = r"Drive|Close|Place|Way|Court|Square|St|Dr\.?|Ct\.?|Sq\.?|Pl\.?"
 """Words of many other things: "3 Google Drive files"."""
 _STATES: Final = r"A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[AT]|W[AIVY]"
+_STATES_THAT_ARE_WORDS: Final = r"HI|IN|ME|OK|OR"
 _CITY: Final = r"[A-ZÄÖÜ][^\W\d_]{1,20}(?:[ \-][A-ZÄÖÜ][^\W\d_]{1,20}){0,2}"
 _HOUSE: Final = re.compile(
     rf"(?<![\w.,\-/#])\d{{1,5}}[A-Za-z]?,? (?:[NSEW]\.? )?(?:(?:[A-Z][\w'’.]{{1,20}}|\d{{1,3}}(?:st|nd|rd|th)) ){{1,3}}"
     rf"(?:(?:{_ROAD})(?![\w])|(?:{_ROAD_WITH_COMMA})(?=,))(?:,? (?:Apt|Suite|Unit|Flat|#)\.? ?\w{{1,5}})?"
     rf"(?:, {_CITY})?(?:,? (?:{_STATES}) \d{{5}}(?:-\d{{4}})?)?"
 )
-_TOWN_IN_US: Final = re.compile(rf"(?<![\w]){_CITY}, (?:{_STATES}) \d{{5}}(?:-\d{{4}})?(?![\w\-])")
-_POSTCODE_IN_UK: Final = re.compile(r"(?<![\w\-])(?:[A-PR-UWYZ][A-HK-Y]?\d[A-Z\d]?) \d[ABD-HJLNP-UW-Z]{2}(?![\w\-])")
+_TOWN_IN_US: Final = re.compile(
+    rf"(?<![\w]){_CITY}, (?:(?:{_STATES_THAT_ARE_WORDS}) \d{{5}}(?:-\d{{4}}|(?=\s*(?:[^\s\w\-]|\Z)))"
+    rf"|(?!{_STATES_THAT_ARE_WORDS})(?:{_STATES}) \d{{5}}(?:-\d{{4}})?(?! ?{_COUNTED}\b))(?![\w\-])"
+)
+_AREA_IN_UK: Final = _words(
+    r"[BEGLMNSW]|A[BL]|B[ABDFHLNRST]|C[ABFHMORTVW]|D[ADEGHLNTY]|E[CHNX]|F[KY]|G[LUY]|H[ADGPRSUX]|I[GMPV]|JE|K[ATWY]|L[ADELNSU]|M[EKL]",
+    r"N[EGNPRW]|O[LX]|P[AEHLOR]|R[GHM]|S[AEGKLMNOPRSTWY]|T[ADFNQRSW]|UB|W[ACDFNRSV]|YO|ZE",
+)
+_AFTER_NO_CELL: Final = "".join(
+    rf"(?<!(?i:{word}) )" for word in "cell cells zelle zellen cellule cellules celda celdas cella celle célula células cel cellen".split()
+)
+"""Two cells of a table are written like a postcode."""
+_POSTCODE_IN_UK: Final = re.compile(rf"(?<![\w\-]){_AFTER_NO_CELL}(?:{_AREA_IN_UK})\d[A-Z\d]? \d[ABD-HJLNP-UW-Z]{{2}}(?![\w\-])")
 _HOUSE_IN_GERMAN: Final = re.compile(
     r"(?<![^\W_])(?:[A-ZÄÖÜ][\wäöüß.\-]{1,30}[ \-]){0,2}"
     r"(?:(?:[A-ZÄÖÜ][\wäöüß\-]{1,30}(?:stra(?:ß|ss)e|str\.|allee|gasse)|Stra(?:ß|ss)e|Str\.|Allee|Gasse) ?\d{1,4} ?[a-z]?(?![\w.]|,\d)"
     rf"(?:,? (?:[A-Z]{{1,2}}-)?\d{{4,5}} {_CITY})?"
-    rf"|[A-ZÄÖÜ][\wäöüß\-]{{1,30}}(?:weg|platz|ring|damm|ufer|chaussee) \d{{1,4}} ?[a-z]?,? (?:[A-Z]{{1,2}}-)?\d{{4,5}} {_CITY})"
+    rf"|[A-ZÄÖÜ][\wäöüß\-]{{1,30}}(?:(?:weg|ring|damm|ufer|chaussee) \d{{1,4}} ?[a-z]?,? (?:[A-Z]{{1,2}}-)?\d{{4,5}}"
+    rf"|platz \d{{1,4}} ?[a-z]?,? (?:[A-Z]{{1,2}}-\d{{4,5}}|\d{{5}})) (?!{_COUNTED}\b){_CITY})"
 )
 
 _OF_ITS_OWN: Final[tuple[tuple[re.Pattern[str], str, Callable[[str], bool] | None], ...]] = (

@@ -88,6 +88,12 @@ def test_replaces_each_finding_by_its_kind(text: str, redacted: str) -> None:
         ("numéro de compte 20041 01005 0500013", "numéro de compte [ACCOUNT]"),
         ("cuenta bancaria 2100 0418 45 0200051332", "cuenta bancaria [ACCOUNT]"),
         ("conto corrente n. 000000123456", "conto corrente n. [ACCOUNT]"),
+        ("ABA 021000021, routing: 021000021", "ABA [ACCOUNT], routing: [ACCOUNT]"),
+        ("NHS number 943 476 5919, Medicare card no. 2123 45670 1", "NHS number [ID_NUMBER], Medicare card no. [ID_NUMBER]"),
+        ("I live in Portland, OR 97201, M1 1AE or EC1A 1BB", "I live in [ADDRESS], [ADDRESS] or [ADDRESS]"),
+        ("Marktplatz 3, 80331 München; Seeweg 7, 8001 Zürich; Burgplatz 1, A-1010 Wien", "[ADDRESS]; [ADDRESS]; [ADDRESS]"),
+        ("Née le 3 février 1990", "Née le [BIRTH_DATE]"),
+        ("account 55779911\nUsers cannot sign in", "account [ACCOUNT]\nUsers cannot sign in"),
         ("rekeningnummer 123456789", "rekeningnummer [ACCOUNT]"),
     ],
 )
@@ -131,6 +137,14 @@ HARMLESS = (
     "|row 1000000 of account table|born in the cloud 2024|chart of 12 Avenue users|invoice INV-2024-000123|ticket 4471 9920 1183"
     "|build 20240501.123456|uuid 123e4567-e89b-12d3-a456-426614174000|Wir haben 12345 Zeilen|Schritt 3 Weg 5|20240501T101500Z"
     "|account balance dropped from 1,000,000 to 500,000|my account has 1200 rows and 2 errors, ID 77|3 Close buttons"
+    "|L'essai ne se termine que le 31 mai 2024|Le rapport ne montre rien avant le 01.03.2024|NE LE 31 MAI 2024"
+    "|De grafiek laadt niet, nee, sinds 12-05-2024|Nee, 12-05-2024|A aba Vendas mostra 120000 linhas|A aba 1200000 linhas"
+    "|Routing 1000000 events per day fails|Votre compte de 1 000 000 contacts|Error at passport upload: file report-2024q1"
+    "|Dashboard, OR 10000 rows|Onboarding, IN 20000 ms|Speicherplatz 12, 1200 Nutzer|cells B1 2AB and C3 4DE"
+    "|NHS dashboard with 120000 rows|Passport scans: 250000|Ihr Konto: 1200000 Zeilen|Your account (1000000 events)"
+    "|account 1.000.000|account 1,000,000|conto: 1200000 righe|rekening 1200000 rijen|compte: 1200000 lignes|cuenta: 1200000 filas"
+    "|routing number 1000000 events|passport 1200000 users|Medicare 1200000 rows|agência 1200000 linhas|BLZ 12000000 Zeilen"
+    "|Arbeitsplatz 3, 20000 Klicks|Ringweg 12, 1200 Nutzer|Reisepass-Upload: Datei report-2024q1|Dashboard, CA 10000 rows"
 )
 
 
