@@ -127,12 +127,14 @@ def _written(settings: Settings, tenant: str, taken: list[dict[str, Any]]) -> li
 
 
 def _sent(settings: Settings, tenant: str, taken: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The switches that this directory's audit log has, and that are younger than the newest one that the job has taken."""
+    """The switches for the job that this directory's audit log has, and that are younger than the newest one that the job has taken."""
     from datetime import datetime
 
     from cli.audited import audit_log
+    from flows.send_switch import written_for_files
 
-    known, newest = {each["id"] for each in taken}, max((each["switchedAt"] for each in taken), default=None)
+    known = {each["id"] for each in taken} | {event.id for event in written_for_files(settings, tenant)}  # no live job reads the latter
+    newest = max((each["switchedAt"] for each in taken), default=None)
     found = []
     for entry in audit_log(settings, create=False).entries():
         _, _, action = str(entry["action"]).partition("guidance.")

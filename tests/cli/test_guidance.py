@@ -206,3 +206,15 @@ def test_status_tells_of_a_switch_that_the_live_job_has_not_read_yet(
     assert "when it is read" in line
     waiting = inside("guidance", "status", "--json", cwd=tmp_path).json["waiting"]
     assert [(each["action"], each["share"], each["by"]) for each in waiting] == [("ramp", 0.1, "eva")]
+
+
+def test_a_switch_that_was_written_for_runs_on_files_does_not_wait_for_the_live_job(
+    tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    DataDir.create(tmp_path / ".onramp")
+    assert inside("guidance", "pause", "--json", cwd=tmp_path).json["live"] is False
+    EventLog(tmp_path / "log", retention=None).close()
+    monkeypatch.setenv("ONRAMP_EVENT_LOG", "log")
+    assert inside("guidance", "status", "--json", cwd=tmp_path).json["waiting"] == []
+    sent = inside("guidance", "ramp", "0.1", "--json", cwd=tmp_path).json["id"]
+    assert [each["id"] for each in inside("guidance", "status", "--json", cwd=tmp_path).json["waiting"]] == [sent]
