@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cli.live_job import LIVE, live_dir
+from cli.live_job import LIVE, has_live_job, live_dir, settings_of_job
 from local.clickhouse import EmbeddedClickHouse
 from local.data_dir import DataDir, DataDirError
 from local.private_files import write_private
@@ -49,10 +49,12 @@ def for_reading(settings: Settings) -> Settings:
     """Return the settings for a command that reads.
 
     If no job has run in the data directory itself, they are those of the demo or of the job of ``onramp up`` in it, whichever was started
-    last.
+    last. Where an input is set, they are those of the job of ``onramp up``.
     """
     if is_demo(settings.data_dir):
         return embedded(settings, settings.data_dir)
+    if settings.live:
+        return settings_of_job(settings)
     if not settings.embedded or (settings.data_dir / "state").exists():
         return settings
     demo, live = settings.data_dir / _NAME, live_dir(settings)
@@ -71,7 +73,7 @@ def beside(settings: Settings) -> list[str]:
     around = read.parent if is_demo(read) or read.name == LIVE else read
     demo, live = around / _NAME, around / LIVE
     found = [f"the demo's users are in {demo}"] if demo != read and is_demo(demo) else []
-    return found + ([f"those of `onramp up` are in {live}"] if live != read and DataDir(live).event_log.exists() else [])
+    return found + ([f"those of `onramp up` are in {live}"] if live != read and has_live_job(DataDir(live)) else [])
 
 
 def for_demo(settings: Settings, what: dict[str, Any], model: dict[str, Any] | None = None) -> Settings:

@@ -14,30 +14,46 @@ LIVE: Final = "live"
 """Its directory in the data directory, unless one is named."""
 
 
+def has_live_job(directory: DataDir) -> bool:
+    """Whether a live job has run in it, by its notes; before there are any, by its event log. Damaged notes count as those of one."""
+    from local.data_dir import FILES, DataDirError
+
+    try:
+        name = directory.input_name
+    except DataDirError:  # who compares the settings with the notes says so
+        return True
+    return directory.event_log.exists() if name is None else name != FILES
+
+
 def live_dir(settings: Settings) -> DataDir | None:
     """Return its directory, if it has run in the default data directory and no other job has; else None."""
     from local.data_dir import DataDir
 
     own = DataDir(settings.data_dir)
     live = DataDir(own.path / LIVE)
-    return live if settings.origin("data_dir") == "default" and live.event_log.exists() and not own.state.exists() else None
+    if settings.origin("data_dir") != "default" or not has_live_job(live):
+        return None
+    return None if own.state.exists() or own.started else live
 
 
 def settings_of_job(settings: Settings) -> Settings:
     """Return the settings with the event log and directory of the job of ``onramp up``.
 
-    They change if the data directory has its event log, or if ``live_dir`` finds one.
+    They change if the data directory has its event log, or if ``live_dir`` finds one. An input that is set stays: then the directory is
+    that of the job, unless the job has a log of its own in it and another one is set.
     """
     from local.data_dir import DataDir
 
-    if settings.live:
-        return settings
     own = DataDir(settings.data_dir)
-    if own.event_log.exists():
+    if not settings.live and own.event_log.exists():
         return settings.model_copy(update={"event_log": own.event_log})
-    if (live := live_dir(settings)) is not None:
-        return settings.model_copy(update={"event_log": live.event_log, "data_dir": live.path})
-    return settings
+    if (live := live_dir(settings)) is None:
+        return settings
+    has_log = live.event_log.exists()
+    if settings.event_log is not None and has_log and live.event_log.resolve() != settings.event_log.resolve():
+        return settings
+    log = {"event_log": live.event_log} if has_log and not settings.live else {}
+    return settings.model_copy(update={"data_dir": live.path, **log})
 
 
 def with_catalog_of_job(settings: Settings) -> Settings:

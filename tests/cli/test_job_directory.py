@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -10,12 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from cli.demo_dir import for_reading
+from cli.live_job import settings_of_job
+from flows.settings import load_settings
 from local.data_dir import DataDir
 from local.secret import secret_for
-from sources.local_log.log import EventLog
+from sources.local_log.backlog import id_of
+from sources.local_log.log import EventLog, Record
+from sources.local_log.source import NAME
+from sources.wall_clock import wall_clock
 from state.catalog.by_tenant import ByTenant
 from tests.cli.command import environment
 from tests.cli.conftest import Inside
+from tests.support.recovery_files import RecoveryFiles
 from tests.support.waiting import PATIENCE
 
 
@@ -77,3 +85,116 @@ def test_without_a_terminal_the_missing_option_is_named_and_no_value_is_called_w
     refused = inside("forget", "u-1", cwd=tmp_path)
     assert (refused.code, refused.out) == (2, "")
     assert "forget: there is no terminal to confirm it at; give --yes to go on without a question (see" in refused.err
+
+
+# `onramp up` with an event log or a topic that is set: its data is in .onramp/live, and no log is there
+
+
+def up_job(cwd: Path, reads: str = "the event log") -> DataDir:
+    """What the job leaves in the default data directory, without a recovery store."""
+    DataDir.create(cwd / ".onramp")
+    directory = DataDir.create(cwd / ".onramp" / "live")
+    directory.bind_input(reads)
+    secret_for(directory, given=None, embedded=False)
+    return directory
+
+
+def has_read_all_but_one(directory: DataDir, log: Path) -> None:
+    """Let the job have read two of three messages of its log, which is made."""
+    with EventLog(log, partitions=1, retention=None) as made:
+        made.append([Record(b"u", b"x")] * 3)
+    store, now = RecoveryFiles(directory.state, 1), wall_clock()
+    snapshot = pickle.dumps((1, 2, now, 4, now, id_of(log)))
+    store.parts[0].execute(
+        "INSERT INTO snaps (step_id, state_key, snap_epoch, ser_change) VALUES ('onboarding.messages', ?, 1, ?)", [f"{NAME}:0", snapshot]
+    )
+    store.close()
+
+
+def test_with_the_log_of_the_job_set_commands_use_the_directory_of_onramp_up(
+    tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = up_job(tmp_path)
+    has_read_all_but_one(directory, tmp_path / "log")
+    monkeypatch.setenv("ONRAMP_EVENT_LOG", "log")
+    assert inside("lag", "--json", cwd=tmp_path).json["messages"] == 1
+    backup = inside("backup", "--out", "b.tar", "--json", cwd=tmp_path).json
+    assert (backup["input"], backup["messages"]) == ("the event log", 3)
+    assert str(for_reading(load_settings()).data_dir) == ".onramp/live", "what `report` reads"
+    shutil.rmtree(directory.state)  # so that the next commands need no ClickHouse
+    paused = inside("guidance", "pause", "--json", cwd=tmp_path).json
+    assert (paused["sentTo"], paused["live"]) == ("the event log log", True)
+    assert [each["id"] for each in inside("guidance", "status", "--json", cwd=tmp_path).json["waiting"]] == [paused["id"]]
+    exported = inside("export", "u-1", cwd=tmp_path)
+    assert "The key of recommendation ids is not known" not in exported.err
+    checked = inside("forget", "u-1", "--check", "--json", cwd=tmp_path)
+    assert "The key of recommendation ids is not known" not in checked.err
+    assert directory.audit.exists()
+    assert not (tmp_path / ".onramp" / "audit.jsonl").exists()
+
+
+@pytest.mark.parametrize(("reads", "variable"), [("the event log", "ONRAMP_EVENT_LOG"), ("the topic acts", "ONRAMP_KAFKA_BROKERS")])
+@pytest.mark.parametrize("arguments", [("guidance", "pause"), ("guidance", "status"), ("forget", "u-1", "--yes"), ("export", "u-1")])
+def test_without_the_input_of_the_job_nothing_is_sent_beside_onramp_up(
+    tmp_path: Path, inside: Inside, reads: str, variable: str, arguments: tuple[str, ...]
+) -> None:
+    up_job(tmp_path, reads)
+    refused = inside(*arguments, cwd=tmp_path)
+    assert (refused.code, refused.out) == (1, "")
+    assert f".onramp/live belongs to a live job, which reads {reads}, and {variable} is not set here" in " ".join(refused.err.split())
+    assert not list(tmp_path.glob(".onramp/**/*.jsonl")), "nothing was written"
+
+
+def test_without_the_log_of_the_job_there_is_no_backup_of_it_and_no_lag(tmp_path: Path, inside: Inside) -> None:
+    has_read_all_but_one(up_job(tmp_path), tmp_path / "log")
+    refused = inside("backup", "--out", "b.tar", cwd=tmp_path)
+    assert refused.code == 1
+    assert "reads the event log, and ONRAMP_EVENT_LOG is not set here, so the backup would not fit the job" in refused.err
+    assert not (tmp_path / "b.tar").exists()
+    assert "there is no input to be behind" in inside("lag", cwd=tmp_path).err
+
+
+def test_a_pause_for_another_topic_than_that_of_onramp_up_is_refused(
+    tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up_job(tmp_path, "the topic acts")
+    monkeypatch.setenv("ONRAMP_KAFKA_BROKERS", "127.0.0.1:1")
+    refused = inside("guidance", "pause", cwd=tmp_path)
+    assert refused.code == 1
+    assert ".onramp/live belongs to a live job, which reads the topic acts, and the settings here name the topic" in refused.err
+
+
+def test_a_pause_is_refused_while_the_own_log_of_onramp_up_is_moved_away(tmp_path: Path, inside: Inside) -> None:
+    directory = up_job(tmp_path)
+    EventLog(directory.event_log, retention=None).close()
+    directory.event_log.rename(tmp_path / "moved")
+    refused = inside("guidance", "pause", cwd=tmp_path)
+    assert refused.code == 1
+    assert "ONRAMP_EVENT_LOG is not set here" in refused.err
+    assert not list(tmp_path.glob(".onramp/**/guidance.jsonl"))
+
+
+def test_damaged_notes_do_not_send_a_pause_elsewhere(tmp_path: Path, inside: Inside) -> None:
+    directory = up_job(tmp_path)
+    (directory.path / "run.json").write_text("{")
+    refused = inside("guidance", "pause", cwd=tmp_path)
+    assert refused.code == 1
+    assert "run.json is damaged" in refused.err
+    EventLog(directory.event_log, retention=None).close()
+    assert inside("guidance", "pause", "--json", cwd=tmp_path).json["sentTo"] == "the event log .onramp/live/log"
+
+
+def test_a_directory_that_was_named_or_has_a_job_of_its_own_is_not_left_for_that_of_onramp_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    directory = up_job(tmp_path)
+    for event_log in (None, tmp_path / "log"):
+        assert settings_of_job(load_settings(event_log=event_log)).data_dir == Path(".onramp/live")
+        assert settings_of_job(load_settings(event_log=event_log, data_dir=Path(".onramp"))).data_dir == Path(".onramp"), "it was named"
+    EventLog(directory.event_log, retention=None).close()
+    assert settings_of_job(load_settings(event_log=tmp_path / "log")).data_dir == Path(".onramp"), "the job has another log, its own"
+    assert settings_of_job(load_settings(event_log=directory.event_log)).data_dir == Path(".onramp/live")
+    DataDir(Path(".onramp")).bind_input("the event log")
+    for event_log in (None, tmp_path / "log"):
+        assert settings_of_job(load_settings(event_log=event_log)).data_dir == Path(".onramp"), "a job has run there"
