@@ -121,7 +121,7 @@ class ClickHouseStartup:
         if not self._idle:
             self._thread.start()
 
-    def wait(self) -> None:
+    def wait_for_first_try(self) -> None:
         """Wait until ClickHouse is prepared, or the first try has failed. Blocks for a minute at most."""
         if self._thread.is_alive():
             self._tried.wait(_FIRST_TRY_SECONDS)

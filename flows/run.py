@@ -127,7 +127,7 @@ def run(
                     flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=recovery
                 )
             if not stop():
-                engines.clickhouse.wait()
+                engines.clickhouse.wait_for_first_try()
             if engines.clickhouse.error is not None:
                 raise engines.clickhouse.error
             delivery = _deliver_last_rows(engines, stop)

@@ -95,7 +95,7 @@ def _die(progress: Progress, line: int, moment: float) -> None:
 
 def _dumper(path: Path) -> Callable[[Engines, RunResult], None]:
     def dump(engines: Engines, outcome: RunResult) -> None:
-        engines.clickhouse.wait()
+        engines.clickhouse.wait_for_first_try()
         engines.clickhouse.stop()
         migrate(engines.store)  # a run that is stopped may end before the job has prepared the store
         state = read_state(engines.store, engines.redis_url, engines.data_dir.dead_letters, outcome.summary)
