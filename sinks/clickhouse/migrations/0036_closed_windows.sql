@@ -3,7 +3,8 @@
 -- the newest log time of the tenant, as in `onramp evaluate` (evaluation/logged.py). Before that it is open. Where no event of the tenant is stored
 -- any more, what is stored is old, and every window has closed.
 
--- What became of each decision, in one row. The digest of both names, because texts of any length are slow to group by.
+-- What became of each decision, in one row. Grouped by the tenant itself, so that a filter by tenant goes below the grouping, and by a digest of the
+-- decision, because texts of any length are slow to group by.
 CREATE OR REPLACE VIEW decision_results AS
 SELECT
     d.tenant_id AS tenant_id,
@@ -24,7 +25,7 @@ SELECT
     ) AS result
 FROM
 (
-    SELECT any(a.tenant) AS tenant_id, any(a.decision) AS decision_id, max(a.decided) AS is_decided, anyIf(a.trigger, a.decided) AS trigger,
+    SELECT a.tenant AS tenant_id, any(a.decision) AS decision_id, max(a.decided) AS is_decided, anyIf(a.trigger, a.decided) AS trigger,
         anyIf(a.arm, a.decided) AS arm, anyIf(a.experiment_group, a.decided) AS experiment_group,
         anyIf(a.catalog_version, a.decided) AS catalog_version, groupUniqArray(a.kind) AS kinds, minIf(a.at, a.kind = 'shown') AS first_shown_at
     FROM
@@ -35,7 +36,7 @@ FROM
         WHERE outcome = 'decided'
         UNION ALL SELECT tenant_id, decision_id, '', '', '', '', false, toString(kind), occurred_at FROM outcomes
     ) AS a
-    GROUP BY sipHash128(a.tenant, a.decision)
+    GROUP BY a.tenant, sipHash128(a.decision)
 ) AS d
 LEFT JOIN (SELECT tenant_id, catalog_version, attribution_window_ms FROM catalogs FINAL) AS c
     ON c.tenant_id = d.tenant_id AND c.catalog_version = d.catalog_version
