@@ -13,7 +13,7 @@ are enough connections. Here
   connection closed once they are answered. All that wait, and large heads until they are answered, have a limit of memory together;
 - a client that takes nothing of its answer for ``send_seconds`` is cut off.
 
-``tests/gateway/test_connection.py`` fails where a new uvicorn no longer works like this.
+``tests/gateway/test_connection_*.py`` fail where a new uvicorn no longer works like this.
 """
 
 from __future__ import annotations
