@@ -45,7 +45,6 @@ from flows.stop import StopRequest
 from local.data_dir import DataDir
 from local.old_snapshots_process import OldSnapshotsProcess
 from sources.files.source import JsonlSource
-from sources.wall_clock import wall_clock
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.events import Event, peek
@@ -55,6 +54,7 @@ from state.messages import Message
 from state.person.collector import Collector
 from state.person.fold import Fold
 from state.person.person import Person
+from system.wall_clock import wall_clock
 
 ROOT = Path(__file__).parents[1]
 

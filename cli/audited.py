@@ -42,7 +42,7 @@ def audit_log(settings: Settings, *, create: bool = True) -> AuditLog:
     """Return the audit log of the data directory, which is created with ``create``. Raises ``DataDirError`` if it cannot be."""
     from local.audit_log import AuditLog
     from local.data_dir import DataDir
-    from sources.wall_clock import wall_clock
+    from system.wall_clock import wall_clock
 
     directory = DataDir.create(settings.data_dir) if create else DataDir(settings.data_dir)
     return AuditLog(directory.audit, wall_clock)

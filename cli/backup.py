@@ -47,7 +47,7 @@ def backup(out: _OutOption = None, by: ByOption = None, as_json: JsonOption = Fa
     from flows.stop import sigterm_interrupts
     from local.data_dir import DataDir
     from reports.render import print_json
-    from sources.wall_clock import wall_clock
+    from system.wall_clock import wall_clock
 
     settings, who = with_catalog_of_job(settings_of_job(load(data_dir=data_dir))), login_name(by)
     refuse_demo(settings)

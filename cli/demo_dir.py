@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cli.live_job import LIVE, has_live_job, live_dir, settings_of_job
 from local.clickhouse import EmbeddedClickHouse
 from local.data_dir import DataDir, DataDirError
-from local.private_files import write_private
+from system.private_files import write_private
 
 if TYPE_CHECKING:
     from flows.settings import Settings

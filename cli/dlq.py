@@ -11,7 +11,7 @@ import typer
 
 from cli.audited import ByOption, YesOption
 from cli.options import DataDirOption, JsonOption
-from sources.wall_clock import wall_clock
+from system.wall_clock import wall_clock
 
 if TYPE_CHECKING:
     from flows.replay_letters import Planned

@@ -63,13 +63,13 @@ class EventsFile:
         from sources.batching import BatchPolicy
         from sources.files.kinds import advice
         from sources.files.source import JsonlSource
-        from sources.wall_clock import wall_clock
         from state.duration import HOUR
         from state.events import decode, peek, peek_person
         from state.messages import Tick
         from state.quantity import count
         from state.records.dead_letter import DeadLetter
         from state.vocabulary import SWITCHED
+        from system.wall_clock import wall_clock
 
         self.rejected, self.of_other_tenants = {}, 0
         policy = BatchPolicy(lambda *_: None, lambda _at: HOUR)

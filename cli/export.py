@@ -33,12 +33,12 @@ def export(
     from cli.live_job import settings_for_user_data
     from cli.streams import writing
     from flows import forget as job
-    from local.private_files import write_private
     from reports.render import out as console
     from reports.values import json_value
-    from sources.wall_clock import wall_clock
     from state.records.subject import Subject
     from state.times import rfc3339
+    from system.private_files import write_private
+    from system.wall_clock import wall_clock
 
     settings, who = settings_for_user_data(data_dir), login_name(by)
     with job.open_stores(settings) as stores:

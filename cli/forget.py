@@ -47,10 +47,10 @@ def forget(
     from cli.failures import say
     from cli.live_job import settings_for_user_data
     from flows import forget as job
-    from sources.wall_clock import wall_clock
     from state.quantity import count
     from state.records.subject import Subject
     from state.times import rfc3339
+    from system.wall_clock import wall_clock
 
     settings, who = settings_for_user_data(data_dir), login_name(by)
     log = audit_log(settings)

@@ -99,7 +99,7 @@ def _demo(store: KeyStore, directory: DataDir, *, for_all: bool) -> list[BaseRou
     import logging
 
     from gateway.browser_routes import demo_routes
-    from local.private_files import write_private
+    from system.private_files import write_private
 
     made = [key for key in store.all_keys() if key.note == DEMO_NOTE]
     text = kept_demo_key(directory)

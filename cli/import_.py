@@ -197,7 +197,7 @@ def _run(
     from sources.tables.mapper import Mapper
     from sources.tables.mapping import FileOptions
     from sources.tables.row_files import RowFile
-    from sources.wall_clock import wall_clock
+    from system.wall_clock import wall_clock
 
     mapper = EventRows(now=wall_clock()) if mapping is None else Mapper(mapping, now=wall_clock())
     options, columns = (FileOptions(), []) if mapping is None else (mapping.file, mapping.columns())

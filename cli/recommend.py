@@ -72,7 +72,7 @@ def _now(settings: Settings) -> tuple[int | None, bool]:
     """Return the time that decides expiry (None: not known), and whether it is the end of a file rather than the clock."""
     from cli import clock
     from local.data_dir import DataDir
-    from sources.wall_clock import wall_clock
+    from system.wall_clock import wall_clock
 
     today = wall_clock()
     now = today if settings.redis_url else clock.now(DataDir(settings.data_dir), today)

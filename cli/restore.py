@@ -43,7 +43,7 @@ def restore(
     from local.backup_file import SignatureCheck
     from local.data_dir import DataDir
     from reports.render import print_json
-    from sources.wall_clock import wall_clock
+    from system.wall_clock import wall_clock
 
     who, watch, stored = login_name(by), watch_at_terminal(), stored_at(backup, "'BACKUP'")
     if stored is not None and stored.is_place:

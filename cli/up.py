@@ -199,7 +199,7 @@ def _catalog_of_parts(settings: Settings, directory: DataDir, read: list[Catalog
     Without a catalog it is the sample for one person who tries it: guidance for everybody, and no pause between two decisions.
     """
     from flows.catalogs import built_in, copy_catalogs, sample_at_once
-    from local.private_files import write_private
+    from system.private_files import write_private
 
     directory.process_logs.mkdir(exist_ok=True, mode=0o700)
     if settings.origin("catalog") == "default":

@@ -23,7 +23,7 @@ from flows.inputs import kafka_cluster
 from flows.settings import Settings, SettingsError
 from local.data_dir import DataDir
 from sources.archive.archive import Archive, Forgotten
-from sources.archive.names import ArchiveFile, day_of, start_of
+from sources.archive.names import ArchiveFile, start_of
 from sources.archive.rows import is_forgotten, rows_of
 from sources.errors import ArchiveError, ArchiveFileError, UnreachableError
 from sources.kafka.raw import KafkaRawLog
@@ -32,8 +32,8 @@ from sources.log_time import MAX_AHEAD_MS
 from sources.positions import Position
 from sources.raw_log import RawBatch, RawLog, RawRow
 from sources.s3.location import Location
-from sources.wall_clock import wall_clock
-from state.times import YEAR_2000
+from state.times import YEAR_2000, day_of
+from system.wall_clock import wall_clock
 
 _LOG = logging.getLogger(__name__)
 

@@ -34,7 +34,6 @@ from local.backup_file import NO_SECRET, BackupError, BackupWriter, Manifest, Si
 from local.clickhouse import EmbeddedClickHouse
 from local.clickhouse_files import FrozenTables, frozen_tables
 from local.data_dir import DataDir
-from local.file_lock import FileLock
 from local.recovery_copy import FrozenStore, copy_database, frozen_store, keys_by_step, open_to_read
 from local.recovery_fault import check_store
 from local.recovery_positions import saved_positions
@@ -44,8 +43,9 @@ from sources.local_log.reader import LogReader
 from sources.local_log.source import NAME as LOCAL_LOG
 from sources.s3.location import Location
 from sources.s3.transfer import downloading, uploading
-from sources.wall_clock import wall_clock
 from state.times import rfc3339
+from system.file_lock import FileLock
+from system.wall_clock import wall_clock
 
 DELIVERY_SECONDS: Final = 120.0
 """How long to wait for a delivery to ClickHouse that runs: as long as it may take (``sinks.clickhouse.client.ANSWER_SECONDS``)."""

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from local.private_files import replace_directory
 from state.catalog.by_tenant import ByTenant, Plans
 from state.catalog.model import Catalog
 from state.catalog.parse import CatalogError, Fault, locate, parse, tenants_of
 from state.catalog.plan import Plan
+from system.private_files import replace_directory
 
 if TYPE_CHECKING:
     from flows.settings import Settings

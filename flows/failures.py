@@ -14,7 +14,9 @@ from typing import Final
 from state.plain_text import plain
 from state.quantity import count
 
-_ROOMS: Final = frozenset({"cli", "evaluation", "flows", "gateway", "llm", "local", "operators", "reports", "sinks", "sources", "state"})
+_ROOMS: Final = frozenset(
+    {"cli", "evaluation", "flows", "gateway", "llm", "local", "operators", "reports", "sinks", "sources", "state", "system"}
+)
 _RECOVERY_FAULTS: Final = frozenset({"InconsistentPartitionsError", "MissingPartitionsError", "NoPartitionsError"})
 _DISK_FAULTS: Final = ("disk I/O error", "database or disk is full", "No space left on device", "Disk quota exceeded")
 """Parts of disk errors of the recovery store and the system; the engine passes them on as text."""

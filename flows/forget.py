@@ -32,7 +32,6 @@ from local.secret import secret_of_job
 from sinks.redis.reader import RecommendationReader
 from sinks.redis.record import Deleted
 from sources.files.sent_file import Sent
-from sources.wall_clock import wall_clock
 from state.catalog.parse import CatalogError
 from state.events import decode
 from state.ids import Keys
@@ -41,6 +40,7 @@ from state.quantity import count
 from state.records.dead_letter import DeadLetter
 from state.records.subject import Subject
 from state.times import rfc3339
+from system.wall_clock import wall_clock
 
 _PAUSE_S: Final = 0.5
 _KAFKA_SECONDS: Final = 5.0

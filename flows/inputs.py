@@ -21,11 +21,11 @@ from sources.kafka.client import Cluster
 from sources.kafka.schema_registry import SchemaRegistry
 from sources.kafka.source import KafkaSource
 from sources.local_log.source import LocalLogSource
-from sources.wall_clock import wall_clock
 from state.catalog.by_tenant import Plans
 from state.catalog.model import Catalog
 from state.events import peek, peek_person
 from state.never import never
+from system.wall_clock import wall_clock
 
 if TYPE_CHECKING:
     from flows.model_service import ModelService

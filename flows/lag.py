@@ -24,8 +24,8 @@ from sources.local_log.backlog import id_of, measure_once
 from sources.local_log.source import NAME
 from sources.log_ids import is_another
 from sources.positions import Position
-from sources.wall_clock import wall_clock
 from state.never import never
+from system.wall_clock import wall_clock
 
 _ANSWER_SECONDS: Final = 8.0
 

@@ -23,10 +23,10 @@ from sinks.redis.writer import WritePolicy
 from sources.files.source import JsonlSource
 from sources.kafka.error_codes import advice_for
 from sources.kafka.source import KafkaSource
-from sources.wall_clock import wall_clock
 from state.catalog.by_tenant import Plans
 from state.decision.wording_request import WordingRequest
 from state.messages import Message, Tick
+from system.wall_clock import wall_clock
 
 if TYPE_CHECKING:
     from flows.model_service import ModelService

@@ -10,7 +10,7 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from local.data_dir import DataDir, DataDirError
 from local.recovery_fault import check_store
-from sinks.sync_directory import sync_directory
+from system.sync_path import sync_path
 
 BACKUP_INTERVAL: Final = timedelta(seconds=10**12)
 """How long Bytewax itself keeps old snapshots: for ever. It divides this by the length of an epoch, which may be hours.
@@ -36,7 +36,7 @@ def recovery_config(data_dir: DataDir, partitions: int, *, keeps: bool = True) -
             if keeps:
                 init_db_dir(building, partitions)  # type: ignore[no-untyped-call]
             building.rename(data_dir.state)
-            sync_directory(data_dir.path)
+            sync_path(data_dir.path)
         except OSError as error:
             raise DataDirError(
                 f"The recovery store cannot be created in {data_dir.path}: {error.strerror or error}; "

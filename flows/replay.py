@@ -31,7 +31,6 @@ from sources.kafka.source import KafkaSource
 from sources.local_log.source import LocalLogSource
 from sources.s3.location import Location
 from sources.selected import SelectedSource
-from sources.wall_clock import wall_clock
 from state.catalog.by_tenant import Plans
 from state.events import Event, decode, may_switch, peek, peek_person
 from state.ids import Keys
@@ -42,6 +41,7 @@ from state.records.facts import Fact, PersonFact, ProgressFact
 from state.records.progress import PublishProgress, encode_progress
 from state.records.recommendation import Erase, Publish
 from state.times import YEAR_2000, rfc3339
+from system.wall_clock import wall_clock
 
 LogSource = JsonlSource | KafkaSource | LocalLogSource | ArchiveSource
 _PART: Final = ".jsonl.part"

@@ -15,13 +15,13 @@ from local.data_dir import DataDir, DataDirError
 from sources.files.switch_file import append_switch, read_switches
 from sources.kafka.append import append_everywhere
 from sources.local_log.log import EventLog
-from sources.wall_clock import wall_clock
 from state.catalog.parse import CatalogError
 from state.events import Event, decode
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
 from state.times import rfc3339
 from state.vocabulary import SWITCHED
+from system.wall_clock import wall_clock
 
 _LOG = logging.getLogger(__name__)
 

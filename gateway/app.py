@@ -43,9 +43,9 @@ from gateway.stale_progress import StaleProgress
 from gateway.stopping import Stopping
 from gateway.stream_route import StreamRoute
 from gateway.updates import Updates
-from sources.wall_clock import wall_clock
 from state.catalog.by_tenant import ByTenant, Plans
 from state.ids import Keys
+from system.wall_clock import wall_clock
 
 USER_EVENTS_PER_SECOND = 20.0
 """Events a second of one user's tokens: a person makes a few; a page that sends more is broken, or hostile."""

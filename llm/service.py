@@ -26,7 +26,7 @@ from llm.client.prices import Prices, estimate_tokens
 from llm.deletions import Deletions
 from llm.guardrails.check_result import CheckResult
 from llm.limits.cost_sharing import CostSharing, SharedCall
-from llm.limits.daily_budget import Budget, Scope, day_of
+from llm.limits.daily_budget import Budget, Scope
 from llm.limits.single_flight import CallEndedError, SingleFlight
 from llm.prompts import render
 from llm.review_queue import Put, ReviewEntry, ReviewQueue
@@ -34,6 +34,7 @@ from llm.trace_id import TRACE_ID
 from state.catalog.by_tenant import ByTenant
 from state.decision.wording_request import WordingRequest, cache_key
 from state.records.recommendation import validation_hash
+from state.times import day_of
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -324,7 +325,7 @@ class WordingService:
                 scope,
                 tokens=sent + most,
                 micros=client.prices.micros(sent, most),
-                day=day_of(self.clock()),
+                day=day_of(int(self.clock() * 1000)),
             )
         if isinstance(reserved, ModelFailure):
             raise reserved

@@ -37,7 +37,7 @@ from local.data_dir import FORMAT as LAYOUT
 from local.plain_records import what_is_no_record
 from local.plain_snapshots import what_is_not_plain
 from local.restored_tables import remake_tables
-from sinks.sync_directory import sync_directory
+from system.sync_path import sync_path
 
 FORMAT: Final = 1
 """Of the archive. A higher number means that this version cannot restore it."""
@@ -159,7 +159,7 @@ def writing(target: Path, about: Manifest, now: int, on_bytes: OnBytes) -> Itera
             plain.flush()
             os.fsync(plain.fileno())
         part.rename(target)
-        sync_directory(target.parent)
+        sync_path(target.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -218,8 +218,8 @@ def unpack_from(plain: io.BufferedReader, backup: object, into: Path, on_bytes: 
         except BaseException:
             shutil.rmtree(building, ignore_errors=True)
             raise
-        sync_directory(into)
-        sync_directory(into.parent)
+        sync_path(into)
+        sync_path(into.parent)
     return manifest
 
 
@@ -253,7 +253,7 @@ def _make_harmless(building: Path, backup: object) -> None:
             raise BackupError(f"The backup {backup} was changed: in {place}/, {fault}. Use another one; nothing was restored.")
     for directory, _, _ in os.walk(building):
         Path(directory).chmod(0o700)  # one that was made for a file in it, too
-        sync_directory(Path(directory))
+        sync_path(Path(directory))
 
 
 def _verified(plain: io.BufferedReader, backup: object, take: Callable[[IO[bytes], tarfile.TarInfo], dict[str, Any]]) -> Manifest:

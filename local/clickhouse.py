@@ -25,8 +25,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from local.data_dir import DataDirInUseError, allow_open_files
-from local.file_lock import FileLock
 from local.last_log_line import last_log_line
+from system.file_lock import FileLock
 
 CANNOT_OPEN: Final = "The engine cannot open its files; the lines above say why."
 """The last line in the log of a process for which that is so."""

@@ -22,7 +22,7 @@ from typing import Final
 from local.clickhouse import CANNOT_OPEN
 from local.clickhouse_engine import Engine, EngineError
 from local.clickhouse_http import ClickHouseHttp
-from local.private_files import write_private
+from system.private_files import write_private
 
 _USER: Final = "onramp"
 LINGER_SECONDS: Final = 10.0

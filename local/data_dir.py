@@ -34,12 +34,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from local.file_lock import FileLock
-from local.private_files import write_private
 from local.tenants_with_users import tenants_with_users
 from state.catalog.by_tenant import ByTenant
 from state.other_version import other_version
 from state.snapshot_layout import SNAPSHOT_LAYOUT
+from system.file_lock import FileLock
+from system.private_files import write_private
 
 FORMAT: Final = 1
 FILES: Final = "files"

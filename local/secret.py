@@ -10,7 +10,7 @@ import secrets
 from typing import Final
 
 from local.data_dir import DataDir, DataDirError
-from local.private_files import write_private
+from system.private_files import write_private
 
 _LOG = logging.getLogger(__name__)
 

@@ -21,10 +21,10 @@ from urllib.parse import quote
 from redis.exceptions import RedisError
 
 from local.child_process import start_bound_process, stop_process
-from local.file_lock import FileLock
 from local.last_log_line import last_log_line
-from local.private_files import write_private
 from sinks.redis.client import connect
+from system.file_lock import FileLock
+from system.private_files import write_private
 
 _SOCKET_LIMIT: Final = 100  # longest socket path in bytes: 107 on Linux, 103 on macOS
 _ORPHAN_WAIT: Final = 1.0  # seconds; where the system kills the server with its job, it ends sooner

@@ -11,9 +11,9 @@ from typing import IO, Final
 
 from redis.exceptions import RedisError
 
-from local.file_lock import FileLock
 from local.valkey import EmbeddedValkeyError, published_url
 from sinks.redis.client import connect
+from system.file_lock import FileLock
 
 _DIRECTORY: Final = "appendonlydir"
 _MANIFEST: Final = "appendonly.aof.manifest"

@@ -11,9 +11,9 @@ from reports.reasons import why_withdrawn
 from reports.render import lines, record
 from reports.values import shown_moment
 from sinks.redis.record import Deleted
-from sources.archive.names import day_of
 from state.plain_text import plain
 from state.records.recommendation import Recommendation
+from state.times import day_of
 
 
 def status_of(record: Recommendation | Deleted | None, now: int | None) -> str:

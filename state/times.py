@@ -42,6 +42,11 @@ def milliseconds_of(text: str) -> int:
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
+def day_of(milliseconds: int) -> str:
+    """The day of a time in UTC, ``2026-01-05``."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).date().isoformat()
+
+
 def minute_of_day(milliseconds: int, timezone: str) -> int:
     """Minutes since midnight in ``timezone``. UTC where that is no known zone (``state/time_zones.py``)."""
     return minute_in(milliseconds, read_zone(timezone) or UTC)

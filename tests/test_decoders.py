@@ -19,7 +19,7 @@ from state.person.snapshot import SnapshotError
 from state.stuck.estimator import EstimatorError, restore_estimator
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("cli", "evaluation", "flows", "gateway", "llm", "local", "operators", "reports", "sinks", "sources", "state")
+ROOMS = ("cli", "evaluation", "flows", "gateway", "llm", "local", "operators", "reports", "sinks", "sources", "state", "system")
 NARROW, WIDE = {"DecodeError", "MsgspecError", "ValidationError"}, {"ValueError", "UnicodeError", "UnicodeDecodeError", "Exception"}
 EXCEPTIONS = {
     "gateway/split_json.py": "it decodes to raw bytes, which are not looked into",

@@ -36,13 +36,13 @@ from flows.onboarding import FlowParts, SideChannels, build
 from flows.run import tuned_garbage_collector
 from flows.settings import load_settings
 from sources.files.source import JsonlSource
-from sources.wall_clock import wall_clock
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.events import peek, peek_person
 from state.messages import Message
 from state.records.facts import Fact
 from state.records.recommendation import Erase
+from system.wall_clock import wall_clock
 
 _BATCH = 1000
 

@@ -21,10 +21,10 @@ from flows.settings import load_settings
 from sources.kafka.client import Cluster
 from sources.kafka.source import KafkaSource
 from sources.local_log.source import LocalLogSource
-from sources.wall_clock import wall_clock
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.messages import Message
+from system.wall_clock import wall_clock
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ from flows.settings import load_settings
 from sinks.redis.sink import RecommendationSink
 from sinks.redis.writer import WritePolicy
 from sources.files.source import JsonlSource
-from sources.wall_clock import wall_clock
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.events import peek, peek_person
+from system.wall_clock import wall_clock
 
 _READY_S = 120.0
 _SEGMENT = 50

@@ -23,9 +23,9 @@ from flows.open_event_log import retention_of
 from flows.settings import Settings
 from sources.kafka.backlog import KafkaBacklog
 from sources.local_log.backlog import LocalBacklog
-from sources.wall_clock import wall_clock
 from state import metrics
 from state.metrics import ARCHIVE_METRICS, Metric
+from system.wall_clock import wall_clock
 
 if TYPE_CHECKING:
     from flows.archive import Archiver

@@ -18,14 +18,14 @@ from flows.metrics.sampling import Sampler
 from local.old_snapshots_process import OldSnapshotsProcess
 from sinks.clickhouse.delivery import FactDelivery
 from sinks.redis.sink import RecommendationSink
-from sources.archive.names import day_of
-from sources.wall_clock import wall_clock
 from state import metrics
 from state.catalog.by_tenant import Plans
 from state.counters import COUNTERS
 from state.histogram import Histogram
 from state.metrics import METRICS, Metric
 from state.stuck.operating_point import ENOUGH
+from state.times import day_of
+from system.wall_clock import wall_clock
 
 if TYPE_CHECKING:
     from flows.model_service import ModelService

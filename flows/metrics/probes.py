@@ -21,9 +21,9 @@ from sources.kafka.backlog import KafkaBacklog
 from sources.kafka.source import KafkaSource
 from sources.local_log.backlog import LocalBacklog
 from sources.local_log.retention import Retention
-from sources.wall_clock import wall_clock
 from state import counters
 from state.counters import CounterTotals
+from system.wall_clock import wall_clock
 
 ANSWER_SECONDS: Final = 5.0
 """How long to wait for a broker. The job itself waits longer; whoever watches it wants to know soon."""

@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -117,11 +116,6 @@ class Reservation(msgspec.Struct, frozen=True, gc=False):
     tokens: int
     micros: int
     alert: str = ""
-
-
-def day_of(seconds: float) -> str:
-    """The day (UTC) of a moment in seconds since 1970, as ``reserve`` takes it."""
-    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
 def budget_keys(tenant: str, scope: Scope, day: str) -> list[str]:

@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from sinks.clickhouse.errors import SegmentDamaged
 from sinks.clickhouse.segment import Segment, read_segment, write_segment
-from sinks.sync_directory import sync_directory
 from state.records.recommendation import Erase
+from system.sync_path import sync_path
 
 _STAGES = ("ready", "pending")
 _REFUSED, _UNREADABLE, _DELETED = ".error.txt", ".unreadable.txt", ".deleted"
@@ -55,8 +55,8 @@ class Rejected:
             self._beside(path.stem, _UNREADABLE if unreadable else _REFUSED).write_text(reason + "\n", encoding="utf-8")
         target = self.directory / path.name
         path.rename(target)
-        sync_directory(self.directory)
-        sync_directory(path.parent)
+        sync_path(self.directory)
+        sync_path(path.parent)
         return target
 
     def erase(self, erasures: Sequence[Erase]) -> None:
@@ -110,7 +110,7 @@ class Rejected:
         else:
             path.unlink(missing_ok=True)
             self.clear([path.stem])
-        sync_directory(path.parent)
+        sync_path(path.parent)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

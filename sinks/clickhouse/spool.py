@@ -27,10 +27,10 @@ from typing import NamedTuple
 from sinks.clickhouse.errors import DeliveryGoesOn, SpoolClosed
 from sinks.clickhouse.rejected import Rejected
 from sinks.clickhouse.segment import Segment, SegmentName, parse_name
-from sinks.sync_directory import sync_directory
-from sinks.try_lock import try_lock
 from state.never import never
 from state.records.recommendation import Erase
+from system.sync_path import sync_path
+from system.try_lock import try_lock
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ class Spool:
         for path in paths:
             path.unlink(missing_ok=True)
         self._rejected.clear(path.stem for path in paths)
-        sync_directory(self.directory)
+        sync_path(self.directory)
         self.refresh()
 
     def reject(self, segment: StoredSegment, reason: str, *, unreadable: bool = False) -> Path:
@@ -179,7 +179,7 @@ class Spool:
 
     def add_pending(self, size: int) -> None:
         """Make a new pending segment durable and count it. The partition that wrote it calls this. Blocks for one fsync."""
-        sync_directory(self.directory)
+        sync_path(self.directory)
         with self._changed:
             self.segments_pending += 1
             self.bytes += size

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from sinks.sync_directory import sync_directory
 from state.records.dead_letter import DeadLetter, encode_line
+from system.sync_path import sync_path
 
 _LOG = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class DeadLetterFile(StatefulSinkPartition[list[DeadLetter], int]):
             if self._end < (resume_state or 0):
                 _LOG.warning("%s is shorter than at the last snapshot (%d of %d bytes); continuing at its end", path, present, resume_state)
             os.ftruncate(self._fd, self._end)
-            sync_directory(path.parent)
+            sync_path(path.parent)
         except OSError as error:
             raise self._failed(error) from error
 

@@ -12,8 +12,8 @@ from typing import Final
 
 from sources.archive.store import APPEND, CHANGE
 from sources.errors import ArchiveError, ArchiveFileError
-from sources.sync_path import sync_path
-from sources.try_lock import try_lock
+from system.sync_path import sync_path
+from system.try_lock import try_lock
 
 _WAIT_S: Final = 60.0
 """How long to wait for another process that changes files: a rewrite of one file takes seconds."""

@@ -86,8 +86,3 @@ def resolve(files: Iterable[ArchiveFile]) -> Chain:
 def start_of(day: str) -> int:
     """The time at which a day begins (ms, UTC)."""
     return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1000)
-
-
-def day_of(milliseconds: int) -> str:
-    """The day of a time, UTC."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).date().isoformat()

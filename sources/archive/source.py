@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from sources.alignment import PartitionAlignment
 from sources.archive.archive import Archive
-from sources.archive.names import ArchiveFile, Chain, day_of
+from sources.archive.names import ArchiveFile, Chain
 from sources.archive.rows import is_forgotten, rows_of
 from sources.batching import BatchPolicy
 from sources.errors import ArchiveError
@@ -25,6 +25,7 @@ from sources.log_time import MIN_TIME, LogTime
 from sources.raw_log import UNREADABLE_HEADER, RawRow
 from state.events import may_switch
 from state.messages import Message, Tick
+from state.times import day_of
 
 _LOG = logging.getLogger(__name__)
 _NO_FILES: Final = Chain((), (), ())

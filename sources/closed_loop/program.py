@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from sources.closed_loop.protocol import VERSION, Begin, Slot
-from sources.has_data import has_data
+from system.has_data import has_data
 
 TIMEOUT: Final = 120.0  # seconds for one answer: creating a world of many people takes some of them; a program that hangs never answers
 _CHUNK: Final = 1 << 20

@@ -7,7 +7,7 @@ import zlib
 from typing import Protocol
 
 from sources.errors import InputError
-from sources.has_data import has_data
+from system.has_data import has_data
 
 BLOCK_BYTES = 256 * 1024
 GZIP_MAGIC = b"\x1f"

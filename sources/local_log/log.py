@@ -13,7 +13,7 @@ import msgspec
 
 from sources.local_log.retention import DEFAULT_RETENTION, Retention, RetentionThread
 from sources.local_log.store import WAIT_S, Record, Store
-from sources.wall_clock import wall_clock
+from system.wall_clock import wall_clock
 
 __all__ = ["EventLog", "Place", "Record"]
 

@@ -32,8 +32,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from sources.errors import LogError, LogFullError
-from sources.sync_path import sync_path
-from sources.try_lock import try_lock
+from system.sync_path import sync_path
+from system.try_lock import try_lock
 
 PARTITIONS: Final = 6
 """As many as the topic of the compose file has. A job uses at most one worker for each."""

@@ -20,7 +20,7 @@ import flows.forget
 import flows.inputs
 import flows.replay
 import flows.replay_letters
-import sources.wall_clock
+import system.wall_clock
 from flows.places.clickhouse import Tables
 from flows.places.redis import Records
 from local.audit_log import AuditLog
@@ -99,7 +99,7 @@ def _replace_clock(file: Path) -> None:
         now, back = read_clock(file)
         return now - min(back, 240) * SECOND  # further back the job rightly takes the writer's clock for wrong
 
-    sources.wall_clock.wall_clock = wall_clock  # for what is imported from here on
+    system.wall_clock.wall_clock = wall_clock  # for what is imported from here on
     flows.inputs.wall_clock = wall_clock  # type: ignore[attr-defined]
     time.time_ns = lambda: real() - read_clock(file)[1] * 1_000_000_000  # names of segments, pauses of idle partitions
 

@@ -17,8 +17,8 @@ from flows.settings import load_settings
 from gateway.keys import KeyStore
 from sources.local_log.log import EventLog, Record
 from sources.local_log.reader import LogReader
-from sources.wall_clock import wall_clock
 from state.duration import DAY
+from system.wall_clock import wall_clock
 from tests.cli.command import onramp, start, start_with_open_files
 from tests.support.gateway import event
 from tests.support.waiting import PATIENCE, join, read_line, running, wait_until

@@ -19,8 +19,8 @@ from local.secret import secret_for
 from sources.local_log.backlog import id_of
 from sources.local_log.log import EventLog, Record
 from sources.local_log.source import NAME
-from sources.wall_clock import wall_clock
 from state.catalog.by_tenant import ByTenant
+from system.wall_clock import wall_clock
 from tests.cli.command import environment
 from tests.cli.conftest import Inside
 from tests.support.recovery_files import RecoveryFiles

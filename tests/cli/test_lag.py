@@ -23,7 +23,7 @@ from sources.local_log.backlog import id_of
 from sources.local_log.log import EventLog, Record
 from sources.local_log.source import NAME
 from sources.raw_log import RawRow
-from sources.wall_clock import wall_clock
+from system.wall_clock import wall_clock
 
 
 @pytest.fixture

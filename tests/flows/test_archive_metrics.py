@@ -20,8 +20,8 @@ from flows.settings import Settings, load_settings
 from sources.archive.archive import Archive
 from sources.backlog import Backlog
 from sources.local_log.log import EventLog, Record
-from sources.wall_clock import wall_clock
 from state.metrics import ARCHIVE_METRICS
+from system.wall_clock import wall_clock
 from tests.support.raw_logs import START, MemoryLog, row
 from tests.support.waiting import wait_until
 

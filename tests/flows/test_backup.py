@@ -20,10 +20,10 @@ from flows.settings import load_settings
 from flows.stop import sigterm_interrupts
 from local.backup_file import BackupError, Manifest, writing
 from local.data_dir import DataDir
-from local.file_lock import FileLock
 from sinks.clickhouse.spool import Spool
 from sources.local_log.log import EventLog, Record
 from state.catalog.by_tenant import ByTenant
+from system.file_lock import FileLock
 from tests.support.job_driver import Plan
 from tests.support.job_runs import finish, spawn
 from tests.support.job_state import differences

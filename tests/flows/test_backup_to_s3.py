@@ -13,11 +13,11 @@ from flows.backup import Watch, back_up_to_s3, restore_from_s3
 from flows.settings import Settings, load_settings
 from local.backup_file import BackupError
 from local.data_dir import DataDir
-from local.file_lock import FileLock
 from sources.errors import ObjectStoreError
 from sources.local_log.log import EventLog, Record
 from sources.s3.bucket import Bucket
 from sources.s3.location import Location
+from system.file_lock import FileLock
 from tests.support.s3 import SECRET, Fault, S3Server, point_to, s3_server
 
 AT = Location("backups", "here/b.tar.gz")

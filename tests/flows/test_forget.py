@@ -33,12 +33,12 @@ from local.secret import secret_for
 from sinks.redis.record import Deleted
 from sources.files.sent_file import Sent, append_sent, read_sent
 from sources.local_log.log import EventLog
-from sources.wall_clock import wall_clock
 from state.events import Event, decode
 from state.ids import Keys
 from state.messages import Message
 from state.records.dead_letter import DeadLetter, encode_line
 from state.records.subject import Subject
+from system.wall_clock import wall_clock
 
 ANN = Subject("default", ("u-17",))
 LINES = [{"store": "clickhouse", "held": 0}]

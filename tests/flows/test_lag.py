@@ -16,7 +16,7 @@ from local.data_dir import DataDir
 from sources.errors import ArchiveError, OffsetGapError
 from sources.local_log.backlog import id_of
 from sources.local_log.log import EventLog, Record
-from sources.wall_clock import wall_clock
+from system.wall_clock import wall_clock
 from tests.support.recovery_files import RecoveryFiles
 from tests.support.tansu import Tansu, tansu_fixture
 from tests.support.waiting import PATIENCE

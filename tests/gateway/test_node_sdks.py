@@ -13,8 +13,8 @@ from gateway.validation import check
 from sources.errors import LogError
 from sources.local_log.log import EventLog
 from sources.local_log.reader import LogReader
-from sources.wall_clock import wall_clock
 from state.events import Event
+from system.wall_clock import wall_clock
 from tests.support.gateway import run_gateway
 from tests.support.waiting import PATIENCE
 

@@ -11,8 +11,9 @@ import pytest
 from redis import Redis
 
 from llm.limits.circuit_breaker import BreakerPolicy
-from llm.limits.daily_budget import budget_keys, day_of
+from llm.limits.daily_budget import budget_keys
 from llm.service import RATE_WAIT_SECONDS
+from state.times import day_of
 from tests.llm.wording_service import NoMoreTurns, Noted, OneInstant, a_request, model, redis, run, service, spent, tenant, valkey
 from tests.support import model_server as scripts
 from tests.support.model_server import ModelServer
@@ -89,7 +90,7 @@ def test_when_the_budget_is_used_up_no_call_is_made(valkey: Valkey, model: Model
 
 def test_who_spent_the_budget_of_the_day_takes_no_turn_of_others(valkey: Valkey, model: ModelServer, tenant: str, redis: Redis) -> None:
     poor, rich = f"{tenant}a", f"{tenant}b"
-    redis.set(budget_keys(poor, "shared", day_of(time.time()))[0], 10_000)
+    redis.set(budget_keys(poor, "shared", day_of(time.time_ns() // 1_000_000))[0], 10_000)
     limit = NoMoreTurns(6)
 
     async def test() -> None:

@@ -16,10 +16,11 @@ from llm.called_model import CalledModel
 from llm.client.model_client import ModelSettings
 from llm.client.prices import Prices
 from llm.limits.circuit_breaker import BreakerPolicy
-from llm.limits.daily_budget import Scope, budget_keys, day_of
+from llm.limits.daily_budget import Scope, budget_keys
 from llm.limits.rate_limit import RateLimit
 from state.decision.wording_request import cache_key
 from state.records.facts import LlmCallFact
+from state.times import day_of
 from tests.llm.wording_service import GOOD, FewTurns, a_request, called, model, redis, run, service, tenant, valkey
 from tests.support import model_server as scripts
 from tests.support.model_server import ModelServer
@@ -57,7 +58,7 @@ def test_shared_texts_come_from_it_at_its_price_and_personal_ones_from_the_first
 
     async def test() -> None:
         async with service(valkey.url, model, shared_model=of(cheap), keeps_calls=True) as made:
-            day = day_of(made.clock())
+            day = day_of(int(made.clock() * 1000))
             found = [await made.answer(shared), await made.answer(personal), await made.answer(a_request(tenant, "cem"))]
             assert [(each.reason, each.source, each.usage.model) for each in found] == [
                 ("", "call", "small"), ("", "call", "scripted"), ("", "cache", "small"),
@@ -148,12 +149,12 @@ def test_what_a_late_call_may_cost_is_reserved_and_charged_at_its_price(
             found = await made.answer(a_request(tenant))
             cost = Prices(input_dollars=0.1, output_dollars=0.3).micros(found.usage.input_tokens, 300)
             assert (found.reason, found.usage.output_tokens, found.usage.cost_micros) == ("timeout", 300, cost)
-            spent: Any = redis.mget(budget_keys(tenant, "shared", day_of(made.clock()))[:2])
+            spent: Any = redis.mget(budget_keys(tenant, "shared", day_of(int(made.clock() * 1000)))[:2])
             assert [int(each) for each in spent] == [found.usage.input_tokens + 300, cost]
         async with service(valkey.url, model, shared_model=of(cheap, patience=60)) as made:
             waiting = asyncio.create_task(made.answer(a_request(tenant, place=1)))
             await until(lambda: cheap.in_flight == 1, "the call")
-            reserved: Any = redis.mget(budget_keys(tenant, "shared", day_of(made.clock()))[:2])
+            reserved: Any = redis.mget(budget_keys(tenant, "shared", day_of(int(made.clock() * 1000)))[:2])
             assert [int(after) - int(before) for before, after in zip(spent, reserved, strict=True)] == [int(each) for each in spent]
             waiting.cancel()
 

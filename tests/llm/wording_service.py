@@ -20,7 +20,7 @@ from llm.client.prices import Prices
 from llm.guardrails.input_guardrails import InputGuardrails
 from llm.guardrails.output_guardrails import OutputGuardrails
 from llm.limits.circuit_breaker import Breaker, BreakerPolicy
-from llm.limits.daily_budget import Allowance, Budget, BudgetSettings, budget_keys, day_of
+from llm.limits.daily_budget import Allowance, Budget, BudgetSettings, budget_keys
 from llm.limits.rate_limit import RateLimit
 from llm.prompts import BUILT_IN, load_prompts
 from llm.review_queue import ReviewPolicy, ReviewQueue
@@ -29,6 +29,7 @@ from sinks.redis.async_client import connect_async
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.decision.wording_request import WordingRequest
+from state.times import day_of
 from tests.llm.wording_requests import PLAN, request_for
 from tests.support.model_server import ModelServer
 from tests.support.valkey_fixtures import redis, valkey
@@ -166,5 +167,5 @@ def a_request(tenant: str, user: str = "u1", *notes: str, place: int = 0, of: Wo
 
 
 def spent(redis: Redis, tenant: str, scope: Any = "shared") -> int:
-    value: Any = redis.get(budget_keys(tenant, scope, day_of(time.time()))[0])
+    value: Any = redis.get(budget_keys(tenant, scope, day_of(time.time_ns() // 1_000_000))[0])
     return int(value or 0)

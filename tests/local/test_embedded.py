@@ -21,13 +21,13 @@ from redis.exceptions import AuthenticationError
 from flows.recovery import recovery_config
 from local.child_process import start_bound_process
 from local.data_dir import DataDir, DataDirError
-from local.file_lock import FileLock
 from local.redis_access import redis_for_job, redis_for_reader
 from local.secret import DEVELOPMENT_SECRET, secret_for, secret_of_job
 from local.valkey import EmbeddedValkey, EmbeddedValkeyError, is_alive, published_url
 from sinks.redis.client import connect
 from sinks.redis.reader import RecommendationReader
 from sinks.redis.writer import RecommendationWriter, WritePolicy
+from system.file_lock import FileLock
 from tests.sinks.recommendation_samples import publish
 from tests.support.waiting import PATIENCE, join, read_line, read_to_end, running
 

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sources.archive.archive import Archive, Forgotten
-from sources.archive.names import ArchiveFile, Span, day_of, parse, resolve
+from sources.archive.names import ArchiveFile, Span, parse, resolve
 from sources.archive.rows import SCHEMA, decoded, encoded, forgotten, frame_of, is_forgotten, rows_of
 from sources.errors import ArchiveError
 from sources.log_ids import is_another
 from sources.raw_log import RawRow
 from sources.s3.location import Location
+from state.times import day_of
 from tests.support.raw_logs import START, row
 from tests.support.s3 import S3Server, point_to, s3_server
 

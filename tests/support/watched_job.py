@@ -22,13 +22,13 @@ from sources.backlog import Backlog
 from sources.batching import BatchPolicy
 from sources.local_log.source import LocalLogSource
 from sources.positions import Position
-from sources.wall_clock import wall_clock
 from state import counters
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.counters import COUNTERS
 from state.duration import SECOND
 from state.stuck.operating_point import ENOUGH, OperatingPoint
+from system.wall_clock import wall_clock
 
 LABELS = {
     counters.MESSAGES_REJECTED.name: ("not_json", "bad_payload"),

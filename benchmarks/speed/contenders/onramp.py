@@ -26,9 +26,9 @@ from flows.settings import load_settings
 from sources.batching import BatchPolicy
 from sources.kafka.client import Cluster
 from sources.kafka.source import KafkaSource
-from sources.wall_clock import wall_clock
 from state.duration import DAY
 from state.messages import Message, Tick
+from system.wall_clock import wall_clock
 
 Item = tuple[str, Any]
 

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from llm.client.failures import ModelFailure
 from llm.client.prices import Prices, estimate_tokens
-from llm.limits.daily_budget import Allowance, Budget, BudgetSettings, Reservation, budget_keys, day_of
+from llm.limits.daily_budget import Allowance, Budget, BudgetSettings, Reservation, budget_keys
 from tests.support.valkey import Valkey, run_valkey
 from tests.support.valkey_fixtures import valkey
 from tests.support.waiting import run_async
@@ -183,11 +183,6 @@ def test_a_negative_reservation_is_a_mistake_of_the_caller(valkey: Valkey) -> No
 
     with pytest.raises(ValueError, match="must be 0 or more"):
         run_async(scenario())
-
-
-def test_a_day_is_one_of_utc() -> None:
-    assert day_of(1_772_323_199.9) == "2026-02-28"
-    assert day_of(1_772_323_200) == "2026-03-01"
 
 
 def test_costs_are_in_millionths_of_a_dollar_and_rounded_up() -> None:

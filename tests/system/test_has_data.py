@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sources.has_data import has_data
+from system.has_data import has_data
 
 HIGH = 1_500
 """More than ``select`` can take."""

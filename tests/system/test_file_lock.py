@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local.file_lock import FileLock
+from system.file_lock import FileLock
 
 
 def full(*_arguments: object) -> int:

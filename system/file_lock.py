@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from sinks.try_lock import try_lock
+from system.try_lock import try_lock
 
 _PAUSE = 0.02  # seconds between two tries
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from sinks.sync_directory import sync_directory
+from system.sync_path import sync_path
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -24,7 +24,7 @@ def write_private(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    sync_path(path.parent)
 
 
 def replace_directory(path: Path, files: Mapping[str, bytes]) -> None:

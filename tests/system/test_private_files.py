@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from cli.new_files import whole_file
-from local.private_files import replace_directory, write_private
 from sources.archive.directory import Directory
+from system.private_files import replace_directory, write_private
 
 
 def of_command(path: Path, data: bytes) -> None:
