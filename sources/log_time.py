@@ -49,7 +49,7 @@ class LogTime:
         self.log_time = log_time
         self.seq = seq
         self.idle_time = MIN_TIME
-        """What the wall clock says. It becomes ``log_time`` with the next snapshot."""
+        """What the wall clock says. ``commit_idle_time`` makes it ``log_time`` with the next snapshot."""
         self._planner = BatchPlanner(policy, partition, ticked)
         self._partition = partition
         self._now = now
@@ -131,22 +131,22 @@ class LogTime:
         self.seq += 2
         return self.seq
 
-    def idle(self, read_until: int) -> None:
-        """Advance log time by the wall clock, from ``pledge`` on. Everything that was appended up to ``read_until`` (ms) was read.
+    def advance_idle(self, read_until: int) -> None:
+        """Advance idle time by the wall clock. Everything that was appended up to ``read_until`` (ms) was read.
 
         No message carries this time. If its tick were emitted at once, a crash could undo it after an app had read the results, and the
         messages of the next run would come before it. So the snapshot stores the time first, and the tick is emitted once it is durable.
         """
-        self.follow(read_until - IDLE_MARGIN_MS)
+        self.advance_idle_to(read_until - IDLE_MARGIN_MS)
 
-    def follow(self, at: int) -> None:
-        """Advance log time to ``at``, from ``pledge`` on. No message before it will come."""
+    def advance_idle_to(self, at: int) -> None:
+        """Advance idle time to ``at`` (ms). No message before it will come."""
         at = at // GRID_MS * GRID_MS
         if at > self._planner.ticked and at >= self.log_time:
             self.idle_time = max(self.idle_time, at)
 
-    def pledge(self) -> None:
-        """Let the idle time count. Call it when a snapshot is taken, before its values are read."""
+    def commit_idle_time(self) -> None:
+        """Advance log time to idle time. Call it when a snapshot is taken, before its values are read."""
         self.log_time = max(self.log_time, self.idle_time)
 
     def _trusted(self, stamp: int | None) -> int:

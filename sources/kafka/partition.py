@@ -147,7 +147,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._records, self._next = [], 0
             read_until = self._liveness.read_until(self._offset)
             if read_until is not None:
-                self._time.idle(min(read_until, until))
+                self._time.advance_idle(min(read_until, until))
         self._held = 0 if batch or self._next == len(self._records) else held + 1
         self._tell_next(took=bool(batch))
         return batch
@@ -162,7 +162,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
     @override
     def snapshot(self) -> Snapshot:
         self._durable_next = self._offset
-        self._time.pledge()
+        self._time.commit_idle_time()
         self._source.positions.clock.snapshot(self._index)
         self._source.positions.of[self._index] = Position(self._offset, self._time.log_time)
         return (VERSION, self._offset, self._time.log_time, self._time.seq, self._time.ticked, self._topic_id)

@@ -88,8 +88,8 @@ class SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._epoch_s = min(self._epoch_s, now - self._epoch_ended)  # the shortest so far: a longer one may have waited for this
         self._epoch_ended = now
         if self._time is not None and (passed := self._source.time_passed()) is not None:
-            self._time.follow(passed)
-            self._time.pledge()
+            self._time.advance_idle_to(passed)
+            self._time.commit_idle_time()
         return self._state()
 
     def _state(self) -> Snapshot | None:

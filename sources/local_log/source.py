@@ -162,7 +162,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
 
     @override
     def snapshot(self) -> Snapshot:
-        self._time.pledge()
+        self._time.commit_idle_time()
         self._source.positions.clock.snapshot(self._index)
         self._source.positions.of[self._index] = Position(self._offset, self._time.log_time)
         return (_VERSION, self._offset, self._time.log_time, self._time.seq, self._time.ticked, self._reader.identity.id, self._stamp)
@@ -199,7 +199,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         elif bounds.end == self._offset:
             self._at_end = True
             if committed is not None:
-                self._time.idle(committed)
+                self._time.advance_idle(committed)
 
     def _take(self, until: int) -> list[Message | Tick]:
         """Turn rows into a batch, up to the end of the batch or of the rows, or to the log time ``until``."""

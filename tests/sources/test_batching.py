@@ -248,8 +248,8 @@ MOST_TICKS = 1_000
 
 def ticks(time: LogTime, until: int) -> Iterator[Tick]:
     """Yield the ticks of an idle partition whose log time goes on to ``until``."""
-    time.follow(until)
-    time.pledge()
+    time.advance_idle_to(until)
+    time.commit_idle_time()
     for _ in range(MOST_TICKS):
         announced, tick = time.has_tick, time.passed_tick()
         assert announced == (tick is not None)

@@ -339,11 +339,11 @@ def test_what_the_wall_clock_says_is_written_down_before_it_is_sent(broker: Tans
     part = opened(source_of(broker, topic, tail=True))
     sent: list[int] = []
 
-    def pledged() -> bool:
+    def idle_time_passed() -> bool:
         sent.extend(item.at for item in part.next_batch() if isinstance(item, Tick))
         return part._time.idle_time > part._time.log_time
 
-    wait_until(pledged, "the pledge")
+    wait_until(idle_time_passed, "idle time")
     idle_time = part._time.idle_time
     assert all(at < idle_time - 1_000 for at in sent), "a tick of the wall clock went out before any snapshot"
     state = part.snapshot()
