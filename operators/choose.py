@@ -13,8 +13,7 @@ from typing_extensions import override
 from operators.lanes import by_key
 from operators.track import Tracked
 from state.catalog.by_tenant import ByTenant, Plans
-from state.decision import learner_snapshot
-from state.decision.bandit import Bandit
+from state.decision.bandit import LEARNER_CODEC, Bandit, Learner
 from state.decision.chooser import Choices, Chooser
 from state.decision.messages import CatalogMet, DecisionOutcome, DecisionRequest, LearnerInput, input_order
 
@@ -28,7 +27,7 @@ class ChooseLogic(StatefulBatchLogic[list[LearnerInput], Choices, bytes]):
         A learner does not know its tenant, so it waits for the first message of one.
         """
         self._choosers = choosers
-        self._learner = learner_snapshot.decode(resume_state)
+        self._learner = LEARNER_CODEC.decode(resume_state) if resume_state is not None else Learner()
         self._chooser: Chooser | None = None
         self._bandit: Bandit | None = None
 
@@ -53,7 +52,7 @@ class ChooseLogic(StatefulBatchLogic[list[LearnerInput], Choices, bytes]):
 
     @override
     def snapshot(self) -> bytes:
-        return learner_snapshot.encode(self._learner)
+        return LEARNER_CODEC.encode(self._learner)
 
 
 def choose_logic(plans: Plans) -> Callable[[bytes | None], ChooseLogic]:

@@ -17,9 +17,7 @@ from operators.stitch import AddressedToUser, Stitched
 from state.events import Event
 from state.messages import Tick
 from state.person.arrivals import SeenAsUser, VisitorMerged
-from state.person.identity import Identity
-from state.person.identity import decode as decode_identity
-from state.person.identity import encode as encode_identity
+from state.person.identity import IDENTITY_CODEC, Identity
 
 Identified = list[AddressedArrival] | list[Tick]
 """What passes on: arrivals of people, or ticks."""
@@ -30,7 +28,7 @@ class IdentityLogic(StatefulBatchLogic[AddressedToUser | Identified, Identified,
 
     def __init__(self, resume_state: bytes | None) -> None:
         """Called for the first item of a key, and after a restart for every key in the recovery store."""
-        self._identity = decode_identity(resume_state) if resume_state is not None else Identity()
+        self._identity = IDENTITY_CODEC.decode(resume_state) if resume_state is not None else Identity()
 
     @override
     def on_batch(self, values: list[AddressedToUser | Identified]) -> tuple[list[Identified], bool]:
@@ -62,7 +60,7 @@ class IdentityLogic(StatefulBatchLogic[AddressedToUser | Identified, Identified,
 
     @override
     def snapshot(self) -> bytes:
-        return encode_identity(self._identity)
+        return IDENTITY_CODEC.encode(self._identity)
 
 
 def identify_step(step_id: str, up: KeyedStream[Stitched], lanes: Lanes) -> KeyedStream[Identified]:

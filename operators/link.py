@@ -20,12 +20,8 @@ from operators.lanes import Lanes, is_lane
 from state.events import Event
 from state.messages import Tick
 from state.person.arrivals import Arrival, SeenAsUser, VisitorDeleted, VisitorMerged
-from state.person.chains import Chains
-from state.person.chains import decode as decode_chains
-from state.person.chains import encode as encode_chains
-from state.person.link import Link, Merging, in_input_order, seen_as_user
-from state.person.link import decode as decode_link
-from state.person.link import encode as encode_link
+from state.person.chains import CHAINS_CODEC, Chains
+from state.person.link import LINK_CODEC, Link, Merging, in_input_order, seen_as_user
 
 AddressedArrival = tuple[str, Arrival]
 AddressedEvent = tuple[str, Event]
@@ -95,7 +91,7 @@ class LinkLogic(StatefulBatchLogic[AddressedMerging | Linked, Linked, bytes]):
 
     def __init__(self, ids: VisitorIds, resume_state: bytes | None) -> None:
         """Called for the first item of a key, and after a restart for every key in the recovery store."""
-        self._link = decode_link(resume_state) if resume_state is not None else Link()
+        self._link = LINK_CODEC.decode(resume_state) if resume_state is not None else Link()
         if self._link.key and not self._link.user:
             ids.add(self._link.key)
 
@@ -114,7 +110,7 @@ class LinkLogic(StatefulBatchLogic[AddressedMerging | Linked, Linked, bytes]):
 
     @override
     def snapshot(self) -> bytes:
-        return encode_link(self._link)
+        return LINK_CODEC.encode(self._link)
 
 
 class ChainLogic(StatefulBatchLogic[AddressedMerging | Linked, Linked, bytes]):
@@ -122,7 +118,7 @@ class ChainLogic(StatefulBatchLogic[AddressedMerging | Linked, Linked, bytes]):
 
     def __init__(self, resume_state: bytes | None) -> None:
         """Called for the first item of a key, and after a restart for every key in the recovery store."""
-        self._chains = decode_chains(resume_state) if resume_state is not None else Chains()
+        self._chains = CHAINS_CODEC.decode(resume_state) if resume_state is not None else Chains()
 
     @override
     def on_batch(self, values: list[AddressedMerging | Linked]) -> tuple[list[Linked], bool]:
@@ -134,7 +130,7 @@ class ChainLogic(StatefulBatchLogic[AddressedMerging | Linked, Linked, bytes]):
 
     @override
     def snapshot(self) -> bytes:
-        return encode_chains(self._chains)
+        return CHAINS_CODEC.encode(self._chains)
 
 
 def link_step(step_id: str, up: Stream[Decoded], ids: VisitorIds, lanes: Lanes) -> KeyedStream[Linked]:

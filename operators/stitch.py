@@ -19,9 +19,7 @@ from state.catalog.by_tenant import ByTenant, Plans
 from state.events import Event
 from state.messages import Tick
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged, input_numbers
-from state.person.visitor import Stitcher, Visitor
-from state.person.visitor import decode as decode_visitor
-from state.person.visitor import encode as encode_visitor
+from state.person.visitor import VISITOR_CODEC, Stitcher, Visitor
 from state.records.subject import DELETION
 
 AddressedToUser = tuple[str, Event | VisitorMerged | SeenAsUser, str]
@@ -50,7 +48,7 @@ class StitchLogic(StatefulBatchLogic[AddressedToVisitor | Stitched, Stitched, by
     def __init__(self, stitchers: ByTenant[Stitcher], ids: VisitorIds, resume_state: bytes | None) -> None:
         """Called for the first item of a key, and after a restart for every key in the recovery store."""
         self._stitchers = stitchers
-        self._visitor = decode_visitor(resume_state) if resume_state is not None else Visitor()
+        self._visitor = VISITOR_CODEC.decode(resume_state) if resume_state is not None else Visitor()
         if self._visitor.key:
             ids.add(self._visitor.key)
 
@@ -96,7 +94,7 @@ class StitchLogic(StatefulBatchLogic[AddressedToVisitor | Stitched, Stitched, by
 
     @override
     def snapshot(self) -> bytes:
-        return encode_visitor(self._visitor)
+        return VISITOR_CODEC.encode(self._visitor)
 
 
 def stitch_logic(plans: Plans, ids: VisitorIds) -> Callable[[bytes | None], StitchLogic]:

@@ -20,7 +20,7 @@ from typing_extensions import override
 from operators.decode import Decoded
 from operators.lanes import STATE_LANES
 from operators.timer_registry import TimerRegistry
-from state.decision.switches import History, Switch, Switches, decode, encode
+from state.decision.switches import HISTORY_CODEC, History, Switch, Switches
 from state.events import Event
 from state.records.fact_builders import switch_fact
 from state.records.facts import SwitchFact
@@ -62,7 +62,7 @@ class SwitchLogic(StatefulBatchLogic[tuple[bool, Event], Switched, bytes]):
         self._switches, self._timers = switches, timers
         self._history: History | None = None
         if resume_state is not None:
-            self._history = decode(resume_state)
+            self._history = HISTORY_CODEC.decode(resume_state)
             switches.restore(resume_state)
             for switch in self._history.switches:
                 for partition in switch.places:
@@ -87,7 +87,7 @@ class SwitchLogic(StatefulBatchLogic[tuple[bool, Event], Switched, bytes]):
     @override
     def snapshot(self) -> bytes:
         assert self._history is not None, "a tenant without a switch has no key"
-        return encode(self._history)
+        return HISTORY_CODEC.encode(self._history)
 
     def _wake(self, tenant: str, switch: Switch, partition: int) -> None:
         if switch.action != "resume":

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,10 +12,15 @@ import pytest
 from gateway.records import _read as read_stored
 from llm.review_queue import _readable
 from sinks.redis.record import CorruptRecordError, decode_record
-from state.decision import learner_snapshot, switches
-from state.person import chains, identity, link, snapshot, visitor
+from state.decision.bandit import LEARNER_CODEC
+from state.decision.switches import HISTORY_CODEC
+from state.person import snapshot
+from state.person.chains import CHAINS_CODEC
+from state.person.identity import IDENTITY_CODEC
+from state.person.link import LINK_CODEC
 from state.person.person import Person
-from state.person.snapshot import SnapshotError
+from state.person.visitor import VISITOR_CODEC
+from state.snapshot_codec import SnapshotCodec, SnapshotError
 from state.stuck.estimator import EstimatorError, restore_estimator
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,19 +66,19 @@ def test_the_check_sees_what_it_looks_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("decode", "version", "fields"),
+    ("codec", "fields"),
     [
-        (link.decode, link.VERSION, b"\x93"),
-        (identity.decode, identity.VERSION, b"\x91"),
-        (chains.decode, chains.VERSION, b"\x91"),
-        (visitor.decode, visitor.VERSION, b"\x91"),
-        (learner_snapshot.decode, learner_snapshot.VERSION, b"\x91"),
-        (switches.decode, switches.VERSION, b"\x91"),
+        (LINK_CODEC, b"\x93"),
+        (IDENTITY_CODEC, b"\x91"),
+        (CHAINS_CODEC, b"\x91"),
+        (VISITOR_CODEC, b"\x91"),
+        (LEARNER_CODEC, b"\x91"),
+        (HISTORY_CODEC, b"\x91"),
     ],
 )
-def test_a_snapshot_that_is_not_utf_8_is_damaged(decode: Callable[[bytes], object], version: int, fields: bytes) -> None:
+def test_a_snapshot_that_is_not_utf_8_is_damaged(codec: SnapshotCodec[Any], fields: bytes) -> None:
     with pytest.raises(SnapshotError):
-        decode(bytes([version]) + fields + BAD_TEXT)
+        codec.decode(bytes([codec.version]) + fields + BAD_TEXT)
 
 
 def test_the_snapshot_of_a_person_or_an_estimator_that_is_not_utf_8_is_damaged() -> None:

@@ -25,10 +25,10 @@ from sources.files.sent_file import Sent, read_sent
 from state.person import snapshot
 from state.person.deduplication import remembered
 from state.person.person import Person
-from state.person.snapshot import SnapshotError
 from state.records.dead_letter import DeadLetter, content_as_json, content_of, decode_line
 from state.records.fact_builders import dead_letter_fact
 from state.records.subject import Subject, bare_deletion, letter_is_about, must_go
+from state.snapshot_codec import SnapshotError
 from state.stuck.row import Row
 
 UNREADABLE: Final = "unreadable"

@@ -27,6 +27,7 @@ from state.decision.bandit_policy import BanditPolicy
 from state.decision.posterior import Posterior
 from state.decision.propensity import probability_best, with_floor_and_caps
 from state.logistic_regression import Floats
+from state.snapshot_codec import SnapshotCodec
 
 MOST_CONTEXTS: Final = 20_000
 """Cells that a learner keeps. Segments come from user data, so their number is unbounded. Beyond this, outcomes in new cells are ignored.
@@ -122,6 +123,9 @@ class Learner(msgspec.Struct, gc=False, array_like=True):
     change_evidence: float = 0.0
     changes: int = 0
     catalog: str = ""
+
+
+LEARNER_CODEC: Final = SnapshotCodec(Learner, "a learner's snapshot", version=1)
 
 
 class ArmStop(NamedTuple):

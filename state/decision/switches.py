@@ -18,7 +18,7 @@ import msgspec
 
 from state.events import Event
 from state.ids import uniform
-from state.person.snapshot import SnapshotError, check_version
+from state.snapshot_codec import SnapshotCodec
 
 PAUSED: Final = "guidance_paused"
 OUTSIDE: Final = "outside_ramp"
@@ -26,7 +26,6 @@ AT_SIGNUP: Final = ("on", PAUSED, OUTSIDE)
 """What held for a person when they began, as ``Person.at_signup`` numbers it."""
 MOST_KEPT: Final = 64
 """Switches of a tenant that are kept. The oldest of more become what held before all."""
-VERSION: Final = 1
 
 
 class Setting(NamedTuple):
@@ -108,22 +107,7 @@ class History(msgspec.Struct, frozen=True, gc=False, array_like=True):
         return [turn[0] for turn in turns], settings
 
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(History)
-
-
-def encode(history: History) -> bytes:
-    """Encode a history: one version byte, then the MessagePack array of its fields in order."""
-    return bytes([VERSION]) + _encoder.encode(history)
-
-
-def decode(data: bytes) -> History:
-    """Decode a history. Raises ``SnapshotError``."""
-    check_version("the snapshot of switches", data, VERSION)
-    try:
-        return _decoder.decode(memoryview(data)[1:])
-    except ValueError as error:
-        raise SnapshotError(f"the snapshot of switches is damaged: {error}") from error
+HISTORY_CODEC: Final = SnapshotCodec(History, "the snapshot of switches", version=1)
 
 
 class Switches:
@@ -147,7 +131,7 @@ class Switches:
 
     def restore(self, data: bytes) -> None:
         """Take what a snapshot holds of a tenant. Every lane has the same, so the first is enough. Raises ``SnapshotError``."""
-        history = decode(data)
+        history = HISTORY_CODEC.decode(data)
         if history.tenant not in self._known:
             self._known[history.tenant] = history, {}
 

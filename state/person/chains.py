@@ -2,8 +2,7 @@
 
 Merges of visitors may come in any order, so the answer to "whose is this visitor?" needs all of them in one place. Visitors that name each
 other form a *group*: one person. Its *root* is the user to whom it belongs; before there is one, the visitor that named the others. Only
-visitors that take part in such a merge are here, each with about sixty bytes. Snapshot: one version byte, then the MessagePack array of
-``Chains``'s fields in order. It holds digests only.
+visitors that take part in such a merge are here, each with about sixty bytes. The snapshot holds digests only.
 """
 
 from __future__ import annotations
@@ -15,11 +14,10 @@ import msgspec
 from state.events import Event
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.link import REFUSED_OTHER, REFUSED_USER, Merging, refuse
-from state.person.snapshot import SnapshotError, check_version
+from state.snapshot_codec import SnapshotCodec
 
 MOST: Final = 256
 """Visitors of one group, and of one user. More are no person's devices, but an id that many people share."""
-VERSION: Final = 1
 REFUSED_CIRCULAR: Final = "merge_circular"
 """The visitor already belongs to the one that it names, or names itself."""
 REFUSED_MANY: Final = "merge_too_many"
@@ -118,19 +116,4 @@ class Chains(msgspec.Struct, gc=False, array_like=True):
         )
 
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Chains)
-
-
-def encode(chains: Chains) -> bytes:
-    """Encode the chains of a tenant."""
-    return bytes([VERSION]) + _encoder.encode(chains)
-
-
-def decode(data: bytes) -> Chains:
-    """Decode the chains of a tenant. Raises ``SnapshotError``."""
-    check_version("the snapshot of a tenant's chains", data, VERSION)
-    try:
-        return _decoder.decode(memoryview(data)[1:])
-    except ValueError as error:
-        raise SnapshotError(f"the snapshot of a tenant's chains is damaged: {error}") from error
+CHAINS_CODEC: Final = SnapshotCodec(Chains, "the snapshot of a tenant's chains", version=1)

@@ -2,7 +2,7 @@
 
 A user without merged visitors has no identity. One has ``MOST`` visitors: more are refused, and what they send is their own. Visitors are
 known by their stream keys. The user's id is here for the events of visitors until the first deletion; afterwards the person's own state has
-it, if they signed up again. Snapshot: one version byte, then the MessagePack array of ``Identity``'s fields in order.
+it, if they signed up again.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from state.events import Event
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.chains import MOST, REFUSED_MANY
 from state.person.link import refuse
-from state.person.snapshot import SnapshotError, check_version
-
-VERSION: Final = 2
+from state.snapshot_codec import SnapshotCodec
 
 
 class Identity(msgspec.Struct, gc=False, array_like=True):
@@ -87,19 +85,4 @@ def _deleted(visitor: str, into_key: str, timestamp: int, cause: Event | Visitor
     )
 
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Identity)
-
-
-def encode(identity: Identity) -> bytes:
-    """Encode an identity."""
-    return bytes([VERSION]) + _encoder.encode(identity)
-
-
-def decode(data: bytes) -> Identity:
-    """Decode an identity. Raises ``SnapshotError``."""
-    check_version("the snapshot of an identity", data, VERSION)
-    try:
-        return _decoder.decode(memoryview(data)[1:])
-    except ValueError as error:
-        raise SnapshotError(f"the snapshot of an identity is damaged: {error}") from error
+IDENTITY_CODEC: Final = SnapshotCodec(Identity, "the snapshot of an identity", version=2)

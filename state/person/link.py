@@ -1,7 +1,7 @@
 """The link of one id: into whom it was merged, so that later merges that name it can be judged.
 
 An id without merges has no link. A visitor that takes part in a merge of visitors is *chained*: ``state/person/chains.py`` knows the rest
-about it. Snapshot: one version byte, then the MessagePack array of ``Link``'s fields in order. It holds digests only.
+about it. The snapshot holds digests only.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ import msgspec
 
 from state.events import Event
 from state.person.arrivals import SeenAsUser, VisitorMerged
-from state.person.snapshot import SnapshotError, check_version
+from state.snapshot_codec import SnapshotCodec
 
-VERSION: Final = 1
 REFUSED_USER: Final = "merge_refused"
 """The id is a ``userId`` and therefore nobody's visitor."""
 REFUSED_OTHER: Final = "merge_other_user"
@@ -96,19 +95,4 @@ def seen_as_user(cause: Event | VisitorMerged, *, key: str, user: str) -> SeenAs
     )
 
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Link)
-
-
-def encode(link: Link) -> bytes:
-    """Encode a link."""
-    return bytes([VERSION]) + _encoder.encode(link)
-
-
-def decode(data: bytes) -> Link:
-    """Decode a link. Raises ``SnapshotError``."""
-    check_version("the snapshot of a link", data, VERSION)
-    try:
-        return _decoder.decode(memoryview(data)[1:])
-    except ValueError as error:
-        raise SnapshotError(f"the snapshot of a link is damaged: {error}") from error
+LINK_CODEC: Final = SnapshotCodec(Link, "the snapshot of a link", version=1)

@@ -19,9 +19,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from state.events import Event
-from state.other_version import other_version
 from state.person.deduplication import recent_events
 from state.person.person import Episode, Person
+from state.snapshot_codec import SnapshotError, check_version
 from state.stuck.row import with_packed_features
 
 VERSION: Final = 4
@@ -35,10 +35,6 @@ _events_decoder = msgspec.msgpack.Decoder(list[Event])
 _buffers: Final[list[bytearray]] = []
 """As many as threads have encoded at once. Otherwise an encoder allocates, enlarges and shortens a buffer for each snapshot, between the
 snapshots of all people, and the allocator looks longer for room (``perf record`` on ``growth`` with 1,000,000 people)."""
-
-
-class SnapshotError(Exception):
-    """A snapshot cannot be read: a newer release wrote it, or it is damaged."""
 
 
 class NextTimer(NamedTuple):
@@ -59,14 +55,6 @@ class _First(msgspec.Struct, gc=False, array_like=True):
 
 
 _first_decoder = msgspec.msgpack.Decoder(_First)
-
-
-def check_version(what: str, data: bytes | memoryview, reads: int) -> None:
-    """Raise ``SnapshotError`` unless the first byte of ``data``, a snapshot of ``what``, is the version that this release ``reads``."""
-    if not data:
-        raise SnapshotError(f"{what} is damaged: it is empty")
-    if data[0] != reads:
-        raise SnapshotError(other_version(what, data[0], reads))
 
 
 def encode(person: Person) -> bytes:

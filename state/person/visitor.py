@@ -2,8 +2,7 @@
 
 Only events that are evidence of a step or carry traits or preferences are kept, at most ``KEPT`` of them, the newest. They are kept while
 the visitor may be handed on: until it is merged into a user, or its id turns out to be a user's. After the merge only the person's stream
-key, a digest, is kept: the user's id is in ``state/person/identity.py`` until the user is deleted. Snapshot: one version byte, then the
-MessagePack array of ``Visitor``'s fields in order.
+key, a digest, is kept: the user's id is in ``state/person/identity.py`` until the user is deleted.
 """
 
 from __future__ import annotations
@@ -15,11 +14,10 @@ import msgspec
 from state.catalog.plan import Plan
 from state.events import Event
 from state.person.arrivals import VisitorMerged
-from state.person.snapshot import SnapshotError, check_version
+from state.snapshot_codec import SnapshotCodec
 
 KEPT: Final = 64
 _ABOUT_THE_PERSON: Final = frozenset({"signup", "identify", "preferences_changed"})
-VERSION: Final = 2
 
 
 class Visitor(msgspec.Struct, gc=False, array_like=True):
@@ -107,19 +105,4 @@ class Stitcher:
         return from_visitor
 
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Visitor)
-
-
-def encode(visitor: Visitor) -> bytes:
-    """Encode a visitor."""
-    return bytes([VERSION]) + _encoder.encode(visitor)
-
-
-def decode(data: bytes) -> Visitor:
-    """Decode a visitor. Raises ``SnapshotError``."""
-    check_version("a visitor's snapshot", data, VERSION)
-    try:
-        return _decoder.decode(memoryview(data)[1:])
-    except ValueError as error:
-        raise SnapshotError(f"a visitor's snapshot is damaged: {error}") from error
+VISITOR_CODEC: Final = SnapshotCodec(Visitor, "a visitor's snapshot", version=2)

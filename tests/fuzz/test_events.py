@@ -22,11 +22,12 @@ from state.catalog.template import render
 from state.event_fields import read_preferences
 from state.events import MAX_AHEAD, MIN_TIMESTAMP, REJECTIONS, Event, peek, peek_timestamp
 from state.messages import Message
-from state.person import snapshot, visitor
+from state.person import snapshot
 from state.person.arrivals import TimerDue
 from state.person.collector import Collector
 from state.person.fold import Fold
 from state.person.person import Person
+from state.person.visitor import VISITOR_CODEC, Stitcher, Visitor
 from state.records.facts import EventFact
 from state.vocabulary import EVENT_TYPES
 from tests.state.lives import KEYS, START, catalog
@@ -169,9 +170,9 @@ class Engine:
         self.plan = Plan(catalog(cooldown="1m", cap=50))
         self.decode = Decoder(KEYS)
         self.fold = Fold(self.plan, KEYS)
-        self.stitcher = visitor.Stitcher(self.plan)
+        self.stitcher = Stitcher(self.plan)
         self.people: dict[tuple[str, str], Person] = {}
-        self.visitors: dict[tuple[str, str], visitor.Visitor] = {}
+        self.visitors: dict[tuple[str, str], Visitor] = {}
         self.reasons: dict[str, int] = {}
         self.accepted = 0
         self.issued: list[str] = []
@@ -209,9 +210,9 @@ class Engine:
         assert MIN_TIMESTAMP <= event.timestamp <= event.log_time + MAX_AHEAD
         place = event.tenant, event.user
         if event.anonymous:
-            kept = self.visitors.setdefault(place, visitor.Visitor())
+            kept = self.visitors.setdefault(place, Visitor())
             self.stitcher.keep(kept, event)
-            self.visitors[place] = visitor.decode(visitor.encode(kept))
+            self.visitors[place] = VISITOR_CODEC.decode(VISITOR_CODEC.encode(kept))
         out = Collector("key")
         out.begin(number, event.traceparent)
         person = self.fold.apply(self.people.get(place), event, out)

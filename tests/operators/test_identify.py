@@ -12,8 +12,7 @@ from state.events import Event
 from state.messages import Tick
 from state.person.arrivals import VisitorDeleted, VisitorMerged
 from state.person.chains import MOST
-from state.person.identity import Identity
-from state.person.identity import decode as read
+from state.person.identity import IDENTITY_CODEC, Identity
 from tests.state.lives import KEYS, START, Life, anonymously, event, signup, visitor_merged
 
 USER, COOKIE, PHONE = (KEYS.stream_key("t", user) for user in ("ana", "cookie", "phone"))
@@ -25,7 +24,7 @@ def logic(resume_state: bytes | None = None) -> IdentityLogic:
 
 def step(of: IdentityLogic, *arrivals: Event | VisitorMerged) -> list[AddressedArrival]:
     lists, discard = of.on_batch([(USER, each, visitor_of(each)) for each in arrivals])
-    assert discard == (read(of.snapshot()) == Identity())
+    assert discard == (IDENTITY_CODEC.decode(of.snapshot()) == Identity())
     return [each for passed in lists for each in passed if not isinstance(each, Tick)]
 
 
@@ -65,7 +64,7 @@ def test_what_is_of_no_interest_passes_through_as_it_came() -> None:
     lane = logic()
     lists, discard = lane.on_batch([bundle])
     assert lists[0] is bundle
-    assert (len(lists), discard, read(lane.snapshot())) == (1, False, Identity())
+    assert (len(lists), discard, IDENTITY_CODEC.decode(lane.snapshot())) == (1, False, Identity())
 
 
 def test_an_event_of_a_merged_visitor_goes_to_the_user() -> None:
@@ -92,14 +91,14 @@ def test_an_event_that_comes_after_the_merge_is_the_users_whatever_the_numbers_o
 def test_a_merge_counts_before_or_after_a_deletion_as_their_partition_says() -> None:
     user = logic()
     step(user, merged(2 * HOUR, "phone", 30), DELETED, msgspec.structs.replace(sent("track", 3 * HOUR, "phone"), partition=1, seq=4))
-    assert read(user.snapshot()).visitors == [PHONE]
+    assert IDENTITY_CODEC.decode(user.snapshot()).visitors == [PHONE]
 
 
 def test_what_is_handed_on_to_a_visitor_passes_and_leaves_no_state() -> None:
     handed_on = msgspec.structs.replace(anonymously(from_visitor("track", 1)), user="")
     user = logic()
     assert step(user, handed_on) == [(USER, handed_on)]
-    assert read(user.snapshot()) == Identity()
+    assert IDENTITY_CODEC.decode(user.snapshot()) == Identity()
 
 
 def test_what_is_handed_on_after_a_deletion_brings_no_id_back() -> None:
@@ -144,7 +143,7 @@ def test_a_merge_that_arrives_after_the_deletion_deletes_the_visitor_and_hands_n
     before = user.snapshot()
     found = told(user, merged(HOUR - 1, "cookie", 30), from_visitor("signup", HOUR + 1, 30), merged(2 * HOUR, "phone", 32))
     assert [(key, type(each), each.seq) for key, each in found] == [(COOKIE, VisitorDeleted, 30)]
-    assert read(user.snapshot()).visitors == [PHONE]
+    assert IDENTITY_CODEC.decode(user.snapshot()).visitors == [PHONE]
     again = logic(before)
     step(again, merged(HOUR - 1, "cookie", 30), from_visitor("signup", HOUR + 1, 30))
     assert again.snapshot() == before

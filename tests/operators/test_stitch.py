@@ -16,9 +16,8 @@ from state.duration import DAY, HOUR
 from state.events import Event
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.link import refuse, seen_as_user
-from state.person.snapshot import SnapshotError
-from state.person.visitor import KEPT, Visitor
-from state.person.visitor import decode as read
+from state.person.visitor import KEPT, VISITOR_CODEC, Visitor
+from state.snapshot_codec import SnapshotError
 from tests.state.lives import KEYS, START, Life, event, plan, signup, visitor_merged
 
 OLD, NEW = KEYS.stream_key("t", "cookie"), KEYS.stream_key("t", "ana")
@@ -136,7 +135,7 @@ def test_what_was_handed_to_another_visitor_is_handed_on_to_the_user_who_that_is
     assert (key, sent.user, sent.anonymous, sent.from_visitor) == (PHONE, "", True, False)
     to_user = [(key, each.timestamp) for key, each in to_users(batch(logic, merged(HOUR))) if isinstance(each, Event)]
     assert to_user == [(NEW, START + 1), (NEW, START + 3)]
-    assert read(logic.snapshot()) == Visitor(OLD, NEW, settled=True, merged_at=START + 2)
+    assert VISITOR_CODEC.decode(logic.snapshot()) == Visitor(OLD, NEW, settled=True, merged_at=START + 2)
 
 
 def test_a_visitor_is_forgotten_with_the_visitor_that_it_was_merged_into() -> None:
@@ -144,7 +143,7 @@ def test_a_visitor_is_forgotten_with_the_visitor_that_it_was_merged_into() -> No
     gone = VisitorDeleted(tenant="t", key=OLD, into_key=PHONE, timestamp=START + 4, log_time=START + 4, partition=0, seq=60)
     step(logic, visit("form_submit", 1, form="connect"), into_phone(2))
     assert step(logic, gone) == [(OLD, gone)]
-    assert read(logic.snapshot()) == Visitor(OLD, PHONE, deleted_at=START + 4)
+    assert VISITOR_CODEC.decode(logic.snapshot()) == Visitor(OLD, PHONE, deleted_at=START + 4)
 
 
 def test_an_id_that_is_a_users_leaves_the_user_who_named_it_and_hands_nothing_on() -> None:
@@ -156,7 +155,7 @@ def test_an_id_that_is_a_users_leaves_the_user_who_named_it_and_hands_nothing_on
     own = msgspec.structs.replace(visit("form_submit", 3 * HOUR, form="connect"), seq=90)
     logic = stitch_logic(plan(), ids)(logic.snapshot())
     assert step(logic, own) == [(OLD, own)]
-    assert read(logic.snapshot()) == Visitor(OLD, settled=True)
+    assert VISITOR_CODEC.decode(logic.snapshot()) == Visitor(OLD, settled=True)
 
 
 def test_after_a_restart_a_user_under_a_visitors_id_is_noticed() -> None:
@@ -173,7 +172,7 @@ def test_after_a_restart_a_user_under_a_visitors_id_is_noticed() -> None:
 def test_a_merged_visitor_keeps_no_id_and_no_evidence() -> None:
     logic = stitch_logic(plan())(None)
     step(logic, visit("form_submit", 1, form="connect"), merged(HOUR), visit("form_submit", 2 * HOUR, form="connect"))
-    assert read(logic.snapshot()) == Visitor(OLD, NEW, settled=True, merged_at=START + HOUR)
+    assert VISITOR_CODEC.decode(logic.snapshot()) == Visitor(OLD, NEW, settled=True, merged_at=START + HOUR)
     assert b"ana" not in logic.snapshot()
     assert b"cookie" not in logic.snapshot()
 
@@ -181,7 +180,7 @@ def test_a_merged_visitor_keeps_no_id_and_no_evidence() -> None:
 def test_what_does_not_concern_a_visitor_passes_through() -> None:
     logic, bundle = stitch_logic(plan())(None), Stitched([("key", event("track"))])
     assert logic.on_batch([bundle]) == ([bundle], False)
-    assert read(logic.snapshot()) == Visitor()
+    assert VISITOR_CODEC.decode(logic.snapshot()) == Visitor()
 
 
 def test_only_the_newest_evidence_is_kept() -> None:
@@ -211,7 +210,7 @@ def test_a_restart_anywhere_changes_nothing(at: int) -> None:
 def test_a_visitor_who_asks_to_be_forgotten_is() -> None:
     logic = stitch_logic(plan())(None)
     step(logic, visit("identify", 1, traits={"persona": "analyst"}), visit("user_deleted", 2))
-    assert read(logic.snapshot()) == Visitor(OLD, deleted_at=START + 2)
+    assert VISITOR_CODEC.decode(logic.snapshot()) == Visitor(OLD, deleted_at=START + 2)
     assert to_users(batch(logic, merged(HOUR))) == [(NEW, merged(HOUR))]
 
 
@@ -236,7 +235,7 @@ def test_what_a_visitor_did_before_its_deletion_is_not_kept_when_it_comes_late(w
         step(logic, visit("user_deleted", 3))
     logic = build(logic.snapshot())
     step(logic, visit("user_deleted", 1), visit("identify", 2, traits={"persona": "builder"}))
-    assert read(logic.snapshot()).events == []
+    assert VISITOR_CODEC.decode(logic.snapshot()).events == []
     step(logic, visit("form_submit", 4, form="connect"))
     handed_on = [each for _, each in to_users(batch(logic, merged(HOUR))) if isinstance(each, Event)]
     assert [each.type for each in handed_on] == ["form_submit"]
@@ -253,9 +252,9 @@ def test_what_a_visitor_did_counts_for_the_user_even_if_it_is_older_than_the_bou
 def test_a_damaged_snapshot_of_a_visitor_is_refused_in_words() -> None:
     data = stitch_logic(plan())(None).snapshot()
     with pytest.raises(SnapshotError, match=r"version 9, .*newer release: upgrade"):
-        read(b"\x09" + data[1:])
+        VISITOR_CODEC.decode(b"\x09" + data[1:])
     with pytest.raises(SnapshotError, match="damaged"):
-        read(data[:1])
+        VISITOR_CODEC.decode(data[:1])
 
 
 def test_a_deletion_stays_after_the_merge_that_it_came_after_whatever_the_numbers() -> None:

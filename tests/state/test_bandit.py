@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from state.decision import bandit, learner_snapshot
-from state.decision.bandit import Bandit, Cell, Learner
+from state.decision import bandit
+from state.decision.bandit import LEARNER_CODEC, Bandit, Cell, Learner
 from state.decision.bandit_policy import BanditPolicy
 from state.decision.propensity import draw, probability_best, with_floor_and_caps
 from state.duration import DAY, MINUTE
 from state.logistic_regression import Floats
-from state.person.snapshot import SnapshotError
+from state.snapshot_codec import SnapshotError
 
 POLICY = BanditPolicy()
 AT = 1_772_442_000_000
@@ -413,7 +413,7 @@ def test_a_learner_written_down_anywhere_chooses_exactly_as_one_that_ran_on(hist
     straight, parts = Bandit(POLICY, Learner()), Bandit(POLICY, Learner())
     for number, (arm, context, success, after) in enumerate(sorted(history, key=lambda each: each[3])):
         if number == cut:
-            parts = Bandit(POLICY, learner_snapshot.decode(learner_snapshot.encode(parts.learner)))
+            parts = Bandit(POLICY, LEARNER_CODEC.decode(LEARNER_CODEC.encode(parts.learner)))
         told = []
         for learner in (straight, parts):
             learner.observe(arm, context, success, AT + after, AT + after + delay)
@@ -427,18 +427,17 @@ def test_a_learner_written_down_anywhere_chooses_exactly_as_one_that_ran_on(hist
 def test_a_learner_written_down_and_read_back_is_the_same(given_observations: list[Observation], pending: dict[str, str]) -> None:
     learner = taught(POLICY, given_observations).learner
     learner.pending = {key.encode("utf-8", "replace").decode(): arm for key, arm in pending.items()}
-    assert learner_snapshot.decode(learner_snapshot.encode(learner)) == learner
+    assert LEARNER_CODEC.decode(LEARNER_CODEC.encode(learner)) == learner
 
 
 def test_a_learner_of_a_later_release_or_a_damaged_one_is_refused_in_words() -> None:
-    data = learner_snapshot.encode(taught(POLICY, [("a", "x|*", True, 0)]).learner)
-    assert learner_snapshot.decode(None) == Learner()
+    data = LEARNER_CODEC.encode(taught(POLICY, [("a", "x|*", True, 0)]).learner)
     with pytest.raises(SnapshotError, match=r"version 9, .*newer release: upgrade"):
-        learner_snapshot.decode(b"\x09" + data[1:])
+        LEARNER_CODEC.decode(b"\x09" + data[1:])
     with pytest.raises(SnapshotError, match="damaged"):
-        learner_snapshot.decode(data[:-1])
+        LEARNER_CODEC.decode(data[:-1])
     with pytest.raises(SnapshotError):
-        learner_snapshot.decode(b"")
+        LEARNER_CODEC.decode(b"")
 
 
 @pytest.mark.parametrize(("before", "after"), [("1d", "60d"), ("60d", "1d")])
@@ -448,10 +447,10 @@ def test_a_new_half_life_says_how_evidence_fades_from_now_on_and_leaves_what_the
         for arm in ("a", "b"):
             known.observe(arm, "x|*", day % 3 == 0, AT + day * DAY)
             known.learn(AT + day * DAY, ())
-    again = Bandit(BanditPolicy.model_validate({"half_life": after}), learner_snapshot.decode(learner_snapshot.encode(known.learner)))
+    again = Bandit(BanditPolicy.model_validate({"half_life": after}), LEARNER_CODEC.decode(LEARNER_CODEC.encode(known.learner)))
     for arm in ("a", "b"):
         assert again.posterior.rate(arm, "x|*") == pytest.approx(known.posterior.rate(arm, "x|*"))
-    same = Bandit(BanditPolicy.model_validate({"half_life": before}), learner_snapshot.decode(learner_snapshot.encode(known.learner)))
+    same = Bandit(BanditPolicy.model_validate({"half_life": before}), LEARNER_CODEC.decode(LEARNER_CODEC.encode(known.learner)))
     assert same.learner == known.learner
 
 
@@ -506,6 +505,6 @@ def test_while_nothing_changes_the_past_is_kept(lives: int, most: int) -> None:
 
 def test_doubt_and_changes_survive_a_restart() -> None:
     found = _lives(1, 10, lambda arm, day: 0.7 if arm == ARMS[0 if day < 8 else -1] else 0.2)
-    again = Bandit(POLICY, learner_snapshot.decode(learner_snapshot.encode(found.learner)))
+    again = Bandit(POLICY, LEARNER_CODEC.decode(LEARNER_CODEC.encode(found.learner)))
     assert (again.learner.change_evidence, again.learner.changes) == (found.learner.change_evidence, found.learner.changes)
     assert again.propensities(ARMS, "x|*") == found.propensities(ARMS, "x|*")

@@ -12,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.events import Event
-from state.person import chains, link
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
-from state.person.chains import MOST, Chains
-from state.person.link import Link, Merging, in_input_order, seen_as_user
-from state.person.snapshot import SnapshotError
+from state.person.chains import CHAINS_CODEC, MOST, Chains
+from state.person.link import LINK_CODEC, Link, Merging, in_input_order, seen_as_user
+from state.snapshot_codec import SnapshotError
 from tests.state.lives import KEYS, START, anonymously, event
 
 Merge = tuple[str, str]
@@ -74,8 +73,8 @@ class World:
 
     def restart(self) -> None:
         """Write everything down and read it back."""
-        self.links = {name: link.decode(link.encode(each)) for name, each in self.links.items()}
-        self.chains = chains.decode(chains.encode(self.chains))
+        self.links = {name: LINK_CODEC.decode(LINK_CODEC.encode(each)) for name, each in self.links.items()}
+        self.chains = CHAINS_CODEC.decode(CHAINS_CODEC.encode(self.chains))
 
     def _take(self, arrivals: Sequence[tuple[str, Merging]]) -> None:
         inside: list[tuple[str, Merging]] = []
@@ -185,11 +184,11 @@ def test_an_id_that_too_many_share_gathers_no_more_and_each_is_counted() -> None
 
 def test_nothing_is_kept_of_a_merge_that_changes_nothing() -> None:
     found = world(("c1", "c2"), ("c2", "u1"))
-    sizes = len(chains.encode(found.chains)), len(found.links)
+    sizes = len(CHAINS_CODEC.encode(found.chains)), len(found.links)
     for number in range(50):
         found.merge(("c1", "c2"), ("c2", "c1"), ("c1", f"u{number}"), ("c2", "u1"))
-    assert (len(chains.encode(found.chains)), len(found.links)) == sizes
-    assert b"c1" not in chains.encode(found.chains)
+    assert (len(CHAINS_CODEC.encode(found.chains)), len(found.links)) == sizes
+    assert b"c1" not in CHAINS_CODEC.encode(found.chains)
 
 
 _visitor = st.sampled_from([f"c{number}" for number in range(6)])
@@ -236,7 +235,10 @@ def test_a_user_never_loses_a_visitor_to_another_however_they_are_named(drawn: l
 
 def test_damaged_snapshots_are_refused_in_words() -> None:
     found = world(("c1", "c2"))
-    for data, read in ((chains.encode(found.chains), chains.decode), (link.encode(found.links[key("c1")]), link.decode)):
+    for data, read in (
+        (CHAINS_CODEC.encode(found.chains), CHAINS_CODEC.decode),
+        (LINK_CODEC.encode(found.links[key("c1")]), LINK_CODEC.decode),
+    ):
         with pytest.raises(SnapshotError, match=r"version 9, .*newer release: upgrade"):
             read(b"\x09" + data[1:])
         with pytest.raises(SnapshotError, match="damaged"):

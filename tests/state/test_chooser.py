@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from state.catalog.plan import Plan
-from state.decision import learner_snapshot
-from state.decision.bandit import Bandit, Learner
+from state.decision.bandit import LEARNER_CODEC, Bandit, Learner
 from state.decision.chooser import Choices, Chooser
 from state.decision.messages import Decision, DecisionOutcome, DecisionRequest
 from state.duration import DAY
@@ -102,7 +101,7 @@ def test_meeting_a_catalog_records_once_what_it_promises_and_one_that_observes_h
     chooser, out = Chooser(Plan(catalog(0.5, change=lambda text: text.replace(*change)))), Choices()
     bandit = chooser.bandit(Learner())
     chooser.meet(bandit, "t", out)
-    chooser.meet(chooser.bandit(learner_snapshot.decode(learner_snapshot.encode(bandit.learner))), "t", out)
+    chooser.meet(chooser.bandit(LEARNER_CODEC.decode(LEARNER_CODEC.encode(bandit.learner))), "t", out)
     (fact,) = of_kind(out.rows, CatalogFact)
     assert (fact.tenant_id, fact.holdout, fact.rules) == ("t", *promised)
 

@@ -13,9 +13,9 @@ from state.duration import HOUR
 from state.events import Event
 from state.person.arrivals import VisitorDeleted, VisitorMerged
 from state.person.chains import MOST
-from state.person.identity import Identity, decode, encode
+from state.person.identity import IDENTITY_CODEC, Identity
 from state.person.link import seen_as_user
-from state.person.snapshot import SnapshotError
+from state.snapshot_codec import SnapshotError
 from tests.state.lives import KEYS, START, anonymously, event, visitor_merged
 
 KEY = KEYS.stream_key("t", "ana")
@@ -54,7 +54,7 @@ def test_a_deletion_reaches_every_visitor_and_forgets_all_ids() -> None:
     identity.merge(visitor_merged(3, user="cookie"))  # again
     assert identity.delete(deletion(HOUR), KEY) == [deleted("cookie", HOUR), deleted("phone", HOUR)]
     assert identity == Identity(deleted_at=START + HOUR)
-    data = encode(identity)
+    data = IDENTITY_CODEC.encode(identity)
     assert not [each for each in (b"ana", b"cookie", b"phone") if each in data]
 
 
@@ -121,17 +121,17 @@ def crowd() -> Identity:
     identity = Identity()
     for number in range(MOST):
         identity.merge(visitor_merged(1, user=f"visitor {number}"))
-    before = encode(identity)
+    before = IDENTITY_CODEC.encode(identity)
     assert [each.refused for each in identity.merge(visitor_merged(2, user="cookie")) if isinstance(each, VisitorMerged)] == [
         "merge_too_many"
     ]
-    assert len(encode(identity)) == len(before)
+    assert len(IDENTITY_CODEC.encode(identity)) == len(before)
     return identity
 
 
 def test_a_visitor_too_many_is_refused_and_what_it_sends_is_its_own() -> None:
     cookie, known_one = (KEYS.stream_key("t", name) for name in ("cookie", "visitor 0"))
-    for identity in (crowd(), decode(encode(crowd()))):
+    for identity in (crowd(), IDENTITY_CODEC.decode(IDENTITY_CODEC.encode(crowd()))):
         assert (identity.has(cookie), identity.has(known_one)) == (False, True)
         again = visitor_merged(3, user="visitor 0")
         assert identity.merge(again) == [again], "a repetition changes nothing"
@@ -149,7 +149,7 @@ def test_a_visitor_who_leaves_makes_room() -> None:
 
 def test_an_identity_of_an_earlier_release_is_read_and_keeps_all_its_visitors() -> None:
     visitors = [KEYS.stream_key("t", f"visitor {number}") for number in range(2 * MOST)]
-    identity = decode(b"\x02" + msgspec.msgpack.encode(["ana", visitors, 0]))
+    identity = IDENTITY_CODEC.decode(b"\x02" + msgspec.msgpack.encode(["ana", visitors, 0]))
     assert identity == Identity("ana", visitors)
     identity.merge(visitor_merged(1, user="cookie"))
     assert (identity.has(visitors[-1]), identity.has(KEYS.stream_key("t", "cookie"))) == (True, False)
@@ -161,27 +161,27 @@ def test_a_restart_anywhere_changes_nothing(story: list[tuple[str, int]], at: in
     plain, broken = Identity(), Identity()
     for index, (what, when) in enumerate(story):
         if index == at:
-            broken = decode(encode(broken))
+            broken = IDENTITY_CODEC.decode(IDENTITY_CODEC.encode(broken))
         results = [
             each.delete(deletion(when), KEY) if what == "user_deleted" else each.merge(visitor_merged(when, user=what))
             for each in (plain, broken)
         ]
         assert results[0] == results[1]
-    assert decode(encode(broken)) == broken == plain
+    assert IDENTITY_CODEC.decode(IDENTITY_CODEC.encode(broken)) == broken == plain
 
 
 def test_new_identities_share_nothing() -> None:
     one, other = Identity(), Identity()
     one.merge(visitor_merged(1))
-    assert other == Identity() == decode(encode(Identity()))
+    assert other == Identity() == IDENTITY_CODEC.decode(IDENTITY_CODEC.encode(Identity()))
 
 
 def test_a_damaged_snapshot_is_refused_in_words() -> None:
-    data = encode(known())
+    data = IDENTITY_CODEC.encode(known())
     with pytest.raises(SnapshotError, match=r"version 9, .*newer release: upgrade"):
-        decode(b"\x09" + data[1:])
+        IDENTITY_CODEC.decode(b"\x09" + data[1:])
     for cut in (1, len(data) - 1):
         with pytest.raises(SnapshotError, match="damaged"):
-            decode(data[:cut])
+            IDENTITY_CODEC.decode(data[:cut])
     with pytest.raises(SnapshotError):
-        decode(b"")
+        IDENTITY_CODEC.decode(b"")

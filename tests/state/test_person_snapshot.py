@@ -13,7 +13,7 @@ from state.duration import HOUR
 from state.person import snapshot
 from state.person.deduplication import remember, remembered
 from state.person.person import Person
-from state.person.snapshot import SnapshotError
+from state.snapshot_codec import SnapshotError
 from tests.state.lives import (
     Life,
     connect,
@@ -139,9 +139,9 @@ def test_a_snapshot_with_waiting_events_has_the_person_too_and_refuses_what_is_c
     assert (snapshot.waiting(both), snapshot.waiting(plain)) == (events, [])
     assert snapshot.decode(both) == life.person
     assert snapshot.next_timer(both) == snapshot.next_timer(plain)
-    with pytest.raises(snapshot.SnapshotError, match="damaged"):
+    with pytest.raises(SnapshotError, match="damaged"):
         snapshot.waiting(both[:20])
     for read in (snapshot.decode, snapshot.next_timer):
         for length in (1, 4, 20):
-            with pytest.raises(snapshot.SnapshotError, match="damaged"):
+            with pytest.raises(SnapshotError, match="damaged"):
                 read(both[:length])

@@ -8,9 +8,13 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from state.decision import switches
-from state.person import chains, identity, link, snapshot, visitor
+from state.decision.switches import HISTORY_CODEC, History
+from state.person import snapshot
+from state.person.chains import CHAINS_CODEC, Chains
+from state.person.identity import IDENTITY_CODEC, Identity
+from state.person.link import LINK_CODEC, Link
 from state.person.person import Person
+from state.person.visitor import VISITOR_CODEC, Visitor
 from state.stuck import estimator
 
 
@@ -39,12 +43,12 @@ def layout(kind: type | msgspec.inspect.Type) -> Iterator[str]:
     ("kind", "version", "expected"),
     [
         pytest.param(Person, snapshot.VERSION, (4, 1_720_640_988), id="person"),
-        pytest.param(visitor.Visitor, visitor.VERSION, (2, 3_840_669_925), id="visitor"),
-        pytest.param(identity.Identity, identity.VERSION, (2, 578_628_399), id="identity"),
-        pytest.param(link.Link, link.VERSION, (1, 3_187_489_709), id="link"),
+        pytest.param(Visitor, VISITOR_CODEC.version, (2, 3_840_669_925), id="visitor"),
+        pytest.param(Identity, IDENTITY_CODEC.version, (2, 578_628_399), id="identity"),
+        pytest.param(Link, LINK_CODEC.version, (1, 3_187_489_709), id="link"),
         pytest.param(estimator.EstimatorState, estimator.VERSION, (3, 905_417_421), id="estimator"),
-        pytest.param(switches.History, switches.VERSION, (1, 244_636_711), id="switches"),
-        pytest.param(chains.Chains, chains.VERSION, (1, 4_270_006_679), id="chains"),
+        pytest.param(History, HISTORY_CODEC.version, (1, 244_636_711), id="switches"),
+        pytest.param(Chains, CHAINS_CODEC.version, (1, 4_270_006_679), id="chains"),
     ],
 )
 def test_another_layout_has_another_version(kind: type, version: int, expected: tuple[int, int]) -> None:

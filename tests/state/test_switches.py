@@ -13,16 +13,16 @@ from state.catalog.plan import Plan
 from state.decision import switches as switches_module
 from state.decision.experiment_groups import draw_of, experiment_draw, experiment_group
 from state.decision.messages import DecisionRequest
-from state.decision.switches import MOST_KEPT, History, Setting, Switches, decode, encode, ramp_draw
+from state.decision.switches import HISTORY_CODEC, MOST_KEPT, History, Setting, Switches, ramp_draw
 from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
 from state.person.arrivals import GuidanceSwitched
 from state.person.collector import Collector
 from state.person.fold import Fold
 from state.person.person import Person
-from state.person.snapshot import SnapshotError
 from state.records.facts import PersonFact
 from state.records.recommendation import Publish
+from state.snapshot_codec import SnapshotError
 from tests.state.lives import KEYS, START, Life, declined, event, flat, kinds, of_kind, plan, signup, track, withdrawals
 from tests.support.interleaving import before_every_step, steps_of
 
@@ -108,18 +108,18 @@ def test_of_many_switches_the_oldest_are_forgotten_and_what_they_left_is_kept() 
     history = history_of(*(switch("ramp", number * HOUR, share=number / 1000) for number in range(3 * MOST_KEPT)))
     assert len(history.switches) == MOST_KEPT
     assert history.settings(0)[1][0] == Setting(False, (2 * MOST_KEPT - 1) / 1000)
-    assert len(encode(history)) < 6_000
+    assert len(HISTORY_CODEC.encode(history)) < 6_000
 
 
 def test_a_snapshot_gives_the_same_again() -> None:
     history, restored = history_of(switch("ramp", 1, share=0.5), switch("pause", 2, partition=1)), Switches()
-    restored.restore(encode(history))
+    restored.restore(HISTORY_CODEC.encode(history))
     assert restored.at("t", 1, START + 3, 0) == Setting(True, 0.5)
     assert restored.at("t", 1, START + 2, 0) == Setting(False, 0.5)
-    assert decode(encode(history)) == history
-    for damaged in (b"", b"\x63", encode(history)[:-1]):
+    assert HISTORY_CODEC.decode(HISTORY_CODEC.encode(history)) == history
+    for damaged in (b"", b"\x63", HISTORY_CODEC.encode(history)[:-1]):
         with pytest.raises(SnapshotError):
-            decode(damaged)
+            HISTORY_CODEC.decode(damaged)
 
 
 def test_a_question_while_a_switch_is_taken_has_the_answer_from_before_or_after_it() -> None:
@@ -132,7 +132,7 @@ def test_a_question_while_a_switch_is_taken_has_the_answer_from_before_or_after_
 
     for known in ([], first[1:2], first):  # the oldest of more than there may be is dropped
         for taken in (switch("ramp", 9 * HOUR, share=0.7), *(msgspec.structs.replace(each, partition=1) for each in known[-1:])):
-            data, asked = encode(history_of(*known)), list[list[Setting]]()
+            data, asked = HISTORY_CODEC.encode(history_of(*known)), list[list[Setting]]()
             for step in range(steps_of(partial(knowing(data).take, taken), switches_module)):
                 switches = knowing(data)
 
@@ -142,7 +142,7 @@ def test_a_question_while_a_switch_is_taken_has_the_answer_from_before_or_after_
 
                 before_every_step(partial(switches.take, taken), switches_module, ask)
                 asked.append(answers(switches))
-            before, after = answers(knowing(data)), answers(knowing(encode(history_of(*known, taken))))
+            before, after = answers(knowing(data)), answers(knowing(HISTORY_CODEC.encode(history_of(*known, taken))))
             assert len(asked) > 100
             assert all(each in allowed for found in asked for each, allowed in zip(found, zip(before, after, strict=True), strict=True))
             assert asked[1::2] == [after] * (len(asked) // 2), "the question left nothing behind"

@@ -20,12 +20,17 @@ from sinks.clickhouse.segment import read_segment
 from sinks.redis.record import decode_record
 from sources.local_log.reader import LogReader
 from state.catalog.plan import Plan
-from state.decision import learner_snapshot, switches
+from state.decision.bandit import LEARNER_CODEC
+from state.decision.switches import HISTORY_CODEC
 from state.events import decode
 from state.messages import Message
-from state.person import chains, identity, link, snapshot, visitor
+from state.person import snapshot
+from state.person.chains import CHAINS_CODEC
 from state.person.deduplication import remembered
+from state.person.identity import IDENTITY_CODEC
+from state.person.link import LINK_CODEC
 from state.person.person import Person
+from state.person.visitor import VISITOR_CODEC
 from state.records.dead_letter import decode_line
 from state.records.progress import decode_progress
 from state.stuck.estimator import EstimatorState, restore_estimator
@@ -56,13 +61,13 @@ def snapshots(state: Path, plan: Plan) -> dict[str, dict[str, Any]]:
     """Step → key → the newest snapshot, decoded by its step."""
     decoders: dict[str, Callable[[Any], Any]] = {
         "track": snapshot.decode,
-        "stitch": visitor.decode,
-        "identify": identity.decode,
-        "link_ids": link.decode,
-        "link_chains": chains.decode,
-        "choose": learner_snapshot.decode,
+        "stitch": VISITOR_CODEC.decode,
+        "identify": IDENTITY_CODEC.decode,
+        "link_ids": LINK_CODEC.decode,
+        "link_chains": CHAINS_CODEC.decode,
+        "choose": LEARNER_CODEC.decode,
         "estimate": lambda data: _estimate(restore_estimator(lambda _tenant: plan, data).encode()),
-        "switches": switches.decode,
+        "switches": HISTORY_CODEC.decode,
         "counters": msgspec.msgpack.decode,
         "enrich": enrich.decode,
     }
