@@ -128,10 +128,8 @@ class KafkaBacklog:
         return since, ends
 
     def _request(self, call: Callable[[float], T | None]) -> T:
-        timeout = min(5.0, self._cluster.timeout_s)
-
         def ask() -> T:
-            found = call(timeout)
+            found = call(self._cluster.request_s)
             if found is None:
                 raise UnreachableError(f"Kafka at {self._cluster.brokers} did not answer; {self._cluster.unreachable_advice()}.")
             return found

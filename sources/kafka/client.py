@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
@@ -16,9 +16,10 @@ from sources.kafka.error_codes import CHECK_ADDRESS, CHECK_BROKERS, CHECK_PROTOC
 
 _LOG = logging.getLogger(__name__)
 _LOG_EVERY_S = 30.0  # librdkafka reports a dead broker about twenty times a second
-_REQUEST_S = 5.0  # one attempt; a healthy cluster answers in milliseconds
 _RETRY_S = 0.25
 _TOPIC_GRACE_S = 5.0  # a starting cluster may not know its topics yet
+REQUEST_S: Final = 5.0
+"""The time limit of one attempt of a request. A healthy cluster answers in milliseconds."""
 
 T = TypeVar("T")
 
@@ -36,6 +37,11 @@ class Cluster:
     settings: Mapping[str, str | int | float | bool] = field(default_factory=dict, repr=False)
     timeout_s: float = 60.0
     """How long to retry while the cluster does not answer: longer than the restart of a broker takes."""
+
+    @property
+    def request_s(self) -> float:
+        """The time limit of one attempt, within ``timeout_s``."""
+        return min(REQUEST_S, self.timeout_s)
 
     def connect(self, errors: ErrorHandler, **more: Any) -> Consumer:
         """Return a consumer, which connects in the background. Raises ``BrokerError`` if librdkafka rejects the settings."""
@@ -85,11 +91,10 @@ class Cluster:
         """Return the partitions of the topic. Blocks up to ``timeout_s`` while no broker answers. Raises ``SourceError``."""
         errors = ErrorHandler(self)
         consumer = self.connect(errors)
-        timeout = min(_REQUEST_S, self.timeout_s)
         unknown_until = time.monotonic() + _TOPIC_GRACE_S
         try:
             while True:
-                metadata = request(lambda: consumer.list_topics(self.topic, timeout=timeout), consumer, errors, stopping)
+                metadata = request(lambda: consumer.list_topics(self.topic, timeout=self.request_s), consumer, errors, stopping)
                 topic = metadata.topics.get(self.topic)
                 if topic is not None and topic.error is None and topic.partitions:
                     return sorted(topic.partitions)
@@ -117,7 +122,7 @@ class Cluster:
 
     def ask_topic_id(self, consumer: Consumer, admin: AdminClient) -> str:
         """Ask once for what ``topic_id`` returns. Blocks for some seconds at most. Raises ``KafkaException``."""
-        timeout = min(_REQUEST_S, self.timeout_s)
+        timeout = self.request_s
         # The question goes to the controller that the client last heard of, and that broker may be down by now.
         admin.list_topics(self.topic, timeout=timeout)
         (future,) = admin.describe_topics(TopicCollection([self.topic]), request_timeout=timeout).values()

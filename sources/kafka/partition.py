@@ -16,7 +16,7 @@ from typing_extensions import override
 from sources.errors import OffsetGapError, UnknownTopicError
 from sources.headers import Header, traceparent_of
 from sources.idle_polling import IdlePolling
-from sources.kafka.client import ErrorHandler, request
+from sources.kafka.client import REQUEST_S, ErrorHandler, request
 from sources.kafka.error_codes import Reaction, rule_for
 from sources.kafka.liveness import INTERVAL_MS, Liveness
 from sources.kafka.record import headers_of, parts_of, time_of
@@ -35,7 +35,6 @@ T = TypeVar("T")
 
 
 ACCEPT_GAP_SETTING = "ONRAMP_KAFKA_ACCEPT_GAP"
-_REQUEST_S = 5.0
 _STALL_S = 2.0  # a longer pause between two fetches may hide that the topic was created again; usual pauses are far shorter
 _UNKNOWN_S = 10.0  # a client may not know a topic that was created again for so long
 _SHRUNK_REPORTS = 5  # consecutive statistics: right after a change of leader the end may be lower for a moment
@@ -380,7 +379,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
     def _request(self, call: Callable[[float], T]) -> T:
         """Make a request, whose argument is the time limit of one attempt."""
         timeout_s = self._timeout_s
-        attempt_s = min(_REQUEST_S, timeout_s)
+        attempt_s = min(REQUEST_S, timeout_s)
         return request(lambda: call(attempt_s), self._consumer, self._errors, self._source.stopping, timeout_s=timeout_s)
 
     def _on_statistics(self, statistics: str) -> None:

@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from sources.errors import SourceError
-from sources.kafka.client import Cluster, ErrorHandler
+from sources.kafka.client import REQUEST_S, Cluster, ErrorHandler
 from sources.kafka.error_codes import Reaction, rule_for
 
 _LOG = logging.getLogger(__name__)
@@ -28,7 +28,6 @@ WATCH_EVERY_S: Final = 10.0
 """How often the list of partitions and the id of the topic are read. Two small requests for each process."""
 LEAST_SPARE: Final = 8
 _LOOK_S: Final = 0.5  # between two looks at the stop request, and between two questions for the id while none was answered
-_REQUEST_S: Final = 5.0
 
 
 def with_spares(partitions: list[int]) -> int:
@@ -146,7 +145,7 @@ class PartitionWatch:
     def _look(self, consumer: Consumer) -> None:
         topic = self._cluster.topic
         try:
-            found = consumer.list_topics(topic, timeout=_REQUEST_S).topics[topic]
+            found = consumer.list_topics(topic, timeout=REQUEST_S).topics[topic]
             if found.error is not None:
                 return
             ready = {index for index, partition in found.partitions.items() if partition.leader >= 0}
@@ -156,7 +155,7 @@ class PartitionWatch:
             self.present |= set(new)
             for index in sorted(self.present):
                 if index >= self._listed:
-                    bounds: tuple[int, int] | None = consumer.get_watermark_offsets(TopicPartition(topic, index), timeout=_REQUEST_S)
+                    bounds: tuple[int, int] | None = consumer.get_watermark_offsets(TopicPartition(topic, index), timeout=REQUEST_S)
                     if bounds is not None:
                         self._lag[index] = max(0, bounds[1] - bounds[0])
         except (KafkaException, KeyError) as error:

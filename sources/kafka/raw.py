@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Record
 
 from sources.errors import OffsetGapError, UnreachableError
-from sources.kafka.client import Cluster, ErrorHandler, request
+from sources.kafka.client import REQUEST_S, Cluster, ErrorHandler, request
 from sources.kafka.closing import ConsumerCloser
 from sources.kafka.error_codes import Reaction, rule_for
 from sources.kafka.partition_watch import WATCH_EVERY_S
@@ -22,7 +22,6 @@ from state.never import never
 
 _AT_ONCE: Final = 1_000
 _WAIT_S: Final = 0.5
-_REQUEST_S: Final = 5.0
 
 
 class KafkaRawLog:
@@ -162,7 +161,7 @@ class KafkaRawLog:
             return
         self._look_at = time.monotonic() + self._watch_every_s
         with suppress(KafkaException):  # the broker may be down; what matters comes with the fetches
-            found = self._consumer.list_topics(self.name, timeout=_REQUEST_S).topics.get(self.name)
+            found = self._consumer.list_topics(self.name, timeout=REQUEST_S).topics.get(self.name)
             if found is not None and (new := sorted(set(found.partitions) - set(self._next))):
                 self._next.update(dict.fromkeys(new, 0))
                 self._assign()
@@ -171,7 +170,7 @@ class KafkaRawLog:
         place = TopicPartition(self.name, partition)
 
         def bounds() -> int:
-            found: tuple[int, int] | None = self._consumer.get_watermark_offsets(place, timeout=min(_REQUEST_S, self._cluster.timeout_s))
+            found: tuple[int, int] | None = self._consumer.get_watermark_offsets(place, timeout=self._cluster.request_s)
             if found is None:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
             return found[0]
