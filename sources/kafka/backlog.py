@@ -149,29 +149,29 @@ def retention_seconds(config: Mapping[str, str]) -> float | None:
     return int(text) / _MS if int(text) >= 0 else math.inf
 
 
-def topic_config(cluster: Cluster, topic: str | None = None) -> dict[str, str]:
-    """Return the configuration of a topic, that of the cluster by default; empty where the broker does not tell it.
+def topic_config(cluster: Cluster) -> dict[str, str]:
+    """Return the configuration of the cluster's topic; empty where the broker does not tell it.
 
     Blocks up to the time limit of the cluster. Raises ``BrokerError`` if librdkafka rejects the settings. Each reason why it is not told
     is a warning once.
     """
-    name = cluster.topic if topic is None else topic
+    topic = cluster.topic
     admin = cluster.admin("onramp-lag")  # held until the answer is there: without it the question ends unanswered
     try:
-        (future,) = admin.describe_configs([ConfigResource(ResourceType.TOPIC, name)], request_timeout=cluster.timeout_s).values()
+        (future,) = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)], request_timeout=cluster.timeout_s).values()
         return {name: str(entry.value) for name, entry in future.result(cluster.timeout_s).items() if entry.value is not None}
     except KafkaException as problem:
         error: KafkaError = problem.args[0]
         refused = error.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
-        _warn(name, error.str(), ALLOW_CONFIG if refused else advice_for(error))
+        _warn(topic, error.str(), ALLOW_CONFIG if refused else advice_for(error))
     except (TimeoutError, ValueError) as problem:
-        _warn(name, type(problem).__name__, CHECK_BROKERS)
+        _warn(topic, type(problem).__name__, CHECK_BROKERS)
     return {}
 
 
-@cache
+@cache  # a job asks again and again, and a command over more than one connection
 def _warn(topic: str, why: str, advice: str) -> None:
-    """Warn, once for each reason."""
+    """Warn, once in this process for each topic and reason."""
     _LOG.warning(
         "The configuration of the topic %s is not told (%s), so nobody knows when it deletes unread messages; %s.", topic, why, advice
     )
