@@ -191,11 +191,11 @@ class ReviewQueue:
 
     def __init__(
         self,
-        client: Redis | RedisCluster | None,
+        client: Redis | RedisCluster,
         policy: ReviewPolicy | None = None,
         now_ms: Callable[[], int] = _now_ms,
     ) -> None:
-        """``client`` from ``connect_async``, or None: no text can wait."""
+        """``client`` from ``connect_async``; the caller closes it."""
         self._client: Final = client
         self._policy: Final = policy or ReviewPolicy()
         self._now_ms: Final = now_ms
@@ -204,9 +204,6 @@ class ReviewQueue:
 
     async def put(self, tenant: str, entry: ReviewEntry) -> Put:
         """Add ``entry``. The same text for the same key waits once; the oldest entries are dropped for newer ones, and counted."""
-        client = self._client
-        if client is None:
-            return "away"
         policy, personal = self._policy, entry.scope == "personal"
         life = milliseconds(policy.personal_seconds if personal else policy.longest_seconds)
         data = msgspec.json.encode(entry)
@@ -215,7 +212,7 @@ class ReviewQueue:
         if not personal:
             keys.append(_waits(tenant, entry.key))
         try:
-            answer = await self._ask(client.eval(_PUT, len(keys), *keys, *arguments))
+            answer = await self._ask(self._client.eval(_PUT, len(keys), *keys, *arguments))
         except ReviewUnavailableError:
             return "away"
         return cast("Put", cast("bytes", answer).decode())
@@ -225,11 +222,8 @@ class ReviewQueue:
 
         True also where Redis does not answer, because a rejected text must not return.
         """
-        client = self._client
-        if client is None:
-            return False
         try:
-            return bool(await self._ask(client.hexists(rejected_name(tenant), unfilled_hash)))
+            return bool(await self._ask(self._client.hexists(rejected_name(tenant), unfilled_hash)))
         except ReviewUnavailableError:
             return True
 
@@ -238,11 +232,8 @@ class ReviewQueue:
 
         False where Redis does not answer: the budget cannot be read then either, so that no model is called.
         """
-        client = self._client
-        if client is None:
-            return False
         try:
-            return bool(await self._ask(client.exists(_waits(tenant, key))))
+            return bool(await self._ask(self._client.exists(_waits(tenant, key))))
         except ReviewUnavailableError:
             return False
 
@@ -253,7 +244,7 @@ class ReviewQueue:
             own = [entry for entry in await self._entries(tenant) if entry.owner == owner]
             await self._take(tenant, own)
         except ReviewUnavailableError:
-            return self._client is None
+            return False
         return True
 
     # -------------------------------------------------------------------------------------- called by a person: raises ``ReviewError``
@@ -261,8 +252,7 @@ class ReviewQueue:
     async def waiting(self, tenant: str, limit: int = 50) -> Waiting:
         """Return the waiting entries, the oldest first: those are dropped next."""
         found = await self._entries(tenant)
-        client = self._known()
-        dropped = await self._ask(client.get(_dropped(tenant)))
+        dropped = await self._ask(self._client.get(_dropped(tenant)))
         return Waiting(tuple(found[:limit]), len(found), int(dropped or 0))
 
     async def approved(self, tenant: str) -> tuple[Approved, ...]:
@@ -270,7 +260,7 @@ class ReviewQueue:
 
         They stay there for a while after the catalog or the prompt has a new version: ``InForce.serves`` says which are shown.
         """
-        client, name = self._known(), _approved(tenant)
+        client, name = self._client, _approved(tenant)
         stored = await self._ask(cast("Awaitable[dict[bytes, bytes]]", client.hgetall(name)))
         found, gone = list[Approved](), list[str]()
         for entry_id, data in stored.items():
@@ -341,16 +331,15 @@ class ReviewQueue:
     # --------------------------------------------------------------------------------------------------------------------------- Redis
 
     async def _entries(self, tenant: str) -> list[ReviewEntry]:
-        client, found = self._known(), list[bytes | None]()
+        client, found = self._client, list[bytes | None]()
         for review, order in (_shared(tenant), _personal(tenant)):
             if ids := cast("list[bytes]", await self._ask(client.zrange(order, 0, -1))):
                 found += await self._ask(cast("Awaitable[list[bytes | None]]", client.hmget(review, [each.decode() for each in ids])))
         return sorted(_readable(found), key=lambda entry: entry.created_ms)
 
     async def _entry(self, tenant: str, entry_id: str) -> ReviewEntry:
-        client = self._known()
         for review, _ in (_shared(tenant), _personal(tenant)):
-            data = await self._ask(cast("Awaitable[bytes | None]", client.hget(review, entry_id)))
+            data = await self._ask(cast("Awaitable[bytes | None]", self._client.hget(review, entry_id)))
             for entry in _readable([data]):
                 return entry
         raise _no_such(tenant, entry_id)
@@ -364,18 +353,13 @@ class ReviewQueue:
         rejected: str = "",
         record: bytes = b"",
     ) -> int:
-        client, taken = self._known(), list(entries)
+        taken = list(entries)
         if not taken:
             return 0
         places = (_waits(tenant, entry.key) for entry in taken)
         keys = (entry_name(tenant, taken[0].key), rejected_name(tenant), *_shared(tenant), *_personal(tenant), _approved(tenant), *places)
         ids = (entry.id for entry in taken)
-        return int(cast("int", await self._ask(client.eval(_TAKE, len(keys), *keys, cached, lifetime, rejected, record, *ids))))
-
-    def _known(self) -> Redis | RedisCluster:
-        if self._client is None:
-            raise ReviewUnavailableError("No Redis is set, so no text can wait for a review; set ONRAMP_REDIS_URL.")
-        return self._client
+        return int(cast("int", await self._ask(self._client.eval(_TAKE, len(keys), *keys, cached, lifetime, rejected, record, *ids))))
 
     async def _ask(self, request: Awaitable[T]) -> T:
         try:

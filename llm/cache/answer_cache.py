@@ -154,8 +154,8 @@ class AnswerCache:
     Call ``get`` first, then ``blocked``: a text that a person approved is served although its key is blocked.
     """
 
-    def __init__(self, client: Redis | RedisCluster | None, policy: CachePolicy | None = None) -> None:
-        """``client`` from ``connect_async``, or None to cache in this process only. Opens no connection; the caller closes ``client``."""
+    def __init__(self, client: Redis | RedisCluster, policy: CachePolicy | None = None) -> None:
+        """``client`` from ``connect_async``. Opens no connection; the caller closes ``client``."""
         self.counts: Final = CacheCounts()
         self._client: Final = client
         self._policy: Final = policy or CachePolicy()
@@ -170,14 +170,14 @@ class AnswerCache:
 
         Waits for ``wait_seconds`` at most, and not at all while Redis does not answer.
         """
-        name, client = entry_name(tenant, key), self._client
+        name = entry_name(tenant, key)
         owner = user_digest(tenant, user) if user else ""
         known = self._local.get(name)
         if known is not None and approved_only and not known.cached.approved_by:
             known = None
         found, from_redis = known.cached if known is not None else None, False
-        if client is not None and (known is None or known.check <= self._policy.clock()):
-            answer = await self._ask(lambda: self._fetch(client, tenant, name, owner))
+        if known is None or known.check <= self._policy.clock():
+            answer = await self._ask(lambda: self._fetch(tenant, name, owner))
             if answer is not None:
                 found = answer[0]
                 from_redis = found is not None
@@ -195,21 +195,15 @@ class AnswerCache:
         owner = user_digest(tenant, user) if user else ""
         self._local.put(name, cached, len(data), owner)
         self._failures.pop(key, None)
-        client = self._client
-        if client is None:
-            return
         lifetime = milliseconds(self._policy.personal_ttl_seconds if owner else self._policy.ttl_seconds)
-
         keys, arguments = (name, index_name(tenant, owner)), (key if owner else "", data, lifetime)
-        await self._ask(lambda: cast("Awaitable[object]", client.eval(_PUT, len(keys), *keys, *arguments)))
+        await self._ask(lambda: cast("Awaitable[object]", self._client.eval(_PUT, len(keys), *keys, *arguments)))
 
     async def forget(self, tenant: str, user: str) -> bool:
         """Remove a deleted person's own texts. Returns False where Redis did not confirm it; they then expire."""
         owner = user_digest(tenant, user)
         self._local.forget(owner)
         client = self._client
-        if client is None:
-            return True
 
         async def remove() -> bool:
             index = index_name(tenant, owner)
@@ -236,7 +230,8 @@ class AnswerCache:
         self.counts.blocked += is_blocked
         return is_blocked
 
-    async def _fetch(self, client: Redis | RedisCluster, tenant: str, name: str, owner: str) -> tuple[CachedText | None]:
+    async def _fetch(self, tenant: str, name: str, owner: str) -> tuple[CachedText | None]:
+        client = self._client
         data = await client.get(name)
         if data is None:
             self._local.drop(name)

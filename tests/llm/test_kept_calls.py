@@ -147,7 +147,7 @@ def test_a_request_that_is_cancelled_once_its_answer_is_there_keeps_the_verdict(
 
     async def test() -> LlmAnswerFact:
         async with service(valkey.url, model, keeps_calls=True) as made:
-            made.review_queue = Slow(None)
+            made.review_queue = Slow(made.review_queue._client)
             task = asyncio.create_task(made.answer(asked))
             async with asyncio.timeout(PATIENCE):
                 await arrived.wait()

@@ -364,16 +364,3 @@ def test_without_redis_the_job_goes_on_and_a_person_gets_a_sentence(tmp_path: Pa
                 assert "correct-horse" not in str(caught.value)
 
         run(server.url, test)
-
-
-def test_where_no_redis_is_meant_nothing_waits_and_nothing_was_rejected() -> None:
-    async def test() -> None:
-        queue = ReviewQueue(None)
-        assert await queue.put("t", entry()) == "away"
-        assert not await queue.was_rejected("t", text_hash("anything"))
-        assert not await queue.holds("t", "0" * 32)
-        assert await queue.forget("t", "ann")
-        with pytest.raises(ReviewUnavailableError):
-            await queue.waiting("t")
-
-    run_async(test())

@@ -6,7 +6,7 @@ import logging
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -17,8 +17,10 @@ from redis import Redis
 
 from llm.cache.answer_cache import (
     AnswerCache,
+    CacheCounts,
     CachedText,
     CachePolicy,
+    _Local,
     entry_name,
     index_name,
     rejected_name,
@@ -56,20 +58,19 @@ def tenant() -> str:
     return f"t{uuid4().hex[:8]}"
 
 
-def run(url: str | None, test: Callable[..., Awaitable[T]], *policies: CachePolicy) -> T:
+def run(url: str, test: Callable[..., Awaitable[T]], *policies: CachePolicy) -> T:
     """Run ``test`` with a cache for each policy, all on one server, as several processes would.
 
     A busy machine is no reason to fail: only who asks for it waits for a short time.
     """
 
     async def main() -> T:
-        clients = [connect_async(url, policy.wait_seconds) if url is not None else None for policy in policies or (PATIENT,)]
+        clients = [connect_async(url, policy.wait_seconds) for policy in policies or (PATIENT,)]
         try:
             return await test(*(AnswerCache(client, policy) for client, policy in zip(clients, policies or (PATIENT,), strict=True)))
         finally:
             for client in clients:
-                if client is not None:
-                    await client.aclose()
+                await client.aclose()
 
     return run_async(main())
 
@@ -176,23 +177,6 @@ def test_a_value_that_is_none_of_ours_is_a_miss_and_makes_room(valkey: Valkey, r
 # --------------------------------------------------------------------------------------------------------------- without Redis
 
 
-def test_without_redis_this_process_remembers_alone() -> None:
-    clock = Clock()
-
-    async def test(cache: AnswerCache) -> None:
-        await cache.put("t", KEY, cached())
-        await cache.put("t", "1" * 32, cached(), user="ann")
-        clock.now += 3_600
-        assert await cache.get("t", KEY) == cached()
-        assert await cache.get("t", "1" * 32, user="ann") == cached()
-        clock.now += 86_400
-        assert await cache.get("t", "1" * 32, user="ann") is None
-        clock.now += 7 * 86_400
-        assert await cache.get("t", KEY) is None
-
-    run(None, test, CachePolicy(clock=clock, wait_seconds=10))
-
-
 def test_redis_away_is_said_once_and_never_raises(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "llm.cache.answer_cache")
     clock = Clock()
@@ -249,53 +233,68 @@ def test_a_slow_redis_holds_nobody(tmp_path: Path) -> None:
 # --------------------------------------------------------------------------------------------------------------------- bounds
 
 
+def test_this_process_forgets_a_text_when_its_time_is_over() -> None:
+    clock = Clock()
+    local = _Local(CachePolicy(clock=clock), CacheCounts())
+    local.put("all", cached(), 100, "")
+    local.put("own", cached(), 100, user_digest("t", "ann"))
+    clock.now += 86_399
+    assert local.get("own") is not None
+    clock.now += 1
+    assert local.get("own") is None
+    clock.now += 6 * 86_400 - 1
+    assert local.get("all") is not None
+    clock.now += 1
+    assert local.get("all") is None
+    assert (local.entries, local.size) == ({}, 0)
+
+
 @given(puts=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 300)), max_size=60))
 def test_this_process_keeps_within_both_bounds(puts: list[tuple[int, int]]) -> None:
-    async def test() -> None:
-        cache = AnswerCache(None, CachePolicy(entries=5, size=1_500))
-        for number, length in puts:
-            await cache.put("t", f"{number:032}", cached("x" * length))
-            local: Any = cache._local
-            assert len(local.entries) <= 5
-            assert local.size == sum(entry.size for entry in local.entries.values()) <= 1_500
-            assert await cache.get("t", f"{number:032}") == cached("x" * length)
-
-    run_async(test())
+    local = _Local(CachePolicy(entries=5, size=1_500), CacheCounts())
+    for number, length in puts:
+        local.put(str(number), cached("x" * length), 100 + length, "")
+        assert len(local.entries) <= 5
+        assert local.size == sum(entry.size for entry in local.entries.values()) <= 1_500
+        found = local.get(str(number))
+        assert found is not None
+        assert found.cached == cached("x" * length)
 
 
 def test_the_least_recently_used_goes_first() -> None:
-    async def test(cache: AnswerCache) -> None:
-        for number in range(3):
-            await cache.put("t", str(number), cached())
-        assert await cache.get("t", "0") is not None
-        await cache.put("t", "3", cached())
-        assert [await cache.get("t", str(number)) is not None for number in range(4)] == [True, False, True, True]
-        assert cache.counts.evicted == 1
-
-    run(None, test, CachePolicy(entries=3))
+    local = _Local(CachePolicy(entries=3), CacheCounts())
+    for number in range(3):
+        local.put(str(number), cached(), 100, "")
+    assert local.get("0") is not None
+    local.put("3", cached(), 100, "")
+    assert [local.get(str(number)) is not None for number in range(4)] == [True, False, True, True]
+    assert local.counts.evicted == 1
 
 
 # ---------------------------------------------------------------------------------------------------------- failing answers
 
 
-def test_a_key_that_fails_again_and_again_is_left_alone_for_a_while() -> None:
+def test_a_key_that_fails_again_and_again_is_left_alone_for_a_while(valkey: Valkey) -> None:
     clock = Clock()
-    cache = AnswerCache(None, CachePolicy(rejections=3, block_seconds=900, entries=4, clock=clock))
-    cache.rejected("a")
-    cache.rejected("a")
-    assert not cache.blocked("a")
-    cache.rejected("a")
-    assert cache.blocked("a")
-    assert not cache.blocked("b")
-    clock.now += 900
-    assert not cache.blocked("a")
-    cache.rejected("a")  # one try after the pause
-    assert cache.blocked("a")
-    run_async(cache.put("t", "a", cached()))
-    assert not cache.blocked("a")
-    cache.rejected("a")
-    assert not cache.blocked("a")  # the row begins anew
-    assert cache.counts.blocked == 2
-    for number in range(100):
-        cache.rejected(str(number))
-    assert len(cache._failures) == 4
+
+    async def test(cache: AnswerCache) -> None:
+        cache.rejected("a")
+        cache.rejected("a")
+        assert not cache.blocked("a")
+        cache.rejected("a")
+        assert cache.blocked("a")
+        assert not cache.blocked("b")
+        clock.now += 900
+        assert not cache.blocked("a")
+        cache.rejected("a")  # one try after the pause
+        assert cache.blocked("a")
+        await cache.put("t", "a", cached())
+        assert not cache.blocked("a")
+        cache.rejected("a")
+        assert not cache.blocked("a")  # the row begins anew
+        assert cache.counts.blocked == 2
+        for number in range(100):
+            cache.rejected(str(number))
+        assert len(cache._failures) == 4
+
+    run(valkey.url, test, CachePolicy(rejections=3, block_seconds=900, entries=4, clock=clock, wait_seconds=10))
