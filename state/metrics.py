@@ -120,6 +120,9 @@ REDIS_WRITES: Final = _counter(
 ROWS_INSERTED: Final = _counter("onramp_clickhouse_rows_inserted_total", "rows", "rows that ClickHouse acknowledged")
 SPOOL_BYTES: Final = _gauge("onramp_spool_bytes", "bytes", "size of the rows on disk that wait for ClickHouse")
 SPOOL_LIMIT: Final = _gauge("onramp_spool_limit_bytes", "bytes", "size of the spool at which the job stops reading (ONRAMP_SPOOL_MAX_MB)")
+SPOOL_BLOCKED: Final = _gauge(
+    "onramp_spool_blocked_writers", "writers", "writers of rows that wait for space in the spool, and keep the job from reading"
+)
 SPOOL_SEGMENTS: Final = _gauge(
     "onramp_spool_segments",
     "segments",
@@ -147,6 +150,17 @@ LLM_REQUESTS: Final = _counter(
     "requests",
     "requests for a model's text; `result` is the source of the text, or the reason why there is none",
     "result",
+)
+LLM_CACHE_LOOKUPS: Final = _counter(
+    "onramp_llm_cache_lookups_total",
+    "lookups",
+    "lookups of a text in the cache, by where it was found: `process`, `redis` (where another process may have put it) or `nowhere`",
+    "found",
+)
+LLM_CACHE_FAULTS: Final = _counter(
+    "onramp_llm_cache_faults_total",
+    "requests",
+    "requests of the cache that Redis did not answer in time; after each one the cache leaves Redis alone for five seconds",
 )
 LLM_IN_FLIGHT: Final = _gauge("onramp_llm_calls_in_flight", "calls", "calls to model servers that are running")
 LLM_PENDING: Final = _gauge("onramp_llm_requests_pending", "requests", "decisions that wait for a model's text")
@@ -259,11 +273,14 @@ METRICS: Final = (
     ROWS_INSERTED,
     SPOOL_BYTES,
     SPOOL_LIMIT,
+    SPOOL_BLOCKED,
     SPOOL_SEGMENTS,
     SPOOL_AGE,
     STORE_UP,
     TABLE_AGE,
     LLM_REQUESTS,
+    LLM_CACHE_LOOKUPS,
+    LLM_CACHE_FAULTS,
     LLM_IN_FLIGHT,
     LLM_PENDING,
     LLM_BREAKER,

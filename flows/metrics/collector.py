@@ -132,6 +132,7 @@ class JobCollector(Collector):
         yield metrics.ROWS_INSERTED, {_NONE: float(drain.rows_inserted)}
         yield metrics.SPOOL_BYTES, {_NONE: float(spool.bytes)}
         yield metrics.SPOOL_LIMIT, {_NONE: float(spool.max_bytes)}
+        yield metrics.SPOOL_BLOCKED, {_NONE: float(spool.blocked_writers)}
         unreadable = spool.segments_unreadable
         stages = {"pending": spool.segments_pending, "ready": spool.segments_ready}
         stages |= {"rejected": spool.segments_rejected - unreadable, "unreadable": unreadable}
@@ -165,6 +166,8 @@ def _model(model: ModelService) -> Iterator[tuple[Metric, Values]]:
     counts = dict(model.service.counts)
     yield metrics.LLM_REQUESTS, _labelled(counts)
     yield metrics.RATE_LIMIT_HITS, {("own",): float(counts.get(_OVER_OWN, 0)), ("server",): float(counts.get(_OVER_SERVER, 0))}
+    yield metrics.LLM_CACHE_LOOKUPS, _labelled(model.service.cache.lookups)
+    yield metrics.LLM_CACHE_FAULTS, {_NONE: float(model.service.cache.faults)}
     yield metrics.LLM_IN_FLIGHT, {_NONE: float(sum(each.breaker.in_flight for each in model.service.models))}
     yield metrics.LLM_PENDING, {_NONE: float(model.gate.pending)}
     yield metrics.LLM_BREAKER, {_NONE: float(any(each.breaker.state != "closed" for each in model.service.models))}

@@ -79,28 +79,6 @@ class CachePolicy:
     clock: Callable[[], float] = time.monotonic
 
 
-@dataclass
-class CacheCounts:
-    """Hits and misses. Texts for one person are counted apart, because they are never shared.
-
-    ``faults`` counts requests that Redis did not answer in time, ``skipped`` those not sent because Redis had just failed, ``refused``
-    hits on texts that a person has rejected since, ``unreadable`` values in Redis that are no CachedText, ``evicted`` entries that this
-    process dropped.
-    """
-
-    shared_local: int = 0
-    shared_redis: int = 0
-    shared_misses: int = 0
-    personal_hits: int = 0
-    personal_misses: int = 0
-    evicted: int = 0
-    faults: int = 0
-    skipped: int = 0
-    refused: int = 0
-    unreadable: int = 0
-    blocked: int = 0
-
-
 class _Entry(NamedTuple):
     cached: CachedText
     size: int
@@ -115,7 +93,6 @@ class _Local:
     """The entries of this process; the least recently used is dropped first."""
 
     policy: CachePolicy
-    counts: CacheCounts
     size: int = 0
     entries: OrderedDict[str, _Entry] = field(default_factory=OrderedDict)
 
@@ -137,7 +114,6 @@ class _Local:
         self.size += size + len(name)
         while len(self.entries) > policy.entries or self.size > policy.size:
             self.drop(next(iter(self.entries)))
-            self.counts.evicted += 1
 
     def drop(self, name: str) -> None:
         found = self.entries.pop(name, None)
@@ -152,14 +128,18 @@ class AnswerCache:
     """Texts of the model by cache key. No method raises because of Redis. Use it from one event loop.
 
     Call ``get`` first, then ``blocked``: a text that a person approved is served although its key is blocked.
+
+    Attributes for metrics: ``lookups`` (calls of ``get``, by where the text was found: ``process``, ``redis`` or ``nowhere``) and
+    ``faults`` (requests that Redis did not answer in time; those that are not sent in the pause after one are not counted).
     """
 
     def __init__(self, client: Redis | RedisCluster, policy: CachePolicy | None = None) -> None:
         """``client`` from ``connect_async``. Opens no connection; the caller closes ``client``."""
-        self.counts: Final = CacheCounts()
+        self.lookups: Final = {"process": 0, "redis": 0, "nowhere": 0}
+        self.faults = 0
         self._client: Final = client
         self._policy: Final = policy or CachePolicy()
-        self._local: Final = _Local(self._policy, self.counts)
+        self._local: Final = _Local(self._policy)
         self._failures: Final[OrderedDict[str, tuple[int, float]]] = OrderedDict()
         self._silent_until = 0.0
         self._away = False
@@ -182,8 +162,8 @@ class AnswerCache:
                 found = answer[0]
                 from_redis = found is not None
         if found is not None and approved_only and not found.approved_by:
-            found, from_redis = None, False
-        self._count(hit=found is not None, from_redis=from_redis, personal=bool(owner))
+            found = None
+        self.lookups["nowhere" if found is None else "redis" if from_redis else "process"] += 1
         return found
 
     async def put(self, tenant: str, key: str, cached: CachedText, *, user: str = "") -> None:
@@ -226,9 +206,7 @@ class AnswerCache:
 
     def blocked(self, key: str) -> bool:
         """Whether the answers for ``key`` failed too often. One more failure after the pause blocks it again."""
-        is_blocked = self._failures.get(key, (0, 0.0))[1] > self._policy.clock()
-        self.counts.blocked += is_blocked
-        return is_blocked
+        return self._failures.get(key, (0, 0.0))[1] > self._policy.clock()
 
     async def _fetch(self, tenant: str, name: str, owner: str) -> tuple[CachedText | None]:
         client = self._client
@@ -239,11 +217,9 @@ class AnswerCache:
         try:
             found = msgspec.json.decode(data, type=CachedText)
         except ValueError:
-            self.counts.unreadable += 1
             await client.unlink(name)  # else ``put`` would never replace it
             return (None,)
         if await client.hexists(rejected_name(tenant), found.unfilled_hash):
-            self.counts.refused += 1
             self._local.drop(name)
             await client.unlink(name)
             return (None,)
@@ -255,13 +231,12 @@ class AnswerCache:
     async def _ask(self, request: Callable[[], Awaitable[T]]) -> T | None:
         """The answer of Redis, or None where it gave none in time."""
         if self._policy.clock() < self._silent_until:
-            self.counts.skipped += 1
             return None
         try:
             async with asyncio.timeout(self._policy.wait_seconds):
                 answer = await request()
         except (RedisError, OSError) as error:
-            self.counts.faults += 1
+            self.faults += 1
             self._silent_until = self._policy.clock() + self._policy.pause_seconds
             if not self._away:
                 self._away = True
@@ -273,16 +248,6 @@ class AnswerCache:
             self._away = False
             _LOG.info("Redis answers again; texts of the model are shared by all processes")
         return answer
-
-    def _count(self, *, hit: bool, from_redis: bool, personal: bool) -> None:
-        counts = self.counts
-        if personal:
-            counts.personal_hits += hit
-            counts.personal_misses += not hit
-            return
-        counts.shared_redis += from_redis
-        counts.shared_local += hit and not from_redis
-        counts.shared_misses += not hit
 
 
 def entry_name(tenant: str, key: str) -> str:

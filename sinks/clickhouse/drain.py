@@ -42,8 +42,7 @@ class Drain:
 
     A deletion follows the rows of its segment, and is run even where those are refused. It reaches what was rejected before too.
 
-    Attributes for metrics: ``rows_inserted``, ``erased`` (people), ``failures`` (attempts that failed), ``last_error`` (empty
-    after a success).
+    Attributes for metrics: ``rows_inserted``, ``failures`` (attempts that failed), ``last_error`` (empty after a success).
     """
 
     def __init__(
@@ -56,7 +55,6 @@ class Drain:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.rows_inserted = 0
-        self.erased = 0
         self.failures = 0
         self.last_error = ""
         self._spool = spool
@@ -154,7 +152,6 @@ class Drain:
             erasures = list(dict.fromkeys(erasures))  # each partition has them
             if not self._retry(partial(self._inserter.erase, erasures)):
                 return
-            self.erased += len(erasures)
         for stored, damage in damaged:
             self._reject(stored, damage)
         if erasures:

@@ -40,11 +40,10 @@ class DeadLetterFileSink(FixedPartitionedSink[list[DeadLetter], int]):
 
 
 class DeadLetterFile(StatefulSinkPartition[list[DeadLetter], int]):
-    """The open file. ``written`` counts the letters of this run. Its state is the length of the file in bytes."""
+    """The open file. Its state is the length of the file in bytes."""
 
     def __init__(self, path: Path, resume_state: int | None) -> None:
         """Open the file and truncate it to ``resume_state`` bytes (None: 0). Raises ``DeadLetterFileError``."""
-        self.written = 0
         self._path = path
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -68,7 +67,6 @@ class DeadLetterFile(StatefulSinkPartition[list[DeadLetter], int]):
                 lines = lines[taken:]
         except OSError as error:
             raise self._failed(error) from error
-        self.written += sum(map(len, values))
 
     def snapshot(self) -> int:
         """Flush the file to disk and return its length. Blocks for one fsync. Raises ``DeadLetterFileError``."""

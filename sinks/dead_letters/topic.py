@@ -84,10 +84,9 @@ class DeadLetterTopicSink(FixedPartitionedSink[list[DeadLetter], None]):
 
 
 class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
-    """One producer. ``written`` counts acknowledged letters, ``shortened`` those that were too large for the topic.
+    """One producer. A letter that is too large is written again with the beginning of its value, and then without key and headers.
 
-    A letter that is too large is written again with the beginning of its value, and then without key and headers. Its position leads to
-    the original.
+    Its position leads to the original.
     """
 
     def __init__(
@@ -99,8 +98,6 @@ class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
         advise: Advise = _no_advice,
     ) -> None:
         """Use and own ``producer``. ``give_up_seconds`` is in seconds."""
-        self.written = 0
-        self.shortened = 0
         self._producer = producer
         self._topic = topic
         self._give_up_seconds = give_up_seconds
@@ -164,9 +161,6 @@ class DeadLetterTopic(StatefulSinkPartition[list[DeadLetter], None]):
         def on_delivery(error: KafkaError | None, _message: Message) -> None:
             if error is not None:
                 self._handle_failure(error, letter, shortened)
-            else:
-                self.written += 1
-                self.shortened += bool(shortened)
 
         return on_delivery
 

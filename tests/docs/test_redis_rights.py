@@ -134,7 +134,7 @@ def write_texts(url: str) -> None:
         for key, user in (("b" * 32, ""), ("c" * 32, "ann")):
             await cache.put("acme", key, CachedText("Go on.", 0.9, "small", "nudge-1", text_hash("Go on."), 1), user=user)
             assert await cache.get("acme", key, user=user) is not None
-        assert cache.counts.faults == 0
+        assert cache.faults == 0
         queue = ReviewQueue(client, ReviewPolicy(most=2, wait_seconds=10.0))
         for each in (entry("One."), entry("Two."), entry("Three."), entry("Four.", own)):
             assert await queue.put("acme", each) == "queued"

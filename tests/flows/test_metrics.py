@@ -102,6 +102,7 @@ def test_figures_are_those_of_the_job(tmp_path: Path) -> None:
     job.backlogs = [Backlog(partition, 90, 0, 100, NOW - 3000, NOW - 7000, 604_800.0) for partition in range(2)]
     job.work()
     job.source.positions.of[0] = Position(90, NOW - 8000)
+    job.delivery.spool.blocked_writers = 2
     found = shown(job.watched)
     assert found["onramp_events_applied_total", ()] == 10
     assert found["onramp_messages_rejected_total", (("reason", "not_json"),)] == 10
@@ -114,6 +115,9 @@ def test_figures_are_those_of_the_job(tmp_path: Path) -> None:
     assert found["bandit_arm_selection_rate", (("arm", "passive_sidebar"),)] == 0.5
     assert found["llm_rate_limit_hits_total", (("limit", "server"),)] == 2
     assert found["llm_rate_limit_hits_total", (("limit", "own"),)] == 1
+    assert found["onramp_llm_cache_lookups_total", (("found", "redis"),)] == 2
+    assert found["onramp_llm_cache_faults_total", ()] == 1
+    assert found["onramp_spool_blocked_writers", ()] == 2
     assert found["onramp_llm_breaker_open", ()] == 0
     assert found["onramp_llm_calls_in_flight", ()] == 3, "of both models"
     assert found["onramp_stuck_precision", ()] == 0.87, "the lowest of all tenants"

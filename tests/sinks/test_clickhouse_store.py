@@ -238,7 +238,6 @@ def test_erasing_a_person_removes_their_older_rows_everywhere_and_nothing_else(m
     delivery.start()
     assert delivery.flush(SECONDS).complete
     delivery.close()
-    assert delivery.drain.erased == 2
     for kind in personal:
         left = query(migrated, f"SELECT tenant_id, user_id FROM {kind.TABLE} ORDER BY 1, 2").rows()
         assert left == [("other", quoted), ("t", "back again"), ("t", "somebody else")], kind.TABLE

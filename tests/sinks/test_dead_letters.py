@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
 
 import bytewax.operators as op
 import pytest
@@ -47,16 +46,7 @@ NASTY = [
 ]
 
 
-class Part(Protocol):
-    """What both kinds have in common."""
-
-    written: int
-
-    def write_batch(self, values: list[list[DeadLetter]]) -> None: ...
-    def snapshot(self) -> object: ...
-    def close(self) -> None: ...
-
-
+Part = DeadLetterFile | DeadLetterTopic
 Store = tuple[Callable[[], Part], Callable[[], list[DeadLetter]]]
 
 
@@ -87,7 +77,6 @@ class TestEveryStore:
         part.write_batch([NASTY[:3], [], NASTY[3:]])
         part.snapshot()
         assert read() == NASTY
-        assert part.written == len(NASTY)
         part.close()
 
     def test_many_letters_at_once(self, store: Store) -> None:
@@ -211,7 +200,6 @@ class TestTopic:
         with pytest.raises(DeadLetterTopicError, match=r"did not accept all letters .*resumes by itself") as caught:
             part.snapshot()
         assert "\n" not in str(caught.value)
-        assert part.written == 0
 
     def test_a_broker_that_comes_back_in_time_gets_every_letter(self, dying_broker: Tansu) -> None:
         topic = dying_broker.new_topic()
@@ -254,7 +242,6 @@ class TestTopic:
         part = DeadLetterTopic(producer, "dlq", 1.0)
         part.write_batch([[letter(1, b"small", headers=(("big", b"h" * 200_000),)), letter(2, key=b"k" * 200_000), letter(3)]])
         part.snapshot()
-        assert (part.written, part.shortened) == (3, 2)
         places = [dict(headers)["onramp-offset"] for _value, headers in producer.accepted]
         assert places == [b"3", b"1", b"2"]
         assert "big" not in dict(producer.accepted[1][1])
@@ -264,7 +251,6 @@ class TestTopic:
         part = DeadLetterTopic(producer, "dlq", 1.0)
         part.write_batch([[letter(1, b"z" * 200_000), letter(2)]])
         part.snapshot()
-        assert (part.written, part.shortened) == (2, 1)
         assert [len(value) for value, _headers in producer.accepted] == [1, 65_536]
         assert ("onramp-shortened-from-bytes", b"200000") in producer.accepted[1][1]
         value, headers = producer.accepted[1]

@@ -62,6 +62,7 @@ class WatchedJob:
         self.latency = WriteLatency(wall_clock)
         self.delivery = FactDelivery(ClickHouse(url="http://127.0.0.1:1"), tmp_path / "spool")
         self.llm_counts: Counter[str] = Counter()
+        self.llm_cache = SimpleNamespace(lookups={"process": 3, "redis": 2, "nowhere": 4}, faults=1)
         self.backlogs = [Backlog(partition, 90, 0, 100, wall_clock() - 2000, wall_clock(), 604_800.0) for partition in range(2)]
         arms = ArmShares(self.side.counters)
         self.watched = Watched(
@@ -105,6 +106,7 @@ class WatchedJob:
     def _model(self) -> SimpleNamespace:
         service = SimpleNamespace(
             counts=self.llm_counts,
+            cache=self.llm_cache,
             models=tuple(SimpleNamespace(breaker=SimpleNamespace(in_flight=calls, state="closed")) for calls in (2, 1)),
             budget=SimpleNamespace(used=lambda _day: {"shared": 0.4, "personal": 0.1}),
         )
