@@ -27,7 +27,7 @@ from state.person.deduplication import MOST_SEEN, forget_old_events, is_known, r
 from state.person.departure import Departure
 from state.person.link import REFUSED_USER
 from state.person.meaning import Meanings
-from state.person.person import BEGUN_BEFORE, Person
+from state.person.person import BEGUN_BEFORE, NOT_BEGUN, Person
 from state.person.preferences import update_preferences
 from state.person.progress import (
     activated_at,
@@ -287,8 +287,11 @@ class Fold:
             person.events += 1
         if plan.keeps_notes:
             keep_notes(person, event)
-        if not plan.everyone_starts and person.episode is None:
-            self._detector.begin(person, self._completed(person, done), person.now, out)
+        if not plan.everyone_starts:
+            if person.episode is None:
+                self._detector.begin(person, self._completed(person, done), person.now, out)
+            elif person.beginning == NOT_BEGUN:
+                self._detector.leave_onboarding(person, person.now, out)
         if not event.from_visitor:
             self._detector.detect_bot(person, event, meaning, person.now, parameters, out)
         if signing_up:

@@ -31,7 +31,17 @@ from state.ids import Keys
 from state.person import bot_detection
 from state.person.collector import Collector
 from state.person.meaning import Meaning
-from state.person.person import LEFT_BEHIND, MATURED, OBSERVED_GUIDED, OBSERVED_HELD_OUT, SETTLED, ActivityRhythm, Episode, Person
+from state.person.person import (
+    LEFT_BEHIND,
+    MATURED,
+    NOT_BEGUN,
+    OBSERVED_GUIDED,
+    OBSERVED_HELD_OUT,
+    SETTLED,
+    ActivityRhythm,
+    Episode,
+    Person,
+)
 from state.person.progress import completed, current_step, last_progress
 from state.records.fact_builders import progress_fact
 from state.records.facts import SignalFact, StuckScoreFact
@@ -150,14 +160,17 @@ class Detector:
         self._schedule(person, episode, at, parameters)
 
     def begin(self, person: Person, done: Mapping[str, int], at: int, out: Collector) -> None:
-        """Begin the episode of a person who begins the onboarding with this event, by the catalog's ``starts``."""
+        """Begin the episode of a person who begins the onboarding with this event, or does so again, by the catalog's ``starts``."""
         if self._plan.everyone_starts or person.episode is not None or not person.path:
             return
         current = self._current(person, done)
-        if current and current not in person.since:
+        if not current:
+            return
+        first = current not in person.since
+        if first:
             person.since[current] = last_progress(person, done)
             out.rows.append(progress_fact(self._plan, person, current, done))
-            self.update_episode(person, done, at, out, first=True)
+        self.update_episode(person, done, at, out, first=first)
 
     def _current(self, person: Person, done: Mapping[str, int]) -> str:
         """The step at which the person may be stuck; empty where there is none.
@@ -173,6 +186,11 @@ class Detector:
         """The person's episode is no longer observed: they are a bot, or have become another person."""
         if person.episode is not None:
             self._censor(person, person.episode, at, out)
+
+    def leave_onboarding(self, person: Person, at: int, out: Collector) -> None:
+        """The person turned out not to begin the onboarding: they are at no step of it."""
+        self.censor(person, at, out)
+        person.episode, person.check_due = None, 0
 
     def _censor(self, person: Person, episode: Episode, at: int, out: Collector) -> None:
         if person.known and (not episode.settled or episode.step in self._replaceable):
@@ -255,6 +273,9 @@ class Detector:
         """The timer of the current step fired at log time ``due``."""
         episode = person.episode
         if episode is None or person.bot or episode.left:
+            return
+        if person.beginning == NOT_BEGUN:  # an earlier release kept the episode
+            self.leave_onboarding(person, due, out)
             return
         elapsed = due - episode.onset
         if elapsed > episode.horizon:

@@ -11,8 +11,9 @@ from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
 from state.person.person import NOT_BEGUN
 from state.records.facts import PersonFact, StuckScoreFact
+from state.stuck.observations import BEGUN, CENSORED, EpisodeObservation
 from state.stuck.score import SHARES
-from tests.state.lives import Life, catalog, declined, event, signals, signup, track
+from tests.state.lives import START, Life, catalog, declined, event, signals, signup, track
 
 
 def starting(rule: str, *, holdout: float = 0) -> Plan:
@@ -62,6 +63,40 @@ def test_whose_traits_change_after_they_began_still_raises_alarms_and_is_not_gui
         assert declined(life.outputs)[-1] == "existing_person"
         assert [each.trigger for each in life.of(DecisionRequest)] in ([], ["signup"])
     assert len(held_out.of(StuckScoreFact)) >= len(SHARES)
+
+
+@pytest.mark.parametrize("holdout", [0, 1])
+def test_who_turns_out_to_be_an_existing_user_raises_no_alarm_and_is_observed_no_more(holdout: float) -> None:
+    """An old user opens the app: the page is there before their traits, and the path stays."""
+    life = Life(starting("{match: {plan: {not_in: [paid]}}}", holdout=holdout))
+    life.see(event("identify", traits={"persona": "analyst"}), pays(MINUTE), event("page_view", HOUR, path="/"))
+    life.reload()
+    life.wait(60 * DAY)
+    assert group(life) == "existing"
+    assert not [*signals(life.outputs), *declined(life.outputs), *life.of(StuckScoreFact)]
+    assert [each.end for each in life.of(EpisodeObservation)] == [BEGUN, CENSORED]
+
+
+def test_an_existing_user_whose_episode_an_earlier_release_kept_raises_no_alarm() -> None:
+    life = Life(starting("{match: {plan: {not_in: [paid]}}}"))
+    life.see(event("identify", traits={"persona": "analyst"}))
+    assert life.person is not None
+    life.person.beginning = NOT_BEGUN
+    life.wait(60 * DAY)
+    assert not [*signals(life.outputs), *life.of(StuckScoreFact)]
+    assert life.of(EpisodeObservation)[-1].end == CENSORED
+    assert life.person.episode is None
+
+
+def test_an_existing_user_who_begins_after_all_may_be_stuck_where_they_were() -> None:
+    life = Life(starting("{match: {plan: {not_in: [paid]}}}"))
+    life.see(event("identify", traits={"persona": "analyst"}), pays(MINUTE), event("identify", HOUR, traits={"plan": "trial"}))
+    assert life.person is not None
+    assert life.person.episode is not None
+    assert life.person.episode.onset == START
+    life.wait(60 * DAY)
+    assert group(life) == "adaptive"
+    assert signals(life.outputs) == ["stuck:inactive"]
 
 
 def test_the_outcome_of_guidance_from_before_the_change_is_that_of_the_group() -> None:
