@@ -29,7 +29,8 @@ from flows.tracing import tracing
 from operators.counters import CounterView
 from sinks.clickhouse.delivery import DeliveryResult
 from sources.closed_loop import LoopProgress, PeopleSource
-from sources.files.source import JsonlSource, Progress
+from sources.files.progress import Progress
+from sources.files.source import JsonlSource
 from state.catalog.by_tenant import ByTenant, Plans
 from state.catalog.plan import Plan
 from state.quantity import count

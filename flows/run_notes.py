@@ -13,7 +13,7 @@ from state.quantity import count
 from state.records.dead_letter import decode_line
 
 if TYPE_CHECKING:
-    from sources.files.source import Progress
+    from sources.files.progress import Progress
 
 UNSORTED: Final = 0.02
 """A file counts as unsorted if more than this share of its lines goes back in time by more than an hour."""

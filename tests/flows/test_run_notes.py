@@ -11,7 +11,7 @@ import pytest
 from flows.run_notes import notes_on, nothing_accepted
 from local.data_dir import DataDir, DataDirError
 from sources.files.kinds import advice, head_of
-from sources.files.source import Progress
+from sources.files.progress import Progress
 from state.catalog.by_tenant import ByTenant
 from state.duration import DAY, HOUR
 from state.records.dead_letter import DeadLetter, encode_line

@@ -25,7 +25,7 @@ from flows.settings import load_settings
 from flows.stop import StopRequest
 from sinks.clickhouse.migrate import migrate
 from sources.closed_loop import LoopProgress
-from sources.files.source import Progress
+from sources.files.progress import Progress
 from tests.support.job_state import read_state
 from tests.support.waiting import pause, wait_until
 
