@@ -26,7 +26,8 @@ from operators.timer_registry import TimerRegistry
 from operators.track import TrackLogic, track_logic
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
-from state.events import Event, decode, peek_timestamp
+from state.event_time import peek_timestamp
+from state.events import Event, decode
 from state.ids import Keys
 from state.messages import Message
 

@@ -262,7 +262,7 @@ def replay(
     from flows.dead_letters import when_logged
     from flows.job_input import JobInput
     from flows.replay_letters import plan_replay, send_letters
-    from state.events import UNKNOWN_TENANT
+    from state.event_contract import UNKNOWN_TENANT
     from state.quantity import count
 
     settings = _settings(data_dir)

@@ -128,7 +128,7 @@ class EventsFile:
         return {reason: {"lines": times, "firstLine": line} for reason, (times, line) in sorted(self.rejected.items())}
 
     def _say_what_was_left_out(self) -> None:
-        from state.events import REJECTIONS
+        from state.event_contract import REJECTIONS
         from state.quantity import count
 
         for reason, (times, line) in sorted(self.rejected.items()):

@@ -26,7 +26,7 @@ import msgspec
 
 from gateway.origins import ALL_PAGES, Origins, read_origin
 from local.audit_log import AuditLog
-from state.events import REJECTIONS, is_tenant_id
+from state.event_contract import REJECTIONS, is_tenant_id
 from state.times import rfc3339
 from system.file_lock import FileLock
 from system.private_files import write_private

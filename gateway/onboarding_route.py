@@ -29,7 +29,7 @@ from gateway.updates import Updates
 from gateway.validation import read_mended
 from state.catalog.by_tenant import Plans
 from state.catalog.plan import Plan
-from state.events import MAX_PAYLOAD
+from state.event_contract import MAX_PAYLOAD
 from state.times import rfc3339
 
 WAIT_SECONDS: Final = 1.0

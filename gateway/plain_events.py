@@ -13,19 +13,10 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from state.event_contract import DEFAULT_TENANT, HIDDEN, MAX_AHEAD, MAX_DEPTH, MAX_PAYLOAD, MAX_TENANT, MIN_TIMESTAMP, is_tenant_id
 from state.event_fields import CHECKED, REQUIRED, fault_of
-from state.events import (
-    DEFAULT_TENANT,
-    HIDDEN,
-    MAX_AHEAD,
-    MAX_DEPTH,
-    MAX_PAYLOAD,
-    MAX_TENANT,
-    MIN_TIMESTAMP,
-    is_storable,
-    is_tenant_id,
-    milliseconds,
-)
+from state.event_time import milliseconds
+from state.events import is_storable
 from state.placeholders import PLACEHOLDER_IDS, TAG_BEGINS, is_placeholder_id
 from state.vocabulary import KNOWN_TYPES, SWITCHED
 

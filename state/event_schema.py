@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from state.event_contract import MAX_DEPTH, MAX_PAYLOAD
 from state.event_fields import REQUIRED
-from state.events import MAX_DEPTH, MAX_PAYLOAD
 from state.messages import MAX_MESSAGE
 from state.placeholders import NOTHING, PLACEHOLDER_IDS, TAG_BEGINS
 from state.upcast import VERSIONS

@@ -28,7 +28,7 @@ ROOMS = ("cli", "evaluation", "flows", "gateway", "llm", "local", "operators", "
 NARROW, WIDE = {"DecodeError", "MsgspecError", "ValidationError"}, {"ValueError", "UnicodeError", "UnicodeDecodeError", "Exception"}
 EXCEPTIONS = {
     "gateway/split_json.py": "it decodes to raw bytes, which are not looked into",
-    "state/events.py": "it has looked at the encoding before",
+    "state/event_diagnosis.py": "it has looked at the encoding before",
     "local/backup_file.py": "it converts values that are decoded already",
     "state/lenient_json.py": "its callers diagnose bytes that are not UTF-8 by themselves",
 }

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from sources.errors import SourceError
-from state.events import SCHEMA_PREFIX
+from state.event_diagnosis import SCHEMA_PREFIX
 
 SETTING: Final = "ONRAMP_SCHEMA_REGISTRY_URL"
 _TIMEOUT_S: Final = 2.0  # a request blocks the worker; a registry answers in milliseconds, and each schema is asked for once

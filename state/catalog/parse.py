@@ -18,7 +18,7 @@ from state.catalog import yaml_text
 from state.catalog.model import Catalog, Path, Step
 from state.catalog.yaml_text import Location
 from state.duration import MINUTE, SECOND, render
-from state.events import is_tenant_id
+from state.event_contract import is_tenant_id
 from state.quantity import count
 from state.vocabulary import SURFACE, TRIGGERS
 

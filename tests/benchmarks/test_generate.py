@@ -11,7 +11,8 @@ import pytest
 from benchmarks.generate import lines
 from flows.catalogs import load_catalog
 from state.catalog.plan import Plan
-from state.events import Event, decode, peek_timestamp
+from state.event_time import peek_timestamp
+from state.events import Event, decode
 from state.messages import Message
 
 

@@ -16,7 +16,7 @@ from evaluation.offline_runner import OfflineRunner
 from state.catalog.plan import Plan
 from state.decision.experiment_groups import experiment_draw
 from state.duration import DAY, HOUR, MINUTE
-from state.events import DEFAULT_TENANT
+from state.event_contract import DEFAULT_TENANT
 from state.messages import Message
 from tests.evaluation.cases import START
 from tests.evaluation.groups import catalog, considered, member, primary

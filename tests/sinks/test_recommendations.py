@@ -187,7 +187,7 @@ class TestWriting:
     def test_hostile_ids_are_just_ids(
         self, url: str, writer: RecommendationWriter, reader: RecommendationReader, tenant: str, user: str
     ) -> None:
-        # A tenant's id has no braces (state/events.py), which would leave the two keys of a person without a common slot.
+        # A tenant's id has no braces (state/event_contract.py), which would leave the two keys of a person without a common slot.
         other = f"x{user}" if user.startswith("}") and parse_redis_address(url).kind == "cluster" else user
         writer.write([publish(tenant, user, 2, message=user), publish(tenant, "witness", 1), publish(other, tenant, 5)])
         record = reader.read(tenant, user)
