@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from state.catalog import yaml_text
+from state.catalog.consistency import BUILT_IN_SLOTS
 from state.catalog.model import Catalog
-from state.catalog.parse import BUILT_IN_SLOTS, CatalogError, Fault, parse, tenants_of
+from state.catalog.parse import CatalogError, Fault, parse, tenants_of
 from state.catalog.plan import Plan
 from state.duration import DAY, MINUTE
 from state.vocabulary import STUCK_TRIGGERS
