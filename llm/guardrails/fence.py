@@ -17,7 +17,7 @@ LONGEST: Final = 600
 """Characters between the fences."""
 
 PLACEHOLDER: Final = re.compile(
-    r"\[(?:EMAIL|PHONE|CARD|IBAN|ACCOUNT|ID_NUMBER|BIRTH_DATE|ADDRESS|IP|NAME|API_KEY|BEARER|URL_PASSWORD|SECRET)\]"
+    r"\[(?:EMAIL|PHONE|CARD|IBAN|ID_NUMBER|NUMBER|BIRTH_DATE|ADDRESS|IP|NAME|API_KEY|BEARER|URL_PASSWORD|SECRET)\]"
 )
 """The placeholders of redaction: the only brackets allowed between the fences."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -18,7 +18,7 @@ from stdnum import iban, luhn
 
 from llm.guardrails.english import ordinary
 from llm.guardrails.fence import PLACEHOLDER, clean
-from llm.guardrails.personal_numbers import personal_numbers
+from llm.guardrails.personal_numbers import birth_dates, forms, long_numbers
 from llm.guardrails.secrets import Found, secrets
 
 LONGEST: Final = 2_000
@@ -30,8 +30,8 @@ MARGIN: Final = 200
 _ROUNDS: Final = 8
 
 _PRIORITY: Final = (
-    *("secret", "api_key", "bearer", "url_password", "email", "iban", "card", "id_number", "account", "birth_date", "phone", "ip"),
-    *("address", "name"),
+    *("secret", "api_key", "bearer", "url_password", "email", "iban", "card", "id_number", "birth_date", "phone", "ip"),
+    *("address", "name", "number"),
 )
 """Overlapping findings get the first of their kinds in this order."""
 
@@ -49,7 +49,7 @@ class RedactionError(Exception):
 
 
 def find(text: str, names: Sequence[str] = ()) -> list[Span]:
-    """Return the findings in order and without overlaps, as ranges of ``text``. ``names`` are the known names of the person.
+    """Return what is personal, in order and without overlaps, as ranges of ``text``. ``names`` are the known names of the person.
 
     Reads the first 2,200 characters. CPU work of about a millisecond for a usual text, and of some tens at most; does not block otherwise.
     """
@@ -58,7 +58,8 @@ def find(text: str, names: Sequence[str] = ()) -> list[Span]:
 
 
 def redact(text: str, names: Sequence[str] = (), longest: int = LONGEST) -> str:
-    """Return ``text``, plain and cut to ``longest`` characters, with ``[EMAIL]`` and the like in place of each finding.
+    """Return ``text``, plain and cut to ``longest`` characters, with ``[EMAIL]`` and the like in place of what ``find`` finds, and
+    ``[NUMBER]`` in place of every other long number: a prompt needs none.
 
     The cut comes last, so that of a finding that it goes through nothing is left: pass a text that is 200 characters longer, if there is
     one. Redacting again changes nothing. Raises ``RedactionError``, and errors of a library that meets an unexpected text.
@@ -66,7 +67,7 @@ def redact(text: str, names: Sequence[str] = (), longest: int = LONGEST) -> str:
     for _ in range(_ROUNDS):
         plain, _origin = clean(text, longest + MARGIN)
         pieces, at, size = [], 0, 0
-        for start, end, kind in _found(plain, names):
+        for start, end, kind in _found(plain, names, long_numbers(plain)):
             if start >= longest:
                 break
             pieces += [plain[at:start], f"[{kind.upper()}]"]
@@ -79,10 +80,11 @@ def redact(text: str, names: Sequence[str] = (), longest: int = LONGEST) -> str:
     raise RedactionError(f"something new was found in each of {_ROUNDS} passes")
 
 
-def _found(plain: str, names: Sequence[str]) -> list[Found]:
+def _found(plain: str, names: Sequence[str], more: Iterable[Found] = ()) -> list[Found]:
     """Findings in clean text, merged where they overlap and without the placeholders of an earlier pass."""
     merged: list[Found] = []
-    found = [*_emails(plain), *_numbers(plain), *personal_numbers(plain), *_addresses(plain), *secrets(plain), *_named(plain, names)]
+    found = [*_emails(plain), *_numbers(plain), *birth_dates(plain), *forms(plain), *_addresses(plain)]
+    found += [*secrets(plain), *_named(plain, names), *more]
     for start, end, kind in sorted(found):
         if merged and start < merged[-1][1]:
             before = merged[-1]
