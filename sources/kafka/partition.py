@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Record
 from typing_extensions import override
 
-from sources.errors import OffsetGapError, UnknownTopicError
+from sources.errors import OffsetGapError
 from sources.headers import Header, traceparent_of
 from sources.idle_polling import IdlePolling
 from sources.kafka.client import REQUEST_S, ErrorHandler, request
@@ -22,6 +22,7 @@ from sources.kafka.liveness import INTERVAL_MS, Liveness
 from sources.kafka.record import headers_of, parts_of, time_of
 from sources.kafka.schema_registry import FramingError, RegistryUnavailableError
 from sources.kafka.snapshot import VERSION, Snapshot, load
+from sources.kafka.topic_identity import TopicIdentity
 from sources.log_time import MIN_TIME, LogTime
 from sources.positions import Position
 from state.events import may_switch
@@ -36,7 +37,6 @@ T = TypeVar("T")
 
 ACCEPT_GAP_SETTING = "ONRAMP_KAFKA_ACCEPT_GAP"
 _STALL_S = 2.0  # a longer pause between two fetches may hide that the topic was created again; usual pauses are far shorter
-_UNKNOWN_S = 10.0  # a client may not know a topic that was created again for so long
 _SHRUNK_REPORTS = 5  # consecutive statistics: right after a change of leader the end may be lower for a moment
 
 
@@ -45,10 +45,7 @@ def _ignore(*_: object) -> None:
 
 
 class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
-    """One partition and its consumer. Used from one worker; ``next_batch`` does not wait for messages.
-
-    Where the topic may have been created again (a stall, new metadata, an error) messages wait until its id was asked for again.
-    """
+    """One partition and its consumer. Used from one worker; ``next_batch`` does not wait for messages."""
 
     def __init__(self, source: KafkaSource, index: int, resume: Snapshot | None, *, open_s: float | None = None) -> None:
         """Open the partition, for up to ``open_s``, by default the time limit of the cluster."""
@@ -60,8 +57,8 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         log_time, seq, ticked = MIN_TIME, 0, MIN_TIME
         if resume is not None:
             _, offset, log_time, seq, ticked, known = load(resume)
-        self._topic_id = source.topic_id or known
         self._errors = ErrorHandler(source.cluster)
+        self._identity = TopicIdentity(source, index, self._errors, known)
         self._liveness = Liveness(self._topic, index)
         self._consumer = source.cluster.connect(
             self._errors,
@@ -73,9 +70,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._records: list[Record] = []
         self._headers: list[tuple[Header, ...]] = []
         self._next = 0
-        self._fetched_at, self._confirmed_from = time.monotonic(), 0.0
-        self._metadata_age = 0
-        self._unknown_since = 0.0
+        self._fetched_at = time.monotonic()
         try:
             self._start(offset, known)
         except BaseException:
@@ -118,17 +113,17 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         now = time.monotonic()
         if self._next == len(self._records):
             if now - self._fetched_at > _STALL_S:
-                self._doubt()
+                self._identity.doubt()
             self._fetched_at = now
             self._records, self._next = self._consumer.consume(self._source.policy.batch_size, 0), 0  # 0: must not block
             self._headers = headers_of(self._records, self._complain)
             self._at_end &= not self._records
-        if self._records and (watch := self._source.watch) is not None and watch.confirmed_at < self._confirmed_from:
-            watch.raise_if_refused()  # while nothing is fetched, this consumer does not hear of it
+        if self._records and self._identity.is_in_doubt():
             return []
-        if self._source.topic_id != self._topic_id and self._source.is_in_another_topic(self._topic_id):
-            if (low := self._earliest_of_new()) is not None:
-                self._begin_in_another_topic(low)
+        if self._identity.has_changed():
+            if (low := self._identity.earliest_of_new(self._earliest)) is not None:
+                self._identity.begin_in_another(self._identity.id, low)
+                self._offset = low
                 self._assign()
             return []
         alignment = self._source.alignment
@@ -164,7 +159,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._time.commit_idle_time()
         self._source.positions.clock.snapshot(self._index)
         self._source.positions.of[self._index] = Position(self._offset, self._time.log_time)
-        return (VERSION, self._offset, self._time.log_time, self._time.seq, self._time.ticked, self._topic_id)
+        return (VERSION, self._offset, self._time.log_time, self._time.seq, self._time.ticked, self._identity.id)
 
     @override
     def close(self) -> None:
@@ -174,11 +169,6 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if self._source.watch is not None:
             self._source.watch.stop()
         self._source.closer.close(self._consumer)
-
-    def _doubt(self) -> None:
-        """Let what comes now wait until the id of the topic was asked for again."""
-        if self._source.watch is not None:
-            self._confirmed_from = self._source.watch.ask_again()
 
     def _tell_next(self, *, took: bool = False) -> None:
         """Tell the other partitions what is the next message here. ``took``: there were messages, so there may be more."""
@@ -278,7 +268,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         elif rule_for(error).reaction is Reaction.REJECT:
             self._errors.log("%s[%d]: %s; trying again", self._topic, self._index, error.str())
         else:
-            self._doubt()
+            self._identity.doubt()
             self._errors.handle(error)
             self._errors.raise_if_refused()
 
@@ -289,21 +279,13 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._tell_of_another_life(low)
             offset = low
         elif self._source.is_in_another_topic(known):
-            self._topic_id = known
-            self._begin_in_another_topic(low)
+            self._identity.begin_in_another(known, low)
             offset = low
         self._offset = offset
         if offset < low:
             self._skip_gap(low)
         else:
             self._assign()
-
-    def _begin_in_another_topic(self, low: int) -> None:
-        """Go on at ``low``, the earliest message of a topic with another id, which was accepted."""
-        another = "%s[%d] is of another topic than before (%s, now %s). Continuing at %d."
-        _LOG.warning(another, self._topic, self._index, self._topic_id, self._source.topic_id, low)
-        self._topic_id, self._unknown_since = self._source.topic_id, 0.0
-        self._offset = low
 
     def _tell_of_another_life(self, low: int) -> None:
         """Warn if the group has a position, and the data directory none: the stores may have rows of what is read again now.
@@ -361,21 +343,6 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
 
         return self._request(bounds)[0]
 
-    def _earliest_of_new(self) -> int | None:
-        """The earliest offset of a topic that was just created again; None while this client does not know it, for some seconds at most.
-
-        Its id was told, so it is there; but brokers and this client may go by what they knew of the old one for a moment.
-        """
-        try:
-            return self._earliest()
-        except UnknownTopicError:
-            now = time.monotonic()
-            self._unknown_since = self._unknown_since or now
-            if now - self._unknown_since > _UNKNOWN_S:
-                raise
-            self._errors.forget_refusal()
-            return None
-
     def _request(self, call: Callable[[float], T]) -> T:
         """Make a request, whose argument is the time limit of one attempt."""
         timeout_s = self._timeout_s
@@ -385,9 +352,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
     def _on_statistics(self, statistics: str) -> None:
         """Read librdkafka's statistics. Detect a topic that ends before our position, which some brokers do not report as an error."""
         self._liveness.update(statistics)
-        if self._liveness.metadata_age < self._metadata_age:
-            self._doubt()
-        self._metadata_age = self._liveness.metadata_age
+        self._identity.saw_metadata(self._liveness.metadata_age)
         end = self._liveness.end
         if end is not None:
             self._source.lag[self._index] = max(0, end - self._offset)

@@ -1,7 +1,7 @@
 """Finds partitions that are added to the topic while the job runs, and notices a topic that was created again.
 
 Kafka goes on at the old offset in a topic that was deleted and created again, without a word. So the id of the topic is asked for again and
-again, and at once when something may have happened: see ``Partition``.
+again, and at once when something may have happened (``topic_identity.py``).
 
 Bytewax fixes the list of partitions at the start. So the source lists more than the topic has; the spare ones wait until their partition
 appears. Partitions beyond the spare ones are read after a restart. Until then they count as lag, and a warning names them.

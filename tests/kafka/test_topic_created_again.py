@@ -70,7 +70,7 @@ class TestTopicCreatedAgain:
         source.list_parts()
         part, seen = opened(source), list[str]()
         wait_until(lambda: self.poll(part, seen), "the first message", within=LONG)
-        wait_until(lambda: self.poll(part, seen) and part._metadata_age > 0, "statistics", within=LONG)
+        wait_until(lambda: self.poll(part, seen) and part._identity._metadata_age > 0, "statistics", within=LONG)
         kafka.create_again(topic)
         produce(kafka, topic, [event(number) for number in range(10, 15)])
 

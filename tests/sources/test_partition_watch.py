@@ -314,7 +314,7 @@ def test_a_client_that_does_not_know_the_new_topic_yet_is_asked_again(monkeypatc
         cluster.bound_errors.extend([unknown(), unknown()])
         wait_until(lambda: len(running.poll()) == 2, "the message of the new topic")
         assert (running.read, cluster.bound_errors) == ([(0, 0), (0, 0)], [])
-        monkeypatch.setattr("sources.kafka.partition._UNKNOWN_S", -1.0)
+        monkeypatch.setattr("sources.kafka.topic_identity._UNKNOWN_S", -1.0)
         cluster.created_again.append("topic:newer")
         cluster.bound_errors.append(unknown())
         stalled(running)
@@ -342,7 +342,7 @@ def test_a_job_without_a_doubt_goes_on_while_nobody_tells_which_topic_it_is() ->
         cluster.id_errors.append(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
         running.source.watch.confirmed_at -= 3_600  # type: ignore[union-attr]
         part: Any = running.parts["events:0"]
-        part._confirmed_from = 0.0
+        part._identity._confirmed_from = 0.0
         wait_until(lambda: running.poll() == [(0, 0)], "the message")
 
 
@@ -415,7 +415,7 @@ def test_messages_wait_after_each_sign_that_the_topic_may_be_another(sign: str) 
         else:
             part._handle_error(KafkaError(KafkaError.UNKNOWN_TOPIC_ID))
         part._consumer.records = [ScriptedRecord(0)]
-        assert part._confirmed_from > running.source.watch.confirmed_at  # type: ignore[union-attr]
+        assert part._identity._confirmed_from > running.source.watch.confirmed_at  # type: ignore[union-attr]
         part.next_batch()
         assert running.poll() == []
         cluster.id_errors.clear()
