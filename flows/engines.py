@@ -25,6 +25,7 @@ from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.retention import apply_retention
 from sinks.clickhouse.segment import parse_name
 from state.ids import Keys
+from state.never import never
 
 _LOG = logging.getLogger(__name__)
 _FIRST_TRY_SECONDS: Final = 60.0
@@ -50,11 +51,12 @@ class Engines:
 
 
 @contextmanager
-def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
+def open_engines(settings: Settings, owner: str, *, stopping: Callable[[], bool] = never) -> Iterator[Engines]:
     """Lock the data directory and open the engines; close them at the end of the block, also after an error.
 
-    Call it from the main thread. Blocks for about a second while Valkey starts; ClickHouse starts in a thread while the job runs. Raises
-    ``DataDirError`` or ``EmbeddedValkeyError``, each a sentence for the user.
+    ``stopping``: whether the job must stop; then a full spool holds its writers no longer. Call this from the main thread. Blocks for about
+    a second while Valkey starts; ClickHouse starts in a thread while the job runs. Raises ``DataDirError`` or ``EmbeddedValkeyError``, each
+    a sentence for the user.
     """
     data_dir = DataDir.create(settings.data_dir)
     with ExitStack() as stack:
@@ -62,8 +64,8 @@ def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
         data_dir.check_layout()
         remove_undurable_snapshots(data_dir.state)
         keys = Keys(secret_for(data_dir, given=settings.secret_text(), embedded=settings.embedded), settings.signing_keys())
-        stopping = threading.Event()
-        embedded = EmbeddedClickHouse(data_dir.clickhouse, stopping) if settings.clickhouse_url is None else None
+        closing = threading.Event()
+        embedded = EmbeddedClickHouse(data_dir.clickhouse, closing) if settings.clickhouse_url is None else None
         store = open_store(settings, embedded)
         stack.callback(store.close)
         if embedded is not None:
@@ -73,9 +75,10 @@ def open_engines(settings: Settings, owner: str) -> Iterator[Engines]:
         keeps = settings.processes().keeps
         sink_partitions = _sink_partitions(settings, data_dir)
         partitions = [str(number) for number in range(sink_partitions)] if keeps else []
-        delivery = FactDelivery(store, data_dir.spool, partitions=partitions, max_bytes=settings.spool_max_mb * 1024 * 1024)
+        max_bytes = settings.spool_max_mb * 1024 * 1024
+        delivery = FactDelivery(store, data_dir.spool, partitions=partitions, max_bytes=max_bytes, stopping=stopping)
         stack.callback(delivery.close)
-        startup = ClickHouseStartup(store, delivery, settings.retention_days(), stopping, idle=not keeps)
+        startup = ClickHouseStartup(store, delivery, settings.retention_days(), closing, idle=not keeps)
         stack.callback(startup.stop)
         yield Engines(
             data_dir=data_dir,

@@ -34,6 +34,7 @@ from flows.stop import StopRequest
 from flows.tracing import tracing
 from local.data_dir import DataDir, DataDirError
 from local.valkey import EmbeddedValkeyError
+from operators.timer_registry import TimerRegistry
 from sources.errors import SourceError
 from state.catalog.parse import CatalogError
 
@@ -69,20 +70,20 @@ def flow() -> Dataflow:
         ids = plans.map(lambda plan: plan.catalog.id)
         stack, stop = ExitStack(), StopRequest()
         stack.enter_context(stop.on_signals())
-        engines = stack.enter_context(open_engines(settings, "bytewax.run"))
+        engines = stack.enter_context(open_engines(settings, "bytewax.run", stopping=stop))
         engines.data_dir.check_catalogs(ids)
         engines.data_dir.check_input(input_name(settings, None))
         recovery_config(
             engines.data_dir, settings.recovery_partitions, keeps=processes.keeps
         )  # creates the store, which the runner opens after this
-        model = stack.enter_context(model_of(settings, plans, engines, stop))
-        side = SideChannels()
+        tracer = stack.enter_context(tracing(settings))
+        model = stack.enter_context(model_of(settings, plans, engines, stop, tracer=tracer))
+        side = SideChannels(timers=TimerRegistry(one_worker=workers == 1))
         source = live_source(settings, plans, side, stop)
         source.list_parts()  # a directory is bound to the catalogs only where the topic can be read
         engines.data_dir.bind_layout()
         engines.data_dir.bind_catalogs(ids, name=lasting_name(settings.catalog))
         engines.data_dir.bind_input(input_name(settings, None))
-        tracer = stack.enter_context(tracing(settings))
         parts = make_parts(settings, engines, source, plans, side, workers=workers, stop=stop, model=model, tracer=tracer)
         stack.enter_context(engines.old_snapshots)
         stack.enter_context(serving_metrics(settings, engines, parts, model))

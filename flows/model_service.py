@@ -25,7 +25,7 @@ from llm.limits.daily_budget import Allowance, Budget, BudgetSettings
 from llm.limits.rate_limit import RateLimit
 from llm.prompts import PromptTemplate, load_prompts
 from llm.review_queue import ReviewPolicy, ReviewQueue
-from llm.service import WordingService
+from llm.service import OnAnswer, WordingService
 from operators.async_map import AsyncCalls, AsyncPolicy, Gate, background_loop, run_in_background
 from operators.cancel_calls import name
 from operators.enrich import Wording, decode, encode
@@ -72,19 +72,26 @@ def prompts_for(plan: Plan, name: str) -> dict[str, PromptTemplate]:
 
 @contextmanager
 def open_model(
-    settings: Settings, plans: Plans, redis_url: str, *, stopping: Callable[[], bool], at_once: bool = False
+    settings: Settings,
+    plans: Plans,
+    redis_url: str,
+    *,
+    stopping: Callable[[], bool],
+    at_once: bool = False,
+    on_answer: OnAnswer | None = None,
 ) -> Iterator[ModelService | None]:
-    """Yield the model of the settings, None where there is none or no catalog allows texts by a model. Closes it after the block.
+    """Yield the model of the settings, which must name one; None where no catalog allows texts by a model. Closes it after the block.
 
-    ``at_once``: the source waits for each answer. Opens no connection before the first request. Raises ``PromptError`` and
-    ``SettingsError``, a sentence for the user.
+    ``on_answer`` is as in ``WordingService``. ``at_once``: simulated time stands still while a call is pending, so the answer
+    is taken as soon as it arrives. Opens no connection before the first request. Raises ``PromptError`` and ``SettingsError``, a sentence
+    for the user.
     """
-    if settings.llm_url is None or not any(plan.wording is not None for plan in plans.distinct):
+    if not any(plan.wording is not None for plan in plans.distinct):
         yield None
         return
     catalogs = plans.map(lambda plan: CatalogWording.of(plan, prompts_for(plan, settings.catalog)))
     try:
-        service, close = run_in_background(_service(settings, catalogs, redis_url))
+        service, close = run_in_background(_service(settings, catalogs, redis_url, on_answer=on_answer))
     except ProxyError as error:
         raise SettingsError(str(error)) from None
     policy = AsyncPolicy(
@@ -112,7 +119,7 @@ def open_model(
 
 
 async def _service(
-    settings: Settings, catalogs: ByTenant[CatalogWording | None], redis_url: str
+    settings: Settings, catalogs: ByTenant[CatalogWording | None], redis_url: str, *, on_answer: OnAnswer | None
 ) -> tuple[WordingService, Callable[[], Awaitable[None]]]:
     """Build the service on the loop that uses it; second what closes it."""
     client = connect_async(redis_url, _REDIS_SECONDS)
@@ -132,6 +139,7 @@ async def _service(
         budget=Budget(client, budget),
         cache=AnswerCache(client, CachePolicy(wait_seconds=_REDIS_SECONDS)),
         review_queue=ReviewQueue(client, ReviewPolicy(wait_seconds=_REDIS_SECONDS)),
+        on_answer=on_answer,
     )
 
     async def close() -> None:

@@ -49,12 +49,9 @@ def make_parts(
     tracer: Tracer | None = None,
 ) -> FlowParts:
     """Return what the graph is built from. Connects to nothing."""
-    if model is not None and tracer is not None:
-        model.service.on_answer = partial(_trace, tracer)
     live = isinstance(source, LiveSource)
     if model is not None:
         model.service.live = live
-    engines.delivery.spool.stopping = stop
     processes = max(1, len(settings.process_addresses))
     policy = WritePolicy(ttl_hours=settings.redis_ttl_hours, give_up_seconds=settings.redis_give_up_seconds, stopping=stop)
     return FlowParts(
@@ -84,18 +81,25 @@ def make_parts(
 
 @contextmanager
 def model_of(
-    settings: Settings, plans: Plans, engines: Engines, stop: StopRequest, *, at_once: bool = False
+    settings: Settings,
+    plans: Plans,
+    engines: Engines,
+    stop: StopRequest,
+    *,
+    at_once: bool = False,
+    tracer: Tracer | None = None,
 ) -> Iterator[ModelService | None]:
     """Yield the model that words guidance; None where the settings name no model. Closes it after the block.
 
-    ``at_once``: simulated time stands still while a call is pending, so the answer is taken as soon as it arrives.
+    ``at_once`` is as in ``open_model``. ``tracer`` hears of each answer.
     """
     if settings.llm_url is None:
         yield None
         return
     from flows.model_service import open_model  # noqa: PLC0415 - importing the client of the model takes a second
 
-    with open_model(settings, plans, engines.redis_url, stopping=stop, at_once=at_once) as model:
+    on_answer = None if tracer is None else partial(_trace, tracer)
+    with open_model(settings, plans, engines.redis_url, stopping=stop, at_once=at_once, on_answer=on_answer) as model:
         yield model
 
 

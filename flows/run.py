@@ -95,9 +95,9 @@ def run(
     plans = load_plans(settings.catalog, wording=wording) if loop is None else ByTenant(Plan(loop.catalog, wording=wording))
     ids = plans.map(lambda plan: plan.catalog.id)
     with (
-        open_engines(settings, owner) as engines,
-        model_of(settings, plans, engines, stop, at_once=loop is not None) as model,
+        open_engines(settings, owner, stopping=stop) as engines,
         tracing(settings) as tracer,
+        model_of(settings, plans, engines, stop, at_once=loop is not None, tracer=tracer) as model,
         ExitStack() as serving,
     ):
         engines.data_dir.check_catalogs(ids)

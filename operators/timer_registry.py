@@ -17,13 +17,13 @@ class TimerRegistry:
     Builders, ``on_batch`` and ``flat_map`` of one worker all run on that worker's thread, so a wheel needs no lock. Wheels are looked up by
     ``threading.get_ident()``: Bytewax makes a new Python thread state for every call, and a ``threading.local`` would lose its value.
 
-    ``one_worker``: the flow was built for one. A second wheel then raises ``RuntimeError``: nobody would bring it ticks.
+    ``one_worker``: the flow is built for one. A second wheel then raises ``RuntimeError``: nobody would bring it ticks.
     """
 
-    __slots__ = ("_everybody", "_wheels", "one_worker")
+    __slots__ = ("_everybody", "_one_worker", "_wheels")
 
-    def __init__(self) -> None:
-        self.one_worker = False
+    def __init__(self, *, one_worker: bool = True) -> None:
+        self._one_worker = one_worker
         self._wheels: dict[int, TimerWheel] = {}
         self._everybody: dict[int, set[tuple[int, str, int]]] = {}
 
@@ -32,7 +32,7 @@ class TimerRegistry:
         thread = threading.get_ident()
         wheel = self._wheels.get(thread)
         if wheel is None:
-            if self._wheels and self.one_worker:
+            if self._wheels and self._one_worker:
                 raise RuntimeError("the flow was built for one worker, and runs with more: build it with the number of its workers")
             wheel = self._wheels[thread] = TimerWheel()
         return wheel

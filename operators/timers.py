@@ -80,7 +80,6 @@ def timers_step(
     With several workers the ticks come from ``decoded``. ``longest`` as in ``DueTimers``.
     """
     due = DueTimers(timers, longest)
-    timers.one_worker = lanes.workers == 1
 
     def route(batch: list[Decoded]) -> list[tuple[str, list[Tick]]]:
         return [(lane, each.ticks) for each in batch if each.ticks for lane in lanes.every]

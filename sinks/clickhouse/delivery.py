@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -11,6 +11,7 @@ from sinks.clickhouse.drain import Drain
 from sinks.clickhouse.inserter import ClickHouseInserter, Inserter
 from sinks.clickhouse.sink import FactSink
 from sinks.clickhouse.spool import DEFAULT_MAX_BYTES, Spool
+from state.never import never
 
 _CLOSE_SECONDS: Final = 10.0
 
@@ -40,8 +41,9 @@ class FactDelivery:
         partitions: Sequence[str] = ("facts",),
         max_bytes: int = DEFAULT_MAX_BYTES,
         inserter: Inserter | None = None,
+        stopping: Callable[[], bool] = never,
     ) -> None:
-        self.spool = Spool(directory, max_bytes=max_bytes)
+        self.spool = Spool(directory, max_bytes=max_bytes, stopping=stopping)
         self.sink = FactSink(self.spool, partitions)
         self.drain = Drain(self.spool, inserter if inserter is not None else ClickHouseInserter(store))
         self._partitions = list(partitions)

@@ -52,12 +52,21 @@ class StoredSegment(NamedTuple):
 class Spool:
     """One directory of segments. The constructor creates the directory and nothing else.
 
+    ``stopping``: whether the job must stop; then a writer does not wait for space any more. Polled from the writer's thread.
+
     Attributes for metrics, current within about a second: ``segments_pending``, ``segments_ready``,
     ``segments_rejected``, ``segments_unreadable`` (those of the rejected that nobody can read), ``bytes`` (on disk, pending and ready),
     ``blocked_writers`` (waiting for space now), ``promotions`` (calls of ``promote`` that promoted a segment, since start).
     """
 
-    def __init__(self, directory: Path, *, max_bytes: int = DEFAULT_MAX_BYTES, warn_seconds: float = WARN_SECONDS) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        warn_seconds: float = WARN_SECONDS,
+        stopping: Callable[[], bool] = never,
+    ) -> None:
         self.directory = directory
         self._rejected = Rejected(directory)
         self.rejected = self._rejected.directory
@@ -69,8 +78,7 @@ class Spool:
         self.bytes = 0
         self.blocked_writers = 0
         self.promotions = 0
-        self.stopping: Callable[[], bool] = never
-        """Whether the job must stop: then a writer does not wait for space any more. Polled from the writer's thread."""
+        self._stopping = stopping
         self._ready_bytes = 0
         self._warn_seconds = warn_seconds
         self._closed = False
@@ -239,7 +247,7 @@ class Spool:
             try:
                 warn_at = time.monotonic() + self._warn_seconds
                 while self.bytes >= self.max_bytes and self._ready_bytes:
-                    if self._closed or self.stopping():
+                    if self._closed or self._stopping():
                         raise SpoolClosed("The job stopped while its spool was full; nothing is lost, the last epoch runs again.")
                     self._changed.wait(min(self._warn_seconds, _LOOK_SECONDS))
                     if time.monotonic() >= warn_at:

@@ -17,6 +17,7 @@ from bytewax.testing import TestingSource, cluster_main, run_main
 from flows.catalogs import load_catalog
 from flows.onboarding import FlowParts, SideChannels, build
 from operators.counters import CounterView
+from operators.timer_registry import TimerRegistry
 from state.catalog.by_tenant import ByTenant, Plans
 from state.catalog.plan import Plan
 from state.duration import HOUR, MINUTE
@@ -53,7 +54,7 @@ class Job:
         self._recovery = RecoveryConfig(str(store))  # type: ignore[no-untyped-call]
 
     def run(self, *, workers: int = 1, epoch: timedelta = EACH_ACTIVATION) -> None:
-        side = SideChannels()
+        side = SideChannels(timers=TimerRegistry(one_worker=workers == 1))
         self.counters = side.counters
         parts = FlowParts(
             TestingSource(self.items, self._batch_size),

@@ -16,6 +16,7 @@ import pytest
 from bytewax.testing import cluster_main
 
 from flows.onboarding import FlowParts, SideChannels, build
+from operators.timer_registry import TimerRegistry
 from sources.local_log.log import EventLog, Record
 from sources.local_log.source import LocalLogSource
 from state.catalog.by_tenant import ByTenant
@@ -109,7 +110,8 @@ def sign_ins(directory: Path) -> int:
 @pytest.mark.parametrize("workers", [2, 3])
 def test_no_event_of_a_visitor_who_has_just_signed_in_is_lost(workers: int, tmp_path: Path) -> None:
     """The visitor and the user are in different partitions, whose numbers have no order."""
-    sent, side, facts = sign_ins(tmp_path / "log"), SideChannels(), MemorySink()
+    sent, facts = sign_ins(tmp_path / "log"), MemorySink()
+    side = SideChannels(timers=TimerRegistry(one_worker=False))
     source = LocalLogSource(tmp_path / "log", side.batch_policy([PLAN], 1_000), now=lambda: MONDAY + 24 * HOUR, tail=False)
     flow = build(FlowParts(source, MemoryRedis(), facts, MemorySink(), ByTenant(PLAN), KEYS, side, workers=workers))
     cluster_main(flow, [], 0, epoch_interval=timedelta(seconds=5), worker_count_per_proc=workers)  # type: ignore[no-untyped-call]

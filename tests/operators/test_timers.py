@@ -9,7 +9,6 @@ from collections.abc import Callable
 import bytewax.operators as op
 import pytest
 from bytewax.dataflow import Dataflow
-from bytewax.operators import KeyedStream
 from bytewax.testing import TestingSink, TestingSource, cluster_main
 
 from operators.decode import Decoded
@@ -72,7 +71,9 @@ def test_a_tick_reaches_every_worker(workers: int, monkeypatch: pytest.MonkeyPat
     flow, lanes = Dataflow("lanes"), Lanes(workers)
     ticks = op.input("ticks", flow, TestingSource([decoded(Tick(0, 1, 3))]))
     identified = op.input("identified", flow, TestingSource(list[tuple[str, Identified]]()))
-    op.output("out", timers_step("timers", ticks, identified, TimerRegistry(), lanes, DAY), TestingSink(list[AddressedArrival]()))
+    op.output(
+        "out", timers_step("timers", ticks, identified, TimerRegistry(one_worker=False), lanes, DAY), TestingSink(list[AddressedArrival]())
+    )
     cluster_main(flow, [], 0, worker_count_per_proc=workers)  # type: ignore[no-untyped-call]
     assert sum(owned.values()) == len(lanes.every)
     assert len(owned) == workers
@@ -81,12 +82,11 @@ def test_a_tick_reaches_every_worker(workers: int, monkeypatch: pytest.MonkeyPat
 def test_a_flow_for_one_worker_does_not_run_with_two() -> None:
     """Ticks would reach one of them, and the timers of the other would never be due."""
     timers = TimerRegistry()
-    identified: KeyedStream[Identified] = op.input("in", Dataflow("one"), TestingSource(list[tuple[str, Identified]]()))
-    timers_step("timers", identified, identified, timers, Lanes(1), DAY)  # type: ignore[arg-type]
     timers.for_this_thread()
     refused = [str(error) for error in in_another_thread(timers.for_this_thread)]
     assert refused == ["the flow was built for one worker, and runs with more: build it with the number of its workers"]
-    timers_step("more", identified, identified, timers, Lanes(2), DAY)  # type: ignore[arg-type]
+    timers = TimerRegistry(one_worker=False)
+    timers.for_this_thread()
     assert in_another_thread(timers.for_this_thread) == []
 
 

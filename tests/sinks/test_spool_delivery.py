@@ -247,8 +247,8 @@ def test_closing_releases_a_writer_that_is_held_back(tmp_path: Path) -> None:
 
 
 def test_a_stop_request_releases_a_writer_that_is_held_back_by_a_dead_store(tmp_path: Path) -> None:
-    spool, stop = Spool(tmp_path, max_bytes=1), threading.Event()
-    spool.stopping = stop.is_set
+    stop = threading.Event()
+    spool = Spool(tmp_path, max_bytes=1, stopping=stop.is_set)
     partition = FactPartition(spool, "p", None)
     partition.write_batch([batch("a")])
     partition.snapshot()

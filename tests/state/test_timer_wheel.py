@@ -47,7 +47,7 @@ def test_it_behaves_like_a_sorted_list(plan: list[tuple[str, int, int]]) -> None
 
 
 def test_every_thread_has_its_own_wheel_and_peek_sees_all() -> None:
-    wheels = TimerRegistry()
+    wheels = TimerRegistry(one_worker=False)
     assert wheels.peek(0) is None
     wheels.for_this_thread().register(0, "here", 5_000)
 
