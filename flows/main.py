@@ -15,31 +15,25 @@ from typing import Final
 
 from bytewax.dataflow import Dataflow
 
-from flows.bound_input import input_name
-from flows.catalogs import CatalogFileError, lasting_name, load_plans, require_named_catalog
-from flows.engines import Engines, open_engines
+from flows.catalogs import CatalogFileError, require_named_catalog
 from flows.failures import explain_failure
-from flows.inputs import live_source
 from flows.last_line import LastLine, end, say
 from flows.logs import set_up_logging
 from flows.metrics.server import MetricsAddressError
-from flows.metrics.serving import serving_metrics
-from flows.onboarding import SideChannels, build
-from flows.parts import make_parts, model_of
+from flows.opened_job import open_job
 from flows.processes import RunnerError, check_runner, keeps_old_snapshots, workers_of
-from flows.recovery import BACKUP_INTERVAL, recovery_config
+from flows.recovery import BACKUP_INTERVAL
 from flows.run import rows_left, tuned_garbage_collector
 from flows.settings import SettingsError, load_settings
 from flows.stop import StopRequest
-from flows.tracing import tracing
 from local.data_dir import DataDir, DataDirError
 from local.valkey import EmbeddedValkeyError
-from operators.timer_registry import TimerRegistry
+from sinks.clickhouse.delivery import FactDelivery
 from sources.errors import SourceError
 from state.catalog.parse import CatalogError
 
 _LOG = logging.getLogger(__name__)
-_FLUSH_SECONDS: Final = 5.0  # for the last rows after an ordered stop: supervisors kill after ten, and the next run delivers the rest
+_AT_EXIT_SECONDS: Final = 5.0  # for the last rows after an ordered stop: supervisors kill after ten, and the next run delivers the rest
 
 
 def flow() -> Dataflow:
@@ -66,27 +60,9 @@ def flow() -> Dataflow:
                 "many: start it with -b %d.",
                 BACKUP_INTERVAL.total_seconds(),
             )
-        plans = load_plans(settings.catalog, wording=settings.llm_url is not None)
-        ids = plans.map(lambda plan: plan.catalog.id)
         stack, stop = ExitStack(), StopRequest()
         stack.enter_context(stop.on_signals())
-        engines = stack.enter_context(open_engines(settings, "bytewax.run", stopping=stop))
-        engines.data_dir.check_catalogs(ids)
-        engines.data_dir.check_input(input_name(settings, None))
-        recovery_config(
-            engines.data_dir, settings.recovery_partitions, keeps=processes.keeps
-        )  # creates the store, which the runner opens after this
-        tracer = stack.enter_context(tracing(settings))
-        model = stack.enter_context(model_of(settings, plans, engines, stop, tracer=tracer))
-        side = SideChannels(timers=TimerRegistry(one_worker=workers == 1))
-        source = live_source(settings, plans, side, stop)
-        source.list_parts()  # a directory is bound to the catalogs only where the topic can be read
-        engines.data_dir.bind_layout()
-        engines.data_dir.bind_catalogs(ids, name=lasting_name(settings.catalog))
-        engines.data_dir.bind_input(input_name(settings, None))
-        parts = make_parts(settings, engines, source, plans, side, workers=workers, stop=stop, model=model, tracer=tracer)
-        stack.enter_context(engines.old_snapshots)
-        stack.enter_context(serving_metrics(settings, engines, parts, model))
+        job = stack.enter_context(open_job(settings, "bytewax.run", stop, workers=workers))
     except (
         RunnerError,
         SettingsError,
@@ -100,23 +76,22 @@ def flow() -> Dataflow:
         end(" ".join(explain_failure(error) or [str(error)]))
     sys.excepthook = LastLine(several=bool(processes.addresses))
     atexit.register(stack.close)
-    atexit.register(_deliver_last_rows, engines)
+    atexit.register(_deliver_at_exit, job.engines.delivery)
 
     def fail() -> None:
         # A thread cannot raise into the dataflow, and without the schema in ClickHouse the job must not run.
-        say(str(engines.clickhouse.error))
+        say(str(job.engines.clickhouse.error))
         os._exit(1)
 
-    engines.clickhouse.start(fail)
-    dataflow = build(parts)
+    job.engines.clickhouse.start(fail)
     stack.enter_context(tuned_garbage_collector())
-    return dataflow
+    return job.flow
 
 
-def _deliver_last_rows(engines: Engines) -> None:
+def _deliver_at_exit(delivery: FactDelivery) -> None:
     """Deliver the rows of the last epoch at the end of the process, if the run returned in order: then that epoch is durable.
 
     After an exception the rows must wait, because the epoch may run again. ``sys.last_value`` exists only if an exception ended the runner.
     """
-    if not hasattr(sys, "last_value") and not (result := engines.delivery.flush(_FLUSH_SECONDS)).complete:
+    if not hasattr(sys, "last_value") and not (result := delivery.flush(_AT_EXIT_SECONDS)).complete:
         _LOG.warning("%s", rows_left(result))

@@ -1,10 +1,7 @@
-"""Joins settings, engines and source into the parts of the graph: sinks with their policies, and the model where one is set."""
+"""Joins settings, engines, source and model into the parts of the graph: sinks with their policies."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bytewax.inputs import Source
@@ -24,13 +21,11 @@ from sources.files.source import JsonlSource
 from sources.kafka.error_codes import advice_for
 from sources.kafka.source import KafkaSource
 from state.catalog.by_tenant import Plans
-from state.decision.wording_request import WordingRequest
 from state.messages import Message, Tick
 from system.wall_clock import wall_clock
 
 if TYPE_CHECKING:
     from flows.model_service import ModelService
-    from llm.answer import Answer
 
 _FILE_EFFECTS: Final = 500
 """Effects that a run on a file collects before it writes to Redis. Each round trip costs time, and no app waits for one of them."""
@@ -49,9 +44,6 @@ def make_parts(
     tracer: Tracer | None = None,
 ) -> FlowParts:
     """Return what the graph is built from. Connects to nothing."""
-    live = isinstance(source, LiveSource)
-    if model is not None:
-        model.service.live = live
     processes = max(1, len(settings.process_addresses))
     policy = WritePolicy(ttl_hours=settings.redis_ttl_hours, give_up_seconds=settings.redis_give_up_seconds, stopping=stop)
     return FlowParts(
@@ -61,7 +53,7 @@ def make_parts(
             policy,
             partitions=engines.sink_partitions,
             min_effects=_FILE_EFFECTS if isinstance(source, JsonlSource) else 1,
-            latency=WriteLatency(wall_clock) if settings.metrics_address is not None and live else None,
+            latency=WriteLatency(wall_clock) if settings.metrics_address is not None and isinstance(source, LiveSource) else None,
             tracer=tracer,
         ),
         facts=engines.delivery.sink,
@@ -77,38 +69,6 @@ def make_parts(
         stop=stop,
         wording=model.wording if model is not None else None,
     )
-
-
-@contextmanager
-def model_of(
-    settings: Settings,
-    plans: Plans,
-    engines: Engines,
-    stop: StopRequest,
-    *,
-    at_once: bool = False,
-    tracer: Tracer | None = None,
-) -> Iterator[ModelService | None]:
-    """Yield the model that words guidance; None where the settings name no model. Closes it after the block.
-
-    ``at_once`` is as in ``open_model``. ``tracer`` hears of each answer.
-    """
-    if settings.llm_url is None:
-        yield None
-        return
-    from flows.model_service import open_model  # noqa: PLC0415 - importing the client of the model takes a second
-
-    on_answer = None if tracer is None else partial(_trace, tracer)
-    with open_model(settings, plans, engines.redis_url, stopping=stop, at_once=at_once, on_answer=on_answer) as model:
-        yield model
-
-
-def _trace(tracer: Tracer, request: WordingRequest, answer: Answer, began: int, ended: int) -> None:
-    attributes: dict[str, str | int | float] = {"onramp.source": answer.source, "onramp.prompt": request.prompt}
-    if answer.source == "call":
-        used = answer.usage
-        attributes |= {"llm.model": used.model, "llm.input_tokens": used.input_tokens, "llm.output_tokens": used.output_tokens}
-    tracer.asked(request.record, began, ended, attributes, answer.reason)
 
 
 def _dead_letters(

@@ -1,11 +1,11 @@
-"""Runs the onboarding job in this process: opens the engines, runs the dataflow to its end or to a stop request, delivers the last rows."""
+"""Runs the onboarding job in this process: runs the dataflow to its end or to a stop request, delivers the last rows, gives the result."""
 
 from __future__ import annotations
 
 import gc
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,26 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bytewax.run import cli_main
 
-from flows.bound_input import input_name
-from flows.catalogs import lasting_name, load_plans
-from flows.engines import Engines, open_engines
-from flows.inputs import ClosedLoop, LiveSource, file_source, live_source, population_source
-from flows.metrics.serving import serving_metrics
-from flows.onboarding import SideChannels, build
-from flows.parts import make_parts, model_of
-from flows.recovery import recovery_config
+from flows.engines import Engines
+from flows.inputs import ClosedLoop, LiveSource
+from flows.opened_job import open_job
 from flows.run_notes import notes_on, nothing_accepted
 from flows.run_summary import summarize
 from flows.settings import Settings
 from flows.stop import StopRequest
-from flows.tracing import tracing
 from operators.counters import CounterView
 from sinks.clickhouse.delivery import DeliveryResult
-from sources.closed_loop import LoopProgress, PeopleSource
+from sources.closed_loop import LoopProgress
 from sources.files.progress import Progress
-from sources.files.source import JsonlSource
-from state.catalog.by_tenant import ByTenant, Plans
-from state.catalog.plan import Plan
 from state.quantity import count
 
 if TYPE_CHECKING:
@@ -41,8 +32,8 @@ if TYPE_CHECKING:
 GC_THRESHOLDS: Final = (200_000, 50, 1000)
 """Thresholds of the garbage collector. The state of a job has no reference cycles, so frequent full collections find nothing."""
 
-_FLUSH_SECONDS: Final = 300.0  # the longest wait for the last rows to reach ClickHouse; then the run counts as incomplete
-_FLUSH_STOPPED_SECONDS: Final = 5.0  # the same after a stop request: a person waits, and the rows are safe in the spool
+_LAST_ROWS_SECONDS: Final = 300.0  # the longest wait for the last rows to reach ClickHouse; then the run counts as incomplete
+_LAST_ROWS_STOPPED_SECONDS: Final = 5.0  # the same after a stop request: a person waits, and the rows are safe in the spool
 _POLL_SECONDS: Final = 1.0  # between two looks at the stop request during that wait
 
 
@@ -91,41 +82,18 @@ def run(
     ``on_start`` is called once, before the first message; ``on_end`` once, while the engines are still open. Call it from the main thread.
     Raises ``IncompleteError`` and the errors of its parts, each a sentence for the user.
     """
-    wording = settings.llm_url is not None
-    plans = load_plans(settings.catalog, wording=wording) if loop is None else ByTenant(Plan(loop.catalog, wording=wording))
-    ids = plans.map(lambda plan: plan.catalog.id)
-    with (
-        open_engines(settings, owner, stopping=stop) as engines,
-        tracing(settings) as tracer,
-        model_of(settings, plans, engines, stop, at_once=loop is not None, tracer=tracer) as model,
-        ExitStack() as serving,
-    ):
-        engines.data_dir.check_catalogs(ids)
-        if loop is None:
-            engines.data_dir.check_input(input_name(settings, input_path))
-        side = SideChannels()
-        source = _source(settings, input_path, loop, engines, plans, side, stop, model)
-        progress = None if isinstance(source, LiveSource) else source.progress
-        parts = make_parts(settings, engines, source, plans, side, workers=1, stop=stop, model=model, tracer=tracer)
-        flow = build(parts)
-        recovery = recovery_config(engines.data_dir, settings.recovery_partitions)
+    with open_job(settings, owner, stop, input_path=input_path, loop=loop) as job:
+        engines, source, side = job.engines, job.source, job.side
         engines.clickhouse.start(stop.set)
-        if isinstance(source, LiveSource):
-            source.list_parts()  # raises our error for an unreachable broker; inside the engine it would end in a panic
-        engines.data_dir.bind_layout()
-        engines.data_dir.bind_catalogs(ids, name=None if loop is not None else lasting_name(settings.catalog))
-        if loop is None:
-            engines.data_dir.bind_input(input_name(settings, input_path))
-        serving.enter_context(engines.old_snapshots)
-        serving.enter_context(serving_metrics(settings, engines, parts, model))
+        progress = None if isinstance(source, LiveSource) else source.progress
         if on_start is not None:
             lag = source.lag if isinstance(source, LiveSource) else None
-            on_start(RunningJob(side.counters, progress, lag, engines, model))
+            on_start(RunningJob(side.counters, progress, lag, engines, job.model))
         flow_started = time.perf_counter()
         with stop.on_signals():
             with tuned_garbage_collector():
                 cli_main(  # type: ignore[no-untyped-call]
-                    flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=recovery
+                    job.flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=job.recovery
                 )
             if not stop():
                 engines.clickhouse.wait_for_first_try()
@@ -133,7 +101,7 @@ def run(
                 raise engines.clickhouse.error
             delivery = _deliver_last_rows(engines, stop)
         ended = time.perf_counter()
-        versions = ", ".join(dict.fromkeys(plan.version for plan in plans.distinct))
+        versions = ", ".join(dict.fromkeys(plan.version for plan in job.plans.distinct))
         summary = {"catalog": versions, **summarize(side.counters.total, side.counters.resumed)}
         summary["wallSeconds"] = round(ended - started, 3)
         summary["eventsPerSecond"] = round(summary["thisRun"]["eventsRead"] / max(ended - flow_started, 1e-9), 1)
@@ -165,32 +133,15 @@ def tuned_garbage_collector() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _source(
-    settings: Settings,
-    input_path: Path | None,
-    loop: ClosedLoop | None,
-    engines: Engines,
-    plans: Plans,
-    side: SideChannels,
-    stop: StopRequest,
-    model: ModelService | None,
-) -> PeopleSource | JsonlSource | LiveSource:
-    if loop is not None:
-        return population_source(loop, engines, side.timers, stop, model)
-    if input_path is not None:
-        return file_source(input_path, settings, plans, side, stop, model, engines.data_dir)
-    return live_source(settings, plans, side, stop)
-
-
 def _deliver_last_rows(engines: Engines, stop: StopRequest) -> DeliveryResult:
-    """Wait until the last rows are in ClickHouse: up to ``_FLUSH_SECONDS``, or ``_FLUSH_STOPPED_SECONDS`` after a stop request."""
+    """Wait until the last rows are in ClickHouse: five minutes at most, five seconds after a stop request."""
     began = time.monotonic()
     stop_seen: float | None = None
     while True:
         result = engines.delivery.flush(_POLL_SECONDS)
         now = time.monotonic()
         stop_seen = now if stop_seen is None and stop() else stop_seen
-        if result.complete or now - began > _FLUSH_SECONDS or (stop_seen is not None and now - stop_seen > _FLUSH_STOPPED_SECONDS):
+        if result.complete or now - began > _LAST_ROWS_SECONDS or (stop_seen is not None and now - stop_seen > _LAST_ROWS_STOPPED_SECONDS):
             return result
 
 

@@ -44,9 +44,6 @@ RATE_WAIT_SECONDS: Final = 2.0
 REDIS_AT_ONCE: Final = 16
 """Requests to Redis at once. In a burst of a thousand, the last ones would else wait longer than a request to Redis may take."""
 
-OnAnswer = Callable[[WordingRequest, Answer, int, int], None]
-"""Called after each request, with its beginning and end in nanoseconds since 1970. It must not block."""
-
 
 class Preview(msgspec.Struct, frozen=True, gc=False):
     """One call for a person who wants to look at it. ``prompt`` is None where the input guardrails refused the request.
@@ -85,7 +82,8 @@ class WordingService:
     clock: Callable[[], float] = time.time
     live: bool = False
     """Whether log time is the time of ``clock``, as it is not for a file or a simulation: requests that have expired then end at once."""
-    on_answer: OnAnswer | None = None
+    on_answer: Callable[[WordingRequest, Answer, int, int], None] | None = None
+    """Called after each request, with its beginning and end in nanoseconds since 1970. It must not block."""
     counts: Counter[str] = field(default_factory=Counter, init=False)
     """How requests ended: by source where they were answered (``call``, ``cache``, ``coalesced``), else by reason code."""
 

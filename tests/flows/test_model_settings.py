@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from cli.local_model import chosen_model
 from flows.catalogs import load_plans
-from flows.engines import Engines
-from flows.inputs import file_source, live_source
 from flows.model_service import open_model, shared_model_settings, shared_prices_of
-from flows.onboarding import SideChannels
-from flows.parts import make_parts, model_of
+from flows.opened_job import open_job
 from flows.settings import Settings, SettingsError, load_settings
 from flows.stop import StopRequest
 from llm.service import WordingService
-from local.data_dir import DataDir
-from sinks.clickhouse.client import ClickHouse
-from sinks.clickhouse.delivery import FactDelivery
-from state.ids import Keys
+from tests.support.valkey import Valkey
+from tests.support.valkey_fixtures import valkey
+
+__all__ = ["valkey"]  # fixtures
 
 FIRST: dict[str, Any] = {
     "llm_url": "http://big/v1", "llm_api_key": "key-of-big", "llm_model": "big", "llm_input_price": 2.0, "llm_output_price": 8.0,
@@ -104,18 +101,9 @@ def test_a_model_of_the_command_line_words_all_texts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_expired_requests_end_only_where_the_log_is_read_as_it_is_written(tmp_path: Path, live: bool) -> None:
-    settings, stop, side = load_settings(**FIRST, data_dir=tmp_path, event_log=tmp_path / "log"), StopRequest(), SideChannels()
-    data_dir, store, unused = DataDir(tmp_path), ClickHouse(url="http://127.0.0.1:1"), cast("Any", None)
-    delivery = FactDelivery(store, tmp_path / "spool")
-    engines = Engines(data_dir, "redis://127.0.0.1:1", 1, store, delivery, Keys(b"k" * 32), unused, unused)
-    with model_of(settings, PLANS, engines, stop) as model:
-        assert model is not None
-        source = (
-            live_source(settings, PLANS, side, stop)
-            if live
-            else file_source(tmp_path / "events.jsonl", settings, PLANS, side, stop, model, data_dir)
-        )
-        make_parts(settings, engines, source, PLANS, side, workers=1, stop=stop, model=model)
-        assert model.service.live == live
-    delivery.close()
+def test_expired_requests_end_only_where_the_log_is_read_as_it_is_written(valkey: Valkey, tmp_path: Path, live: bool) -> None:
+    more: dict[str, Any] = {"redis_url": valkey.url, "clickhouse_url": "http://127.0.0.1:1"}
+    settings = load_settings(**FIRST, **more, catalog="saas", data_dir=tmp_path / "data", event_log=tmp_path / "log")
+    with open_job(settings, "a test", StopRequest(), input_path=None if live else tmp_path / "events.jsonl") as job:
+        assert job.model is not None
+        assert job.model.service.live == live

@@ -14,15 +14,15 @@ from flows.engines import Engines
 from flows.run import IncompleteError, RunResult, run
 from flows.settings import load_settings
 from flows.stop import StopRequest
-from sinks.clickhouse.delivery import DeliveryResult
+from sinks.clickhouse.delivery import DeliveryResult, FactDelivery
 
 SIGNUP = b'{"eventId": "e1", "userId": "ann", "eventType": "signup", "timestamp": "2026-01-05T08:00:00Z"}\n'
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flows.run, "_FLUSH_STOPPED_SECONDS", 0.1)
-    monkeypatch.setattr(flows.run, "_FLUSH_SECONDS", 0.1)
+    monkeypatch.setattr(flows.run, "_LAST_ROWS_STOPPED_SECONDS", 0.1)
+    monkeypatch.setattr(flows.run, "_LAST_ROWS_SECONDS", 0.1)
 
 
 def run_with_clickhouse_down(tmp_path: Path) -> RunResult:
@@ -53,5 +53,5 @@ def test_a_run_that_is_asked_to_stop_leaves_rows_to_the_next_one(tmp_path: Path,
 @pytest.mark.parametrize(("complete", "said"), [(True, 0), (False, 1)])
 def test_a_job_under_the_runner_says_that_rows_wait(complete: bool, said: int, caplog: pytest.LogCaptureFixture) -> None:
     result = DeliveryResult(complete=complete, rows_inserted=0, left=2, rejected=0, last_error="")
-    flows.main._deliver_last_rows(cast("Engines", SimpleNamespace(delivery=SimpleNamespace(flush=lambda _seconds: result))))
+    flows.main._deliver_at_exit(cast("FactDelivery", SimpleNamespace(flush=lambda _seconds: result)))
     assert caplog.text.count("2 segments of rows still wait for ClickHouse; the next run") == said
