@@ -2,6 +2,10 @@
 
 This module sends requests and retries them, within one deadline for the whole call. ``reply.py`` reads the bodies, ``error_table.py`` says
 what an error means, ``dialect.py`` how requests are worded. What the model wrote is checked elsewhere.
+
+OpenAI's SDK sends the requests, because the packages of the project are fixed. Its part is small: servers that are only compatible need
+other fields (``extra_body``), other retries (``max_retries=0``) and other reading of bodies (``with_raw_response``). So the client below it
+(``raw_client.py``) decides what leaves this machine and how bodies are read.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from socket import gaierror
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
 import httpx2
 import msgspec
@@ -29,7 +33,7 @@ from llm.client.dialect import Dialect, LimitField, Step, without
 from llm.client.error_table import ErrorReport, read_error
 from llm.client.failures import ModelFailure, Reason
 from llm.client.prices import Prices, estimate_tokens
-from llm.client.raw_transport import CONTENT_TYPE, BrokenBodyError, RawTransport, TooLargeError
+from llm.client.raw_client import BrokenBodyError, RawClient, TooLargeError, content_type_of
 from llm.client.reply import LARGEST_BODY, Reply, read_body, read_reply
 from state.backoff import backoff_seconds
 
@@ -103,14 +107,6 @@ class ModelSettings(BaseModel):
         return key
 
 
-class _Response(NamedTuple):
-    """An HTTP response; its body may still be compressed."""
-
-    status: int
-    headers: httpx2.Headers
-    body: bytes
-
-
 class ProxyError(Exception):
     """The environment names a proxy that cannot be used. The text is one sentence for the user."""
 
@@ -143,20 +139,14 @@ class ModelClient:
         _keep_prompts_out_of_logs()
         key = settings.api_key.get_secret_value()
         try:
-            # The environment's proxies count, which a client with a transport of its own would not read.
-            self._http = openai.DefaultAsyncHttpxClient(
-                follow_redirects=False,  # a redirect would send the prompt to an address that the operator did not choose
-                limits=httpx2.Limits(max_connections=1000, max_keepalive_connections=100),
-                transport=transport,
-            )
+            http = RawClient(largest=LARGEST_BODY, anonymous=not key, transport=transport)
         except (ValueError, ImportError, httpx2.InvalidURL):
             raise ProxyError from None  # the original may quote the proxy's password
-        _wrap(self._http, largest=LARGEST_BODY, anonymous=not key)
         self._sdk = openai.AsyncOpenAI(
-            api_key=key or "none",  # the SDK insists on one; the transport does not send it
+            api_key=key or "none",  # the SDK insists on one; the client below does not send it
             base_url=settings.base_url.rstrip("/").removesuffix(_ROUTE),
             max_retries=0,
-            http_client=self._http,
+            http_client=http,
         )
 
     @property
@@ -208,15 +198,15 @@ class ModelClient:
         response = await self._send(prompt, dialect, deadline)
         if isinstance(response, ModelFailure):
             return response, response.usage
-        value, text = read_body(response.body, response.headers.get(CONTENT_TYPE, ""))
+        value, text = read_body(response.content, content_type_of(response))
         reply = read_reply(value)
-        if reply is None and response.status < 300:
+        if reply is None and response.status_code < 300:
             broken = value is None and text.startswith(("{", "data:"))  # a completion that was cut on its way
-            detail = f"the server answered {response.status} with {_kind(text)}"
+            detail = f"the server answered {response.status_code} with {_kind(text)}"
             return ModelFailure("garbled", detail), self._estimate(prompt, dialect) if broken else Usage()
         billed = self._billed(reply, prompt, dialect) if reply is not None else Usage()
-        if reply is None or response.status >= 300 or (reply.error is not None and not (reply.text.strip() and reply.end == "whole")):
-            report = read_error(response.status, reply.error or value if reply is not None else value, text)
+        if reply is None or response.status_code >= 300 or (reply.error is not None and not (reply.text.strip() and reply.end == "whole")):
+            report = read_error(response.status_code, reply.error or value if reply is not None else value, text)
             return without(dialect, report) or self._failure(report, response.headers), billed
         fault = _fault(reply)
         if fault is not None:
@@ -227,8 +217,8 @@ class ModelClient:
             text, model = text.replace(key, _MASK), model.replace(key, _MASK)
         return msgspec.structs.replace(reply, text=text, model=model), billed
 
-    async def _send(self, prompt: Prompt, dialect: Dialect, deadline: float) -> _Response | ModelFailure:
-        """One HTTP request, which never outlives ``deadline``. Errors of the transport are returned: they hold the request."""
+    async def _send(self, prompt: Prompt, dialect: Dialect, deadline: float) -> httpx2.Response | ModelFailure:
+        """One HTTP request, which never outlives ``deadline``. Errors of the connection are returned: they hold the request."""
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0:
             return ModelFailure("timeout", "no time was left for a request")
@@ -242,14 +232,14 @@ class ModelClient:
                 raw = await self._sdk.chat.completions.with_raw_response.create(
                     model=model, messages=messages, extra_body=body, timeout=timeout
                 )
-            response = raw.http_response
-            return _Response(response.status_code, response.headers, response.content)
         except openai.APIStatusError as error:
-            return _Response(error.response.status_code, error.response.headers, error.response.content)
+            return error.response
         except TimeoutError:
             return self._too_late()
         except (openai.APIConnectionError, httpx2.HTTPError, httpx2.InvalidURL, OSError, RuntimeError) as error:
             cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
+        else:
+            return raw.http_response
         if isinstance(cause, httpx2.ConnectTimeout):
             return ModelFailure("unreachable", f"no connection within {self.settings.connect_seconds:g} s")
         if isinstance(cause, httpx2.TimeoutException):
@@ -381,15 +371,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
             return
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _wrap(client: httpx2.AsyncClient, *, largest: int, anonymous: bool) -> None:
-    """Put a ``RawTransport`` around every transport of ``client``, those of the environment's proxies included."""
-    client._transport = RawTransport(client._transport, largest=largest, anonymous=anonymous)
-    client._mounts = {
-        pattern: None if each is None else RawTransport(each, largest=largest, anonymous=anonymous)
-        for pattern, each in client._mounts.items()
-    }
 
 
 def _keep_prompts_out_of_logs() -> None:

@@ -71,7 +71,7 @@ def test_shared_texts_come_from_it_at_its_price_and_personal_ones_from_the_first
                 assert used.cost_micros == cost > 0
                 spent: Any = redis.mget(budget_keys(tenant, scope, day)[:2])
                 assert [int(each) for each in spent] == [used.input_tokens + used.output_tokens, cost]
-        assert all(each.client._http.is_closed for each in made.models)
+        assert all(each.client._sdk.is_closed() for each in made.models)
 
     run(test)
     assert ([each.body["model"] for each in cheap.requests], [each.body["model"] for each in model.requests]) == (["small"], ["scripted"])
