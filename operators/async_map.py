@@ -1,8 +1,9 @@
 """async_map: runs calls that take seconds, without delaying the dataflow. Generic; ``enrich`` uses it.
 
-Items are spread over lanes, which are keys of a ``stateful_batch``. A lane starts each item on one asyncio loop, which has its own thread,
-and polls for results every few dozen milliseconds while any call runs. The running items are its snapshot: a crash loses none, and they
-start again after it, so calls must be idempotent. A call never raises in the dataflow: its error becomes a reason.
+Items are spread over lanes, which are keys of a ``stateful_batch``. ``PendingCalls`` is what a lane keeps. It starts each item on one
+asyncio loop, which has its own thread, and polls for results every few dozen milliseconds while any call runs. The running items are its
+snapshot: a crash loses none, and they start again after it, so calls must be idempotent. A call never raises in the dataflow: its error
+becomes a reason.
 
 Bounds: ``in_flight`` calls at a time for the process, the one limit on concurrent calls; ``most_pending`` items that wait or run, above
 which items fail at once (``shed``); a deadline for each call, with the wait for its turn; and one deadline for all of them at the end of
@@ -14,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-import zlib
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
@@ -145,8 +145,8 @@ class AsyncCalls(Generic[T, R]):
         return self._drain_until
 
 
-class Lane(StatefulBatchLogic[T | Cancel, CallEnded[T, R], bytes]):
-    """One lane of the dataflow."""
+class PendingCalls(StatefulBatchLogic[T | Cancel, CallEnded[T, R], bytes]):
+    """The calls of one lane."""
 
     def __init__(self, calls: AsyncCalls[T, R], resume_state: bytes | None) -> None:
         """Called for the first item of a lane, and after a restart for every lane in the snapshot: its calls start again."""
@@ -258,11 +258,6 @@ def _call_ended(item: T, done: Future[R]) -> CallEnded[T, R]:
     if isinstance(error, DeadlineError):
         return CallEnded(item, error.so_far, TIMEOUT)
     return CallEnded(item, None, TIMEOUT if isinstance(error, TimeoutError) else f"error:{type(error).__name__}")
-
-
-def lane_of(key: str, lanes: int) -> str:
-    """The lane that all items of ``key`` go through, in order."""
-    return str(zlib.crc32(key.encode()) % lanes)
 
 
 _loop: asyncio.AbstractEventLoop | None = None

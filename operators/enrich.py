@@ -16,10 +16,10 @@ from bytewax.operators import KeyedStream
 
 from llm.answer import Answer
 from llm.call_facts import CallCounters, call_facts, skipped_fact
-from operators.async_map import AsyncCalls, CallEnded, Cancel, Lane, lane_of
+from operators.async_map import AsyncCalls, CallEnded, Cancel, PendingCalls
 from operators.cancel_calls import cancel_for, name
 from operators.compose import Composed
-from operators.lanes import STATE_LANES
+from operators.lanes import STATE_LANES, spread
 from operators.track import Tracked
 from state.decision.wording_request import WordingRequest, WordingSkipped
 from state.records.facts import LlmAnswerFact, LlmCallFact, RecommendationFact
@@ -86,10 +86,10 @@ def enrich_step(step_id: str, composed: Stream[Composed], tracked: Stream[Tracke
         routed: list[tuple[str, WordingRequest | Cancel]] = []
         for each in (each for out in batch for each in out.wording):
             if isinstance(each, WordingRequest):
-                routed.append((lane_of(name(each)[0], STATE_LANES), each))
+                routed.append((str(spread(name(each)[0], STATE_LANES)), each))
             else:  # newer guidance, though a template, makes a call for the older guidance obsolete
                 cancel = cancel_for(each)
-                routed.append((lane_of(cancel.key, STATE_LANES), cancel))
+                routed.append((str(spread(cancel.key, STATE_LANES)), cancel))
         return routed
 
     def route_cancels(batch: list[Tracked]) -> list[tuple[str, WordingRequest | Cancel]]:
@@ -99,7 +99,7 @@ def enrich_step(step_id: str, composed: Stream[Composed], tracked: Stream[Tracke
                 wording.forget(effect.tenant_id, effect.user_id)
             if not isinstance(effect, ReplaceText | PublishProgress):
                 cancel = cancel_for(effect)
-                routed.append((lane_of(cancel.key, STATE_LANES), cancel))
+                routed.append((str(spread(cancel.key, STATE_LANES)), cancel))
         return routed
 
     def finish(batch: list[tuple[str, CallEnded[WordingRequest, Answer]]]) -> list[Enriched]:
@@ -119,7 +119,7 @@ def enrich_step(step_id: str, composed: Stream[Composed], tracked: Stream[Tracke
     requests: KeyedStream[WordingRequest | Cancel] = op.flat_map_batch(f"{step_id}_route", composed, route_requests)
     cancels: KeyedStream[WordingRequest | Cancel] = op.flat_map_batch(f"{step_id}_cancel", tracked, route_cancels)
     ended = op.stateful_batch(
-        step_id, op.merge(f"{step_id}_lanes", requests, cancels), lambda resume_state: Lane(wording.calls, resume_state)
+        step_id, op.merge(f"{step_id}_lanes", requests, cancels), lambda resume_state: PendingCalls(wording.calls, resume_state)
     )
     asked = op.flat_map_batch(f"{step_id}_finish", ended, finish)
     return op.merge(f"{step_id}_all", asked, op.flat_map_batch(f"{step_id}_skipped", composed, skipped))

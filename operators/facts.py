@@ -16,7 +16,8 @@ from bytewax.operators import KeyedStream
 
 from operators.bundle import Bundle
 from operators.decode import Decoded
-from operators.sink_batches import by_person, partition_of, unkeyed
+from operators.lanes import spread
+from operators.sink_batches import by_person, unkeyed
 from state.person.collector import Row
 from state.records.minute_metrics import with_metrics
 from state.records.recommendation import Erase
@@ -50,7 +51,7 @@ def facts_step(step_id: str, up: Stream[HasRows | tuple[str, HasRows]], partitio
             # Only the rows of one partition are delivered in order. Rejected messages that name the person, and rows from before the number
             # of partitions was changed, may be in any.
             for each in everywhere:
-                missing = [row for row in erasures if partition_of(row.user_id, partitions) != each]
+                missing = [row for row in erasures if spread(row.user_id, partitions) != each]
                 if missing:
                     split.setdefault(str(each), Bundle()).extend(missing)
         return list(split.items())

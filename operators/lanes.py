@@ -6,6 +6,7 @@ from one process to another once, in one bundle for each batch.
 
 from __future__ import annotations
 
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -50,6 +51,11 @@ def by_key(addressed: Iterable[tuple[str, _T]]) -> list[tuple[str, list[_T]]]:
     for key, each in addressed:
         lists[key].append(each)
     return list(lists.items())
+
+
+def spread(key: str, parts: int) -> int:
+    """Which of ``parts`` has all of ``key``. The same in every process and run: these numbers are keys of snapshots."""
+    return zlib.crc32(key.encode()) % parts
 
 
 def is_lane(key: str) -> bool:

@@ -6,7 +6,6 @@ person.
 
 from __future__ import annotations
 
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
@@ -17,6 +16,7 @@ from bytewax.operators import KeyedStream
 
 from operators.bundle import Bundle
 from operators.decode import Decoded
+from operators.lanes import spread
 from state.records.dead_letter import DeadLetter
 from state.records.recommendation import Effect, Publish, ReplaceText
 
@@ -33,18 +33,16 @@ class HasEffects(Protocol):
 
 
 def by_person(batch: list[T], person: Callable[[T], str], partitions: int) -> list[tuple[str, list[T]]]:
-    """Split a batch over ``partitions``, named ``0``, ``1``, …: at most one item each, all of one person in order in the same."""
+    """Split a batch over ``partitions``, named ``0``, ``1``, …: at most one item each, all of one person in order in the same.
+
+    What concerns nobody in particular has an empty ``person``.
+    """
     if partitions == 1:
         return [("0", Bundle(batch))]
     split: defaultdict[int, list[T]] = defaultdict(Bundle)
     for item in batch:
-        split[partition_of(person(item), partitions)].append(item)
+        split[spread(person(item), partitions)].append(item)
     return [(str(partition), items) for partition, items in split.items()]
-
-
-def partition_of(person: str, partitions: int) -> int:
-    """The partition of a sink that has all of a person; of what concerns nobody in particular, the one of an empty id."""
-    return zlib.crc32(person.encode()) % partitions
 
 
 def person_of(effect: Effect) -> str:

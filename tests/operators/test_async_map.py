@@ -16,7 +16,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, TestingSource, run_main
 
-from operators.async_map import DRAINED, SHED, TIMEOUT, AsyncCalls, AsyncPolicy, CallEnded, Cancel, Gate, Lane
+from operators.async_map import DRAINED, SHED, TIMEOUT, AsyncCalls, AsyncPolicy, CallEnded, Cancel, Gate, PendingCalls
 from tests.support.waiting import ends_within, let_pass, never, until, wait_until
 
 Item = tuple[str, str]
@@ -43,7 +43,7 @@ async def broken(item: Item) -> str:
     raise ValueError(item[1])
 
 
-def collected(lane: Lane[Item, str], count: int) -> list[CallEnded[Item, str]]:
+def collected(lane: PendingCalls[Item, str], count: int) -> list[CallEnded[Item, str]]:
     found: list[CallEnded[Item, str]] = []
 
     def all_ended() -> bool:
@@ -55,7 +55,7 @@ def collected(lane: Lane[Item, str], count: int) -> list[CallEnded[Item, str]]:
 
 
 def test_results_come_back_with_their_items() -> None:
-    lane = Lane(calls(at_once), None)
+    lane = PendingCalls(calls(at_once), None)
     first, _ = lane.on_batch([("ann", "a"), ("ben", "b")])
     found = first + collected(lane, 2 - len(first))
     assert {(each.item, each.result, each.reason) for each in found} == {(("ann", "a"), "A", ""), (("ben", "b"), "B", "")}
@@ -64,14 +64,14 @@ def test_results_come_back_with_their_items() -> None:
 
 
 def test_what_a_call_raises_is_a_value() -> None:
-    lane = Lane(calls(broken), None)
+    lane = PendingCalls(calls(broken), None)
     first, _ = lane.on_batch([("ann", "a")])
     (found,) = first + collected(lane, 1 - len(first))
     assert (found.result, found.reason) == (None, "error:ValueError")
 
 
 def test_a_call_has_a_deadline_its_turn_included() -> None:
-    lane = Lane(calls(unanswered, in_flight=1, deadline_seconds=0.05), None)
+    lane = PendingCalls(calls(unanswered, in_flight=1, deadline_seconds=0.05), None)
     first, _ = lane.on_batch([("ann", "a"), ("ben", "b")])
     assert [each.reason for each in first + collected(lane, 2 - len(first))] == [TIMEOUT, TIMEOUT]
 
@@ -86,7 +86,7 @@ def test_no_more_than_allowed_are_in_flight() -> None:
         running["now"] -= 1
         return item[1]
 
-    lane = Lane(calls(counted, in_flight=3), None)
+    lane = PendingCalls(calls(counted, in_flight=3), None)
     first, _ = lane.on_batch([(f"u{number}", "x") for number in range(30)])
     assert len(first + collected(lane, 30 - len(first))) == 30
     assert most[0] == 3
@@ -94,7 +94,7 @@ def test_no_more_than_allowed_are_in_flight() -> None:
 
 def test_above_the_cap_items_fail_at_once_with_a_reason() -> None:
     made = calls(unanswered, most_pending=2)
-    lane = Lane(made, None)
+    lane = PendingCalls(made, None)
     shed, _ = lane.on_batch([("ann", "a"), ("ben", "b"), ("cem", "c")])
     assert [(each.item[0], each.reason) for each in shed] == [("cem", SHED)]
     assert made.gate.pending == 2
@@ -103,7 +103,7 @@ def test_above_the_cap_items_fail_at_once_with_a_reason() -> None:
 
 
 def test_a_cancel_ends_the_pending_items_of_its_key_and_no_others() -> None:
-    lane = Lane(calls(unanswered), None)
+    lane = PendingCalls(calls(unanswered), None)
     lane.on_batch([("ann", "a"), ("ben", "b")])
     assert lane.on_batch([Cancel("ann", "gone", lambda item: item[1] == "other")])[0] == []
     (ended,) = lane.on_batch([Cancel("ann", "gone")])[0]
@@ -113,7 +113,7 @@ def test_a_cancel_ends_the_pending_items_of_its_key_and_no_others() -> None:
 
 
 def test_a_newer_item_takes_an_older_ones_place_and_a_replayed_one_does_not() -> None:
-    lane = Lane(calls(unanswered), None)
+    lane = PendingCalls(calls(unanswered), None)
     lane.on_batch([("ann", "a")])
     assert lane.on_batch([("ann", "a")])[0] == []
     (older,) = lane.on_batch([("ann", "b")])[0]
@@ -127,7 +127,7 @@ def test_the_end_of_the_input_waits_for_answers_up_to_one_deadline_for_all() -> 
         return item[1]
 
     made = calls(soon, drain_seconds=4)
-    lanes = [Lane(made, None), Lane(made, None)]
+    lanes = [PendingCalls(made, None), PendingCalls(made, None)]
     for number, lane in enumerate(lanes):
         lane.on_batch([(f"soon{number}", "soon"), (f"late{number}", "late")])
     with ends_within(7, "the end of two lanes, which would take 8 s with a deadline each"):
@@ -138,10 +138,10 @@ def test_the_end_of_the_input_waits_for_answers_up_to_one_deadline_for_all() -> 
 def test_a_job_that_stops_keeps_pending_items_for_the_next_run() -> None:
     made = calls(unanswered)
     made.stopping = lambda: True
-    lane = Lane(made, None)
+    lane = PendingCalls(made, None)
     lane.on_batch([("ann", "a")])
     assert lane.on_eof() == ([], False)
-    again = Lane(calls(at_once), lane.snapshot())
+    again = PendingCalls(calls(at_once), lane.snapshot())
     (found,) = collected(again, 1)
     assert found.item == ("ann", "a")
     lane.on_batch([Cancel("ann", "gone")])
@@ -162,7 +162,7 @@ def test_the_gate_shuts_at_its_mark_and_opens_again_well_below() -> None:
 def flow(items: list[Any], out: list[Any], made: AsyncCalls[Item, str]) -> Dataflow:
     built = Dataflow("calls")
     up = op.map("lane", op.input("in", built, TestingSource(items, batch_size=5)), lambda item: ("0", item))
-    op.output("out", op.stateful_batch("calls", up, lambda state: Lane(made, state)), TestingSink(out))
+    op.output("out", op.stateful_batch("calls", up, lambda state: PendingCalls(made, state)), TestingSink(out))
     return built
 
 
@@ -190,7 +190,7 @@ def test_calls_do_not_hold_up_the_worker() -> None:
         await until(release.is_set, "the worker to go on")
         return item[1]
 
-    lane = Lane(calls(where), None)
+    lane = PendingCalls(calls(where), None)
     assert lane.on_batch([(f"u{number}", "x") for number in range(50)])[0] == [], "it returned while no call had ended"
     release.set()
     assert len(collected(lane, 50)) == 50

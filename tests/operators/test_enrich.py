@@ -16,7 +16,7 @@ from bytewax.testing import TestingSink, TestingSource, cluster_main, run_main
 
 from llm.answer import Answer, Usage
 from llm.call_facts import CallCounters, call_facts
-from operators.async_map import AsyncCalls, AsyncPolicy, CallEnded, Cancel, Lane
+from operators.async_map import AsyncCalls, AsyncPolicy, CallEnded, Cancel, PendingCalls
 from operators.cancel_calls import cancel_for, name
 from operators.compose import Composed
 from operators.enrich import Enriched, Wording, decode, encode, enrich_step
@@ -46,8 +46,8 @@ async def at_once(request: WordingRequest) -> Answer:
     return ANSWER
 
 
-def lane(call: Any = unanswered) -> Lane[WordingRequest, Answer]:
-    return Lane(AsyncCalls(call, name, encode, decode, AsyncPolicy(poll_seconds=0.005)), None)
+def lane(call: Any = unanswered) -> PendingCalls[WordingRequest, Answer]:
+    return PendingCalls(AsyncCalls(call, name, encode, decode, AsyncPolicy(poll_seconds=0.005)), None)
 
 
 def emitted(ended: CallEnded[WordingRequest, Answer]) -> list[ReplaceText | RecommendationFact | LlmCallFact | LlmAnswerFact]:
@@ -160,7 +160,7 @@ def test_a_cancelled_request_has_its_cost_in_its_row_and_no_text(so_far: Answer)
 
 
 def test_a_cancel_takes_over_the_partial_result_of_the_call() -> None:
-    made = Lane(AsyncCalls(unanswered, name, encode, decode, AsyncPolicy(), on_cancel=lambda _: COST), None)
+    made = PendingCalls(AsyncCalls(unanswered, name, encode, decode, AsyncPolicy(), on_cancel=lambda _: COST), None)
     made.on_batch([a_request()])
     assert made.on_batch([cancel_for(ENDS["shown_first"])])[0] == [CallEnded(a_request(), COST, "shown_first")]
 
@@ -182,7 +182,7 @@ def test_a_call_that_ended_just_before_its_cancel_keeps_its_result() -> None:
 
 def test_after_the_deadline_the_partial_result_is_kept() -> None:
     policy = AsyncPolicy(deadline_seconds=0.05)
-    made = Lane(AsyncCalls(unanswered, name, encode, decode, policy, on_cancel=lambda _: COST), None)
+    made = PendingCalls(AsyncCalls(unanswered, name, encode, decode, policy, on_cancel=lambda _: COST), None)
     found = made.on_batch([a_request()])[0]
     found = found or wait_until(lambda: made.on_notify()[0], "the deadline of the call")
     assert found == [CallEnded(a_request(), COST, "timeout")]

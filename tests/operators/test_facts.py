@@ -18,7 +18,8 @@ from msgspec import structs
 from operators.bundle import Bundle
 from operators.decode import Decoded
 from operators.facts import facts_step, heartbeat_step
-from operators.sink_batches import by_person, dead_letter_batches, effect_batches, partition_of, person_of
+from operators.lanes import spread
+from operators.sink_batches import by_person, dead_letter_batches, effect_batches, person_of
 from state.duration import MINUTE
 from state.messages import Tick
 from state.records.dead_letter import DeadLetter
@@ -106,7 +107,7 @@ def test_a_deletion_follows_the_rejected_messages_that_may_name_the_user(partiti
     assert {row.user_id for row in letters if isinstance(row, Erase)} == {*users}
     assert isinstance(letters[0], DeadLetterFact)
     for user in users:
-        own = dict(items)[str(partition_of(user, partitions))]
+        own = dict(items)[str(spread(user, partitions))]
         assert [row for row in own if getattr(row, "user_id", "") == user] == [Erase("t", user, 3)], "and once where the user's rows go"
 
 
