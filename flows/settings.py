@@ -508,8 +508,8 @@ def load_settings(**options: Any) -> Settings:
     for variable in os.environ:
         if variable.startswith(PREFIX):
             _refuse_misspelt(variable)
-    settings._given = frozenset(given)
-    settings._from_file = frozenset(from_files)
+    settings._given = frozenset(given)  # noqa: SLF001 - the constructor takes settings only
+    settings._from_file = frozenset(from_files)  # noqa: SLF001
     return settings
 
 

@@ -89,8 +89,9 @@ class OutputGuardrails:
         if isinstance(proposal, CheckResult):
             return CheckedText((proposal,))
         checks: list[CheckResult] = []
-        for check, reason_against in _CHECKS:
-            reason = reason_against(self, proposal, request)
+        in_order = (("schema", self._schema), ("grounding", self._grounding), ("privacy", self._privacy), ("hygiene", self._hygiene))
+        for check, reason_against in in_order:
+            reason = reason_against(proposal, request)
             checks.append(CheckResult(check, reason, _DETAILS.get(reason, "")))
             if reason:
                 return CheckedText(tuple(checks))
@@ -193,13 +194,6 @@ def _failed(check: str, reason: str) -> CheckedText:
 
 SECRETS: Final = frozenset({"secret", "api_key", "bearer", "url_password"})
 """Kinds of findings of ``redaction.py`` that give access to something, as opposed to personal data."""
-
-_CHECKS: Final = (
-    ("schema", OutputGuardrails._schema),
-    ("grounding", OutputGuardrails._grounding),
-    ("privacy", OutputGuardrails._privacy),
-    ("hygiene", OutputGuardrails._hygiene),
-)
 
 _DETAILS: Final[dict[str, str]] = {
     "component": "another component than the one in the request",

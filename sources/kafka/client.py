@@ -145,7 +145,7 @@ class ErrorHandler:
     """Classifies what librdkafka reports. It logs, at a limited rate, what librdkafka retries, and raises what an operator must fix."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+        self.cluster = cluster
         self.last: KafkaError | None = None
         """The last error of the connection, which says more than that of a request that got no answer."""
         self._refusal: BrokerError | None = None
@@ -158,11 +158,11 @@ class ErrorHandler:
         if rule.reaction is Reaction.RETRY:
             if error.code() != KafkaError._ALL_BROKERS_DOWN:
                 self.last = error
-            self.log("Kafka at %s: %s; trying again", self._cluster.brokers, error.str())
+            self.log("Kafka at %s: %s; trying again", self.cluster.brokers, error.str())
         elif error.code() in UNKNOWN_TOPIC:
-            self._refusal = unknown_topic(self._cluster)
+            self._refusal = unknown_topic(self.cluster)
         elif rule.reaction is Reaction.STOP:
-            self._refusal = BrokerError(f"Kafka at {self._cluster.brokers} refuses this job ({error.str()}); {rule.advice}.")
+            self._refusal = BrokerError(f"Kafka at {self.cluster.brokers} refuses this job ({error.str()}); {rule.advice}.")
 
     def raise_if_refused(self) -> None:
         """Raise the ``BrokerError`` that ``handle`` recorded, if any."""
@@ -190,7 +190,7 @@ def request(
 
     Raises ``UnreachableError`` after that time or when ``stopping`` is true, ``BrokerError`` for an error that a retry does not fix.
     """
-    cluster = errors._cluster
+    cluster = errors.cluster
     timeout_s = cluster.timeout_s if timeout_s is None else timeout_s
     deadline = time.monotonic() + timeout_s
     while True:

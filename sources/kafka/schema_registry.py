@@ -162,13 +162,16 @@ class SchemaRegistry:
         return _as_json(MessageToDict(decode(value)))
 
     def _message_class(self, number: int, index: list[int]) -> Any:
-        """Make the class of a message from the descriptor that the registry has. The library's deserialiser wants a generated one."""
+        """Make the class of a message from the descriptor that the registry has. The library's deserialiser wants a generated one.
+
+        Its steps from the one to the other are private.
+        """
         from google.protobuf.empty_pb2 import Empty  # noqa: PLC0415
         from google.protobuf.message_factory import GetMessageClass  # noqa: PLC0415
 
         resolver = self._new_protobuf(Empty)
-        file, pool = resolver._get_parsed_schema(self._descriptors.get_schema(number, fmt="serialized"))
-        return GetMessageClass(resolver._get_message_desc(pool, pool.FindFileByName(file.name), index))
+        file, pool = resolver._get_parsed_schema(self._descriptors.get_schema(number, fmt="serialized"))  # noqa: SLF001
+        return GetMessageClass(resolver._get_message_desc(pool, pool.FindFileByName(file.name), index))  # noqa: SLF001
 
     def _raise_registry_fault(self, number: int, error: Exception) -> None:
         """Raise what ``error`` means if the registry itself is at fault, or does not know the schema."""

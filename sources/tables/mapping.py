@@ -217,7 +217,7 @@ class Mapping(_Model):
     @classmethod
     def _knows_a_list(cls, data: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
         found = read(data)
-        found._lists_ids = isinstance(data, dict) and isinstance(data.get("eventId"), list)
+        found._lists_ids = isinstance(data, dict) and isinstance(data.get("eventId"), list)  # noqa: SLF001 - it is being made
         return found
 
     @property
