@@ -21,7 +21,7 @@ from flows.job_input import JobInput
 from flows.places.archive import ArchiveFiles
 from flows.places.clickhouse import Tables, Traces, ids_of
 from flows.places.event_log import EventLogMessages, retention_of
-from flows.places.files import UNREADABLE, DeadLetterLines, Recovery, SentLines, Spool, files_with
+from flows.places.files import DeadLetterLines, Recovery, SentLines, Spool, files_with
 from flows.places.place import Place
 from flows.places.redis import ModelTexts, Records
 from flows.settings import Settings
@@ -45,16 +45,6 @@ from system.wall_clock import wall_clock
 _PAUSE_S: Final = 0.5
 _KAFKA_SECONDS: Final = 5.0
 _SHOWN: Final = 5
-_FOR_MAINTENANCE: Final = "they go with `onramp forget --maintain`, while no job runs"
-
-_NOT_ARCHIVED: Final = (
-    "the log still has messages that are not archived; `onramp archive`, also with --once, leaves them out when it has read the log to its "
-    "end, and keeps the ids until then"
-)
-
-
-Messages = DeadLetterLines | SentLines | EventLogMessages | ArchiveFiles
-"""Places whose bytes can be told apart: each message says whose it is."""
 
 
 class ForgetError(Exception):
@@ -150,7 +140,7 @@ def refuse_unknown_tenant(stores: Stores, subject: Subject, *, known: bool) -> N
 
 def is_known(stores: Stores, subject: Subject) -> bool:
     """Whether a store holds something about the user, other than traces of deletions. Ask before the deletion is asked for."""
-    return any(place.held(subject) for place in stores.places if not isinstance(place, Traces))
+    return any(place.held(subject) for place in stores.places if not place.is_trace)
 
 
 def wait_for_job(stores: Stores, subject: Subject, seconds: float, *, known: bool) -> bool:
@@ -182,13 +172,13 @@ def has_taken(stores: Stores, subject: Subject, *, known: bool) -> bool:
 
 
 def erase(stores: Stores, subject: Subject) -> None:
-    """Erase from every place what the job has not erased. The spool belongs to a running job: it is erased only if none runs."""
+    """Erase from every place what the job has not erased. What a running job writes is erased only if none runs."""
     for place in stores.places:
-        if not isinstance(place, Spool):
+        if not place.needs_lock:
             place.erase(subject)
     with suppress(DataDirInUseError), stores.data_dir.lock("onramp forget"):
         for place in stores.places:
-            if isinstance(place, Spool):
+            if place.needs_lock:
                 place.erase(subject)
 
 
@@ -211,14 +201,15 @@ def maintain(stores: Stores, subject: Subject) -> list[dict[str, Any]]:
             place.maintain(subject)
 
     def stays(first: str, pattern: re.Pattern[bytes]) -> int:
-        at = stores.data_dir.path / first
-        messages = [place for place in stores.places if isinstance(place, Messages)]
-        return sum(place.hits_that_stay(subject, pattern) for place in messages if _is_at(place, at))
+        at = (stores.data_dir.path / first).resolve()
+        return sum(
+            place.hits_that_stay(subject, pattern) for place in stores.places if place.path is not None and place.path.resolve() == at
+        )
 
     found, notes = files_with(stores.data_dir, subject, stays), list[str]()
     shared = {each.name for each in (stores.data_dir.state, stores.data_dir.clickhouse, stores.data_dir.valkey, stores.data_dir.spool)}
     unclear = [name for name in found if Path(name).parts[0] in shared]
-    if unclear and any(place.has_of_others(subject) for place in stores.places if isinstance(place, Tables | Recovery)):
+    if unclear and any(place.has_of_others(subject) for place in stores.places):
         found = [name for name in found if name not in unclear]
         notes = [f"cannot be told of {count(len(unclear), 'file')} of the stores: another tenant has a user with this id"]
     if found:
@@ -228,35 +219,14 @@ def maintain(stores: Stores, subject: Subject) -> list[dict[str, Any]]:
     return [{**line, "note": "; ".join(notes)} if notes else line]
 
 
-def _is_at(place: Messages, path: Path) -> bool:
-    own = place.directory if isinstance(place, ArchiveFiles) else place.path
-    return own is not None and own.resolve() == path.resolve()
-
-
 def verify(stores: Stores, subject: Subject, now: Callable[[], int] = wall_clock) -> list[dict[str, Any]]:
     """Read every store again. Return one line of the receipt for each: what is still held there, and when that was read."""
     found: list[dict[str, Any]] = []
     for place in stores.places:
-        rows = place.held(subject)
-        held, unreadable = len(rows), [each["file"] for each in rows if isinstance(each, dict) and UNREADABLE in each]
-        line: dict[str, Any] = {"store": place.name, "held": held, "verifiedAt": rfc3339(now())}
-        if unreadable:
-            line["note"] = f"cannot be read; look at it, then remove it: {', '.join(unreadable[:_SHOWN])}"
-        elif held and isinstance(place, Recovery):
-            line["note"] = f"the job forgets when it reads the deletion; of old snapshots: {_FOR_MAINTENANCE}"
-        elif held and isinstance(place, Traces):
-            logs = [str(each["log"]) for each in rows if isinstance(each, dict) and "log" in each]
-            notes = (
-                [f"the text of deletions, with the ids: each stays until a hundred later deletions of its table; {_FOR_MAINTENANCE}"]
-                if held > len(logs)
-                else []
-            )
-            notes += [f"{', '.join(logs)}: the log of the server has the ids until its TTL ends; delete its rows, or wait"] if logs else []
-            line["note"] = "; ".join(notes)
-        elif held and isinstance(place, ArchiveFiles) and place.waits(subject):
-            line["note"] = _NOT_ARCHIVED
-        elif place.note:
-            line["note"] = f"stays: {place.note}"
+        held = place.held(subject)
+        line: dict[str, Any] = {"store": place.name, "held": len(held), "verifiedAt": rfc3339(now())}
+        if note := place.note_for(held, subject):
+            line["note"] = note
         found.append(line)
     found += [{"store": name, "held": None, "verifiedAt": None, "note": f"kept {how}"} for name, how in stores.kept.items()]
     return found

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 import polars as pl
+from typing_extensions import override
 
+from flows.places.place import Place
 from sources.archive.archive import Archive, Forgotten, concerns, left_of
 from sources.archive.names import ArchiveFile
 from sources.archive.rows import is_forgotten, rows_of
@@ -22,10 +24,14 @@ from state.records.subject import Subject
 _WAIT_S: Final = 15.0
 """How long to wait for a process that archives: it looks once a second, and writes what it has read."""
 _PAUSE_S: Final = 0.1
+_NOT_ARCHIVED: Final = (
+    "the log still has messages that are not archived; `onramp archive`, also with --once, leaves them out when it has read the log to its "
+    "end, and keeps the ids until then"
+)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
 
-class ArchiveFiles:
+class ArchiveFiles(Place):
     """The messages of the user in the archive. The deletion itself stays: a replay must read it."""
 
     name = "archive"
@@ -35,7 +41,7 @@ class ArchiveFiles:
         self, archive: Archive, now: Callable[[], int], *, log_keeps: bool, registry: SchemaRegistry | None = None, wait_s: float = _WAIT_S
     ) -> None:
         """``log_keeps``: nothing can be erased from the log itself, so what is not archived yet must be left out when it is."""
-        self.directory = archive.directory
+        self.path = archive.directory
         self._archive = archive
         self._now = now
         self._log_keeps = log_keeps
@@ -65,11 +71,12 @@ class ArchiveFiles:
         if not self._log_keeps and not self._archive.is_appended_to():
             self._archive.done([person])  # nobody has read a message that is not in a file, and the log has none any more
 
-    def maintain(self, subject: Subject) -> None:
-        """Do nothing: a file is replaced as a whole."""
+    @override
+    def note_for(self, held: Sequence[Any], subject: Subject) -> str:
+        return _NOT_ARCHIVED if held and self.waits(subject) else super().note_for(held, subject)
 
+    @override
     def hits_that_stay(self, subject: Subject, pattern: re.Pattern[bytes]) -> int:
-        """How often ``pattern`` is in messages that stay: the deletion, and messages of other people."""
         hits = 0
         for file in self._files():
             with suppress(FileNotFoundError):

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from clickhouse_connect.driver.binding import format_str
+from typing_extensions import override
 
-from flows.places.place import erasures_of
+from flows.places.place import FOR_MAINTENANCE, Place, erasures_of
 from local.clickhouse import EmbeddedClickHouse
 from local.clickhouse_leftovers import remove_leftovers
 from sinks.clickhouse.client import ClickHouse
@@ -37,11 +38,10 @@ _LETTERS: Final = "hasAny(user_ids, {ids:Array(String)}) AND (empty(tenant_ids) 
 _ROWS: Final = "tenant_id = {tenant:String} AND has({ids:Array(String)}, user_id)"
 
 
-class Tables:
+class Tables(Place):
     """All rows about the user, also those that a newer row replaced: they are on disk until ClickHouse merges them."""
 
     name = "clickhouse"
-    note = ""
 
     def __init__(self, store: ClickHouse) -> None:
         """``store`` must stay open for as long as this is used."""
@@ -70,15 +70,12 @@ class Tables:
         """Delete the rows, and wait until they are gone. Only where no job writes new ones."""
         ClickHouseInserter(self._store).erase(erasures_of(subject))
 
-    def maintain(self, subject: Subject) -> None:
-        """Do nothing: ``Traces`` does."""
 
-
-class Traces:
+class Traces(Place):
     """What a deletion leaves behind for a while: the text of the last deletions, which has the ids, and old files of the tables."""
 
     name = "clickhouse_traces"
-    note = ""
+    is_trace = True
 
     def __init__(self, store: ClickHouse, embedded: Path | None) -> None:
         """``store`` must stay open for as long as this is used. ``embedded`` is the directory of the embedded one, None for a server."""
@@ -99,8 +96,16 @@ class Traces:
                     found += query(self._store, count, texts, private=True).to_dicts()
         return found
 
-    def erase(self, subject: Subject) -> None:
-        """Do nothing: they go with ``maintain``, and by themselves after a hundred deletions more."""
+    @override
+    def note_for(self, held: Sequence[Any], subject: Subject) -> str:
+        logs = [str(each["log"]) for each in held if isinstance(each, dict) and "log" in each]
+        notes = (
+            [f"the text of deletions, with the ids: each stays until a hundred later deletions of its table; {FOR_MAINTENANCE}"]
+            if len(held) > len(logs)
+            else []
+        )
+        notes += [f"{', '.join(logs)}: the log of the server has the ids until its TTL ends; delete its rows, or wait"] if logs else []
+        return "; ".join(notes)
 
     def maintain(self, subject: Subject) -> None:
         """Remove old files and texts of deletions: of the embedded one while it is stopped, which takes some seconds.

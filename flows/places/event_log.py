@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from typing_extensions import override
 
+from flows.places.place import Place
 from sources.errors import BrokerError
 from sources.kafka.backlog import topic_config
 from sources.kafka.client import Cluster
@@ -23,7 +25,7 @@ _AT_ONCE: Final = 1_000
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
 
-class EventLogMessages:
+class EventLogMessages(Place):
     """The messages of the user in the local log. The deletion itself stays until it is too old: every reader must read it."""
 
     name = "event_log"
@@ -31,7 +33,7 @@ class EventLogMessages:
 
     def __init__(self, directory: Path) -> None:
         """Open nothing yet."""
-        self.path = directory
+        self.path: Path = directory
 
     def held(self, subject: Subject) -> list[Any]:
         """Return the messages."""
@@ -45,8 +47,8 @@ class EventLogMessages:
         """Remove the bytes of messages that are no longer in the log."""
         remove_old_bytes(self.path)
 
+    @override
     def hits_that_stay(self, subject: Subject, pattern: re.Pattern[bytes]) -> int:
-        """How often ``pattern`` is in messages that stay: the deletion, and messages of other people."""
         return sum(len(pattern.findall(_ENCODER.encode(each))) for each in self._records() if not _concerned(each, subject))
 
     def _records(self) -> Iterator[Record]:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from typing_extensions import override
 
 from flows.dead_letters import in_file
 from flows.places.ids_in_bytes import LONGEST_CONTEXT, as_values, as_words, texts_of
-from flows.places.place import erasures_of
+from flows.places.place import FOR_MAINTENANCE, Place, erasures_of
 from local.blank_lines import blank_lines
 from local.data_dir import DataDir, DataDirError
 from local.recovery_store import compact, remove_undurable_snapshots, snapshots_with
@@ -31,20 +32,19 @@ from state.records.subject import Subject, bare_deletion, letter_is_about, must_
 from state.snapshot_codec import SnapshotError
 from state.stuck.row import Row
 
-UNREADABLE: Final = "unreadable"
-"""Marks what is held in a file that cannot be read."""
+_UNREADABLE: Final = "unreadable"  # marks what is held in a file that cannot be read
+_SHOWN: Final = 5  # unreadable files that the receipt names
 _BLOCK = 8 * 1024 * 1024
 
 
-class DeadLetterLines:
+class DeadLetterLines(Place):
     """The file of dead letters. An erased letter leaves a line of blanks, so that the job's position in the file stays right."""
 
     name = "dead_letters"
-    note = ""
 
     def __init__(self, data_dir: DataDir) -> None:
         """Open nothing yet."""
-        self.path = data_dir.dead_letters
+        self.path: Path = data_dir.dead_letters
 
     def held(self, subject: Subject) -> list[Any]:
         """Return the letters that name the user."""
@@ -54,15 +54,12 @@ class DeadLetterLines:
         """Blank the letters that name the user."""
         _blank(self.path, lambda line: _line_is_about(line, subject))
 
+    @override
     def hits_that_stay(self, subject: Subject, pattern: re.Pattern[bytes]) -> int:
-        """How often ``pattern`` is in letters that stay: those of other people."""
         return _hits_of_others(self.path, pattern, lambda line: _line_is_about(line, subject))
 
-    def maintain(self, subject: Subject) -> None:
-        """Do nothing."""
 
-
-class SentLines:
+class SentLines(Place):
     """What commands sent to runs on files. A deletion stays, without content: the next run must read it."""
 
     name = "sent"
@@ -70,7 +67,7 @@ class SentLines:
 
     def __init__(self, data_dir: DataDir) -> None:
         """Open nothing yet."""
-        self.path = data_dir.sent
+        self.path: Path = data_dir.sent
 
     def held(self, subject: Subject) -> list[Any]:
         """Return the messages about the user."""
@@ -81,19 +78,16 @@ class SentLines:
         """Blank the messages about the user."""
         _blank(self.path, lambda line: _sent_line_is_about(line, subject), _left_of_sent)
 
+    @override
     def hits_that_stay(self, subject: Subject, pattern: re.Pattern[bytes]) -> int:
-        """How often ``pattern`` is in messages that stay: the deletion, and messages of other people."""
         return _hits_of_others(self.path, pattern, lambda line: _sent_line_is_about(line, subject))
 
-    def maintain(self, subject: Subject) -> None:
-        """Do nothing."""
 
-
-class Spool:
+class Spool(Place):
     """Rows that are not in ClickHouse yet. A job that runs writes and delivers them itself, deletions too."""
 
     name = "spool"
-    note = ""
+    needs_lock = True
 
     def __init__(self, data_dir: DataDir) -> None:
         """Open nothing yet."""
@@ -111,7 +105,7 @@ class Spool:
             except FileNotFoundError:
                 continue
             except SegmentDamaged:
-                found.append({"file": path.name, UNREADABLE: True})
+                found.append({"file": path.name, _UNREADABLE: True})
                 continue
             for table, frames in segment.frames.items():
                 for frame in frames:
@@ -128,19 +122,22 @@ class Spool:
         for path in self._segments(spool):
             rejected.erase_from(path, erasures_of(subject))
 
-    def maintain(self, subject: Subject) -> None:
-        """Do nothing."""
+    @override
+    def note_for(self, held: Sequence[Any], subject: Subject) -> str:
+        unreadable = [row["file"] for row in held if _UNREADABLE in row]
+        if unreadable:
+            return f"cannot be read; look at it, then remove it: {', '.join(unreadable[:_SHOWN])}"
+        return super().note_for(held, subject)
 
     def _segments(self, *directories: Path) -> list[Path]:
         found = [path for at in directories if at.is_dir() for path in sorted(at.iterdir())]
         return [path for path in found if path.suffix in {".ready", ".pending"}]
 
 
-class Recovery:
+class Recovery(Place):
     """The job's own state. The job forgets the user by itself; ``compact`` removes the bytes of old snapshots."""
 
     name = "recovery"
-    note = ""
 
     def __init__(self, data_dir: DataDir) -> None:
         """Open nothing yet."""
@@ -165,8 +162,9 @@ class Recovery:
         people = (_person(change) for step, _, change in found if step.endswith(".track"))
         return any(each is not None and each.tenant != subject.tenant and each.user in subject.ids for each in people)
 
-    def erase(self, subject: Subject) -> None:
-        """Do nothing: the job forgets when it reads the deletion."""
+    @override
+    def note_for(self, held: Sequence[Any], subject: Subject) -> str:
+        return f"the job forgets when it reads the deletion; of old snapshots: {FOR_MAINTENANCE}" if held else ""
 
     def maintain(self, subject: Subject) -> None:  # noqa: ARG002 - all old snapshots go
         """Remove the bytes of old snapshots."""

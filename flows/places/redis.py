@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar, cast
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisError
 
+from flows.places.place import Place
 from llm.cache.answer_cache import AnswerCache, CachePolicy, entry_name, index_name, user_digest
 from llm.review_queue import ReviewPolicy, ReviewQueue, ReviewUnavailableError
 from sinks.redis.async_client import connect_async
@@ -28,7 +29,7 @@ _REWRITE_S: Final = 120.0
 _PAUSE_S: Final = 0.1
 
 
-class Records:
+class Records(Place):
     """The recommendation, the progress and the decision shown last, for each id."""
 
     name = "redis"
@@ -81,11 +82,10 @@ class Records:
             servers.close()
 
 
-class ModelTexts:
-    """Texts that a model wrote for the user alone: cached, or waiting for a review."""
+class ModelTexts(Place):
+    """Texts that a model wrote for the user alone: cached, or waiting for a review. The server writes its file again for ``Records``."""
 
     name = "model_texts"
-    note = ""
 
     def __init__(self, url: str) -> None:
         """Open no connection yet."""
@@ -106,9 +106,6 @@ class ModelTexts:
 
         if not self._run(forget):
             raise StoreUnavailableError("Redis did not confirm that the texts of a model are erased; repeat the command.")
-
-    def maintain(self, subject: Subject) -> None:
-        """Do nothing: the server's file is that of the records."""
 
     def _run(self, act: Callable[[Redis | RedisCluster], Awaitable[T]]) -> T:
         async def run() -> T:

@@ -12,6 +12,7 @@ import pytest
 
 from flows.forget import Stores
 from flows.places.files import Recovery, SentLines
+from flows.places.place import Place
 from flows.settings import Settings
 from local.data_dir import DataDir
 from state.ids import Keys
@@ -20,10 +21,10 @@ from tests.cli.command import ROOT
 from tests.cli.conftest import Inside
 
 
-class Memory:
+class Memory(Place):
     """Holds ids."""
 
-    name, note = "memory", ""
+    name = "memory"
 
     def __init__(self) -> None:
         self.rows = {"ann", "cookie-of-ann", "old-cookie", "ben"}
@@ -33,9 +34,6 @@ class Memory:
 
     def erase(self, subject: Subject) -> None:
         self.rows -= set(subject.ids)
-
-    def maintain(self, subject: Subject) -> None:
-        pass
 
 
 @pytest.fixture

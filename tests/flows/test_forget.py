@@ -27,6 +27,7 @@ from flows.forget import (
 )
 from flows.places.clickhouse import Traces
 from flows.places.files import DeadLetterLines, Recovery, SentLines, Spool
+from flows.places.place import Place
 from flows.settings import load_settings
 from local.data_dir import DataDir, DataDirError, DataDirInUseError
 from local.secret import secret_for
@@ -119,10 +120,10 @@ def test_a_deletion_that_the_job_would_reject_is_not_sent(stores: Stores) -> Non
     assert not stores.data_dir.sent.exists()
 
 
-class Rows:
+class Rows(Place):
     """A place whose rows are gone when it was read ``reads`` times, or erased."""
 
-    name, note = "rows", ""
+    name = "rows"
 
     def __init__(self, reads: int = 1_000) -> None:
         self.left, self.erased = reads, 0
