@@ -20,10 +20,10 @@ from flows.inputs import kafka_cluster, registry_of
 from flows.job_input import JobInput
 from flows.places.archive import ArchiveFiles
 from flows.places.clickhouse import Tables, Traces, ids_of
-from flows.places.event_log import EventLogMessages, retention_of
-from flows.places.files import DeadLetterLines, Recovery, SentLines, Spool, files_with
+from flows.places.event_log import EventLogMessages, retention_in_words
+from flows.places.files import DeadLetterLines, Recovery, SentLines, SpoolFiles, files_with
 from flows.places.place import Place
-from flows.places.redis import ModelTexts, Records
+from flows.places.redis import ModelTexts, UserRecords
 from flows.settings import Settings
 from local.clickhouse import EmbeddedClickHouse
 from local.data_dir import DataDir, DataDirInUseError
@@ -82,11 +82,11 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
             store = open_store(settings, embedded)
             stack.callback(store.close)
         redis_url = stack.enter_context(redis_for_reader(settings.redis_address(), data_dir))
-        places: list[Place] = [Records(redis_url, embedded=settings.redis_url is None), ModelTexts(redis_url)]
+        places: list[Place] = [UserRecords(redis_url, embedded=settings.redis_url is None), ModelTexts(redis_url)]
         tables = Tables(store) if store is not None else None
         if tables is not None and store is not None:
             places += [tables, Traces(store, data_dir.clickhouse if settings.clickhouse_url is None else None)]
-        places += [Spool(data_dir), DeadLetterLines(data_dir), SentLines(data_dir), Recovery(data_dir)]
+        places += [SpoolFiles(data_dir), DeadLetterLines(data_dir), SentLines(data_dir), Recovery(data_dir)]
         kept: dict[str, str] = {}
         if settings.event_log is not None:
             places.append(EventLogMessages(settings.event_log))
@@ -94,7 +94,7 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
             places.append(ArchiveFiles(archive, wall_clock, log_keeps=settings.kafka_brokers is not None, registry=registry_of(settings)))
         if settings.kafka_brokers is not None:
             for topic in (settings.kafka_topic, settings.kafka_dead_letter_topic):
-                kept[f"topic {topic}"] = retention_of(kafka_cluster(settings, topic, timeout_s=_KAFKA_SECONDS))
+                kept[f"topic {topic}"] = retention_in_words(kafka_cluster(settings, topic, timeout_s=_KAFKA_SECONDS))
         known = (lambda tenant, user: ids_of(store, tenant, user)) if store is not None else (lambda _tenant, user: (user,))
         yield Stores(settings, data_dir, keys, tuple(places), redis_url, tables, kept, known)
 

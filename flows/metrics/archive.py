@@ -14,7 +14,7 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
 from flows.inputs import kafka_cluster
-from flows.metrics.collector import Values, backlog_values, family, registry_of, render
+from flows.metrics.collector import Values, backlog_values, family, prometheus_registry, render
 from flows.metrics.probes import ANSWER_SECONDS, Measured
 from flows.metrics.readiness import Readiness, backlog_reasons
 from flows.metrics.sampling import Sampler
@@ -110,7 +110,7 @@ def serving_archive_metrics(settings: Settings, archiver: Archiver) -> Iterator[
     with ExitStack() as stack:
         server = MetricsServer(
             settings.archive_metrics_address,
-            metrics=partial(render, registry_of([ArchiveCollector(archiver, log, files)])),
+            metrics=partial(render, prometheus_registry([ArchiveCollector(archiver, log, files)])),
             readiness=readiness,
             setting="ONRAMP_ARCHIVE_METRICS_ADDRESS",
         )

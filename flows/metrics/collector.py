@@ -206,7 +206,7 @@ def family(metric: Metric, values: Values) -> Family:
     return family
 
 
-def registry_of(collectors: Iterable[Collector]) -> CollectorRegistry:
+def prometheus_registry(collectors: Iterable[Collector]) -> CollectorRegistry:
     """A registry of these collectors and the standard metrics of the process."""
     registry = CollectorRegistry(auto_describe=False)
     for collector in collectors:

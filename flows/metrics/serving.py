@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flows.engines import Engines
 from flows.inputs import LiveSource
-from flows.metrics.collector import JobCollector, Watched, registry_of, render
+from flows.metrics.collector import JobCollector, Watched, prometheus_registry, render
 from flows.metrics.probes import ArmShares, BacklogProbe, Files, RedisProbe, freshness, measure_files
 from flows.metrics.sampling import Sampler
 from flows.metrics.server import MetricsServer
@@ -41,7 +41,7 @@ def serving_metrics(settings: Settings, engines: Engines, parts: FlowParts, mode
         return
     watched = _watched(settings, engines, parts, model)
     samplers: list[Sampler[Any]] = [watched.files, watched.redis, watched.clickhouse, *([watched.backlog] if watched.backlog else [])]
-    registry = registry_of([JobCollector(watched)])
+    registry = prometheus_registry([JobCollector(watched)])
     with ExitStack() as stack:
         server = MetricsServer(settings.metrics_address, metrics=partial(render, registry), readiness=watched.readiness, hung=watched.hung)
         stack.callback(server.close)

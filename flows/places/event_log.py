@@ -63,7 +63,7 @@ class EventLogMessages(Place):
             reader.close()
 
 
-def retention_of(cluster: Cluster) -> str:
+def retention_in_words(cluster: Cluster) -> str:
     """Say how long the topic keeps what it holds, as a part of a sentence. Blocks up to the time limit of the cluster; never raises."""
     try:
         config = topic_config(cluster)

@@ -83,7 +83,7 @@ class SentLines(Place):
         return _hits_of_others(self.path, pattern, lambda line: _sent_line_is_about(line, subject))
 
 
-class Spool(Place):
+class SpoolFiles(Place):
     """Rows that are not in ClickHouse yet. A job that runs writes and delivers them itself, deletions too."""
 
     name = "spool"

@@ -29,7 +29,7 @@ _REWRITE_S: Final = 120.0
 _PAUSE_S: Final = 0.1
 
 
-class Records(Place):
+class UserRecords(Place):
     """The recommendation, the progress and the decision shown last, for each id."""
 
     name = "redis"
@@ -83,7 +83,7 @@ class Records(Place):
 
 
 class ModelTexts(Place):
-    """Texts that a model wrote for the user alone: cached, or waiting for a review. The server writes its file again for ``Records``."""
+    """Texts that a model wrote for the user alone: cached, or waiting for a review."""
 
     name = "model_texts"
 

@@ -22,7 +22,7 @@ import flows.replay
 import flows.replay_letters
 import system.wall_clock
 from flows.places.clickhouse import Tables
-from flows.places.redis import Records
+from flows.places.redis import UserRecords
 from local.audit_log import AuditLog
 from sinks.clickhouse.inserter import ClickHouseInserter
 from sinks.clickhouse.segment import SegmentWriter
@@ -54,7 +54,7 @@ MOMENTS: Final[dict[str, Moment]] = {
     "replay: in the middle": Moment(local_log._Partition, "_take", after=True),
     "forget: begun, not sent": Moment(flows.forget, "ask_to_forget", after=False),
     "forget: sent": Moment(flows.forget, "ask_to_forget", after=True),
-    "forget: Redis is erased": Moment(Records, "erase", after=True),
+    "forget: Redis is erased": Moment(UserRecords, "erase", after=True),
     "forget: the tables are erased": Moment(Tables, "erase", after=True),
     "forget: all is erased, the receipt is not recorded": Moment(flows.forget, "verify", after=True),
     "forget: before the receipt": Moment(AuditLog, "append", after=False),

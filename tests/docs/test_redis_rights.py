@@ -14,9 +14,9 @@ from redis.exceptions import NoPermissionError
 from cli.app import invoke
 from flows.doctor.store_checks import check_redis
 from flows.metrics.probes import RedisProbe
-from flows.places.redis import ModelTexts, Records
+from flows.places.redis import ModelTexts, UserRecords
 from flows.settings import load_settings
-from gateway.records import Records as GatewayRecords
+from gateway.records import Records
 from llm.cache.answer_cache import AnswerCache, CachedText, CachePolicy, text_hash, user_digest
 from llm.limits.daily_budget import Allowance, Budget, BudgetSettings, Reservation
 from llm.review_queue import ReviewEntry, ReviewPolicy, ReviewQueue
@@ -77,7 +77,7 @@ def test_the_job_writes_and_erases_and_commands_read(as_user: As, database: int)
     writer.write([publish("acme", "ann", 2)])
     reader = RecommendationReader(url)
     assert reader.read("acme", "ann") is not None
-    place = Records(url)
+    place = UserRecords(url)
     assert len(place.held(ANN)) >= 2
     place.erase(ANN)
     writer.write([erase("acme", "ann", 3)])
@@ -103,7 +103,7 @@ def test_the_gateway_reads_counts_and_listens(as_user: As) -> None:
     url = as_user(GATEWAY, "the gateway's quotas", "the gateway's stream: of the gateway")
 
     async def run() -> None:
-        records = GatewayRecords(lambda: url)
+        records = Records(lambda: url)
         assert await records.read("acme", "ann") == (None, None)
         assert await records.recommendation("acme", "ann") is None
         assert await records.progress("acme", "ann") is None
@@ -197,7 +197,7 @@ def test_a_review_without_a_right_names_what_to_grant(as_user: As, review: Revie
 def test_an_export_without_a_right_names_what_to_grant(as_user: As, without: str) -> None:
     url = as_user(JOB, MODEL, without=without)
     with pytest.raises(StoreRefusedError, match=r"grant this user the commands that docs/stores\.md lists"):
-        (Records if without == "get" else ModelTexts)(url).held(ANN)
+        (UserRecords if without == "get" else ModelTexts)(url).held(ANN)
 
 
 def test_a_user_has_no_other_rights(as_user: As) -> None:

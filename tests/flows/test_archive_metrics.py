@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from flows.archive import Archiver, RollRules, open_raw_log
 from flows.metrics.archive import ArchiveCollector, serving_archive_metrics
-from flows.metrics.collector import registry_of, render
+from flows.metrics.collector import prometheus_registry, render
 from flows.metrics.probes import Measured
 from flows.metrics.sampling import Sampler
 from flows.metrics.server import MetricsAddressError
@@ -106,7 +106,7 @@ def test_what_fails_is_counted_and_old_figures_stay(tmp_path: Path) -> None:
         sampler.once()
     archiver = Archiver(Archive(tmp_path), MemoryLog({}), BIG, stopping=lambda: False)
     archiver.totals.failed_joins = 2
-    found = figures(render(registry_of([ArchiveCollector(archiver, log, files)])))
+    found = figures(render(prometheus_registry([ArchiveCollector(archiver, log, files)])))
     assert found["onramp_archive_lag_messages[0]"] == 4
     assert 30 <= found["onramp_archive_lag_seconds[0]"] < 60
     assert 540 < found["onramp_archive_time_to_data_loss_seconds[0]"] <= 570

@@ -26,7 +26,7 @@ from flows.forget import (
     wait_for_job,
 )
 from flows.places.clickhouse import Traces
-from flows.places.files import DeadLetterLines, Recovery, SentLines, Spool
+from flows.places.files import DeadLetterLines, Recovery, SentLines, SpoolFiles
 from flows.places.place import Place
 from flows.settings import load_settings
 from local.data_dir import DataDir, DataDirError, DataDirInUseError
@@ -139,7 +139,7 @@ class Rows(Place):
         pass
 
 
-class SpoolOf(Rows, Spool):
+class SpoolOf(Rows, SpoolFiles):
     """Rows on their way."""
 
 
@@ -285,7 +285,7 @@ def test_an_interrupt_leaves_no_table_with_the_settings_of_maintenance(fails_at:
 def test_a_damaged_file_of_the_spool_counts_as_held_and_the_receipt_names_it(stores: Stores) -> None:
     (stores.data_dir.spool / "rejected").mkdir()
     (stores.data_dir.spool / "rejected" / "00001.ready").write_bytes(b"u-17 garbage")
-    with_spool = dataclasses.replace(stores, places=(Spool(stores.data_dir), *stores.places))
+    with_spool = dataclasses.replace(stores, places=(SpoolFiles(stores.data_dir), *stores.places))
     erase(with_spool, ANN)
     line = verify(with_spool, ANN)[0]
     assert (line["store"], line["held"]) == ("spool", 1)

@@ -22,7 +22,7 @@ from redis import Redis, RedisError
 from flows.catalogs import load_catalog
 from flows.listen_address import split_address
 from flows.metrics import sampling
-from flows.metrics.collector import JobCollector, Watched, registry_of, render
+from flows.metrics.collector import JobCollector, Watched, prometheus_registry, render
 from flows.metrics.probes import ArmShares, BacklogProbe, Measured, RedisProbe, measure_files
 from flows.metrics.readiness import Readiness, hung, judge
 from flows.metrics.sampling import Sample, Sampler
@@ -68,7 +68,7 @@ def samples(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def shown(watched: Watched, now: Callable[[], int] = lambda: NOW) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    return samples(render(registry_of([JobCollector(watched, now)])))
+    return samples(render(prometheus_registry([JobCollector(watched, now)])))
 
 
 # what is shown
@@ -86,7 +86,7 @@ def test_a_process_that_does_not_keep_the_store_says_nothing_of_old_snapshots(tm
 def test_every_metric_of_the_catalogue_is_shown_and_no_other(tmp_path: Path) -> None:
     job = WatchedJob(tmp_path)
     job.work()
-    text = render(registry_of([JobCollector(job.watched)])).decode()
+    text = render(prometheus_registry([JobCollector(job.watched)])).decode()
     families = {family.name: family for family in text_string_to_metric_families(text)}
     ours = {name: family for name, family in families.items() if not name.startswith("process_")}
     assert set(ours) == {metric.name.removesuffix("_total") for metric in METRICS}
@@ -417,7 +417,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 @contextmanager
 def served(job: WatchedJob) -> Iterator[int]:
-    registry = registry_of([JobCollector(job.watched)])
+    registry = prometheus_registry([JobCollector(job.watched)])
     server = MetricsServer("127.0.0.1:0", metrics=partial(render, registry), readiness=job.watched.readiness, hung=job.watched.hung)
     server.start()
     try:

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from flows.places.event_log import EventLogMessages, in_words
-from flows.places.files import DeadLetterLines, Recovery, SentLines, Spool, files_with
+from flows.places.files import DeadLetterLines, Recovery, SentLines, SpoolFiles, files_with
 from flows.places.ids_in_bytes import as_values, as_words
 from local.data_dir import DataDir, DataDirError
 from local.recovery_store import compact, snapshots_with
@@ -230,7 +230,7 @@ def test_rows_in_the_spool_go_and_the_rest_of_the_file_stays(data_dir: DataDir) 
     writer.add("step_metrics_1m", pl.DataFrame({"count": [1]}))
     writer.erase(Erase("default", "dee", 7))
     writer.finish(path)
-    place = Spool(data_dir)
+    place = SpoolFiles(data_dir)
     assert [each["table"] for each in place.held(ANN)] == ["events", "events", "dead_letters", "dead_letters", "dead_letters"]
     place.erase(ANN)
     assert place.held(ANN) == []
@@ -251,7 +251,7 @@ def test_rows_in_rejected_files_go_and_those_of_a_file_that_nobody_can_read_go_o
         write_segment(path, Segment({"events": [frame]}, [], 2), by=path.with_suffix(".tmp"))
     whole = paths[1].read_bytes()
     paths[1].write_bytes(whole[:-1])
-    Spool(data_dir).erase(ANN)
+    SpoolFiles(data_dir).erase(ANN)
     paths[1].write_bytes(whole)
     assert [rejected.read(path).frames["events"][0]["user_id"].to_list() for path in paths] == [["ben"], ["ben"]]
 

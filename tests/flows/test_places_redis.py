@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from flows.places.redis import ModelTexts, Records
+from flows.places.redis import ModelTexts, UserRecords
 from llm.cache.answer_cache import AnswerCache, CachedText, CachePolicy, text_hash, user_digest
 from llm.review_queue import ReviewEntry, ReviewPolicy, ReviewQueue
 from sinks.redis.async_client import connect_async
@@ -43,7 +43,7 @@ def test_records_go_a_tombstone_stays_until_maintenance_and_then_no_byte_is_left
         redis.set(key, b'{"userId": "somebody"}')
     tombstone = redis_key("default", visitor)
     redis.set(tombstone, TOMBSTONE + b': true, "version": 1}')
-    place = Records(valkey.url, embedded=True)
+    place = UserRecords(valkey.url, embedded=True)
     assert place.held(ANN) == [{"key": key, "value": {"userId": "somebody"}} for key in hers]
     place.erase(ANN)
     assert (place.held(ANN), len(place.held(BEN)), len(place.held(OTHER))) == ([], 1, 1)
@@ -51,7 +51,7 @@ def test_records_go_a_tombstone_stays_until_maintenance_and_then_no_byte_is_left
     place.maintain(ANN)
     assert redis.get(tombstone) is None
     redis.delete(redis_key("other", user))  # has the same id
-    Records(valkey.url, embedded=True).maintain(ANN)
+    UserRecords(valkey.url, embedded=True).maintain(ANN)
 
     def bytes_left() -> bytes:
         return b"".join(path.read_bytes() for path in valkey.directory.rglob("*") if path.is_file())
@@ -89,7 +89,7 @@ def test_texts_that_a_model_wrote_for_her_go_and_those_of_others_stay(valkey: Va
 
 @pytest.mark.parametrize("url", [NOBODY, NOBODY.replace("redis://", "redis+cluster://")])
 def test_a_server_that_does_not_answer_is_no_empty_one(url: str) -> None:
-    for ask in (Records(url).held, Records(url).erase, ModelTexts(url).held):
+    for ask in (UserRecords(url).held, UserRecords(url).erase, ModelTexts(url).held):
         with pytest.raises(StoreUnavailableError, match="did not answer"):
             ask(ANN)
     with pytest.raises(StoreUnavailableError, match="did not confirm"):

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from flows.metrics.collector import JobCollector, registry_of, render
+from flows.metrics.collector import JobCollector, prometheus_registry, render
 from flows.metrics.server import MetricsServer
 from state.metrics import ALL_METRICS
 from tests.docs.test_pages import anchors
@@ -111,7 +111,7 @@ def test_every_panel_shows_data_when_prometheus_has_scraped_the_endpoint(tmp_pat
     prometheus = tool("prometheus")
     job = WatchedJob(tmp_path)
     job.work()
-    registry = registry_of([JobCollector(job.watched)])
+    registry = prometheus_registry([JobCollector(job.watched)])
     endpoint = MetricsServer("127.0.0.1:0", metrics=partial(render, registry), readiness=job.watched.readiness)
     endpoint.start()
     with socket.socket() as probe:
