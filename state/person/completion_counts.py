@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from state import counters
 from state.catalog.plan import Plan
@@ -11,6 +12,9 @@ from state.person.collector import Collector
 from state.person.person import COUNTED_BEFORE, Person, StepState
 from state.person.progress import completed, completed_at
 from state.records.fact_builders import completion_metric
+
+_MINUTE_KNOWN: Final = (None, False, "", COUNTED_BEFORE)
+"""Values of ``StepState.counted`` without a minute that may be missing: not counted, under the person's path, or in no known minute."""
 
 
 def count_completions(
@@ -47,6 +51,16 @@ def count_completions(
             if not of_visitor or (plan.path_for({}), step) not in plan.places:
                 out.count(counters.STEPS_COMPLETED)
             out.rows.append(completion_metric(person, path, step, at))
+
+
+def note_minutes(plan: Plan, person: Person, before: Mapping[str, int]) -> None:
+    """To be called before an event that may be evidence: a release that did not note minutes counted each completion when it is so far.
+
+    ``before`` as in ``count_completions``; a step beside the path may be counted too.
+    """
+    for step, state in person.steps.items():
+        if state.counted not in _MINUTE_KNOWN:
+            _note_minute(state, before.get(step) or completed_at(plan, step, person.steps))
 
 
 def leave_path(person: Person, before: Mapping[str, int]) -> None:

@@ -22,7 +22,7 @@ from state.events import Event
 from state.ids import Keys
 from state.person.arrivals import GuidanceSwitched, TimerDue, VisitorDeleted, VisitorMerged
 from state.person.collector import Collector
-from state.person.completion_counts import completed_beside_the_path, count_completions, leave_path
+from state.person.completion_counts import completed_beside_the_path, count_completions, leave_path, note_minutes
 from state.person.deduplication import MOST_SEEN, forget_old_events, is_known, remember
 from state.person.departure import Departure
 from state.person.link import REFUSED_USER
@@ -270,6 +270,8 @@ class Fold:
         if meaning.rules or moved or asked:
             before = completed(plan, person.path, person.steps)
             visited, beside = (event, completed_beside_the_path(plan, person)) if event.from_visitor else (None, _NONE)
+            if meaning.rules:
+                note_minutes(plan, person, before)
             evidence_changed, touched = record_evidence(person, event, meaning.rules)
             done = before
             if evidence_changed or moved or asked:

@@ -261,6 +261,16 @@ def test_what_an_earlier_release_counted_under_another_path_moves_once_its_minut
     assert by_minute(life) == {("connect", 5): 1, ("explore", 5): 1}
 
 
+def test_what_an_earlier_release_counted_under_another_path_moves_with_a_time_that_is_corrected_there() -> None:
+    """Once and again, and a merge takes it back from where it is then."""
+    life = counted_beside_the_path(visitor=True)
+    for minute in (7, 5):
+        life.see(anonymously(connect(minute * MINUTE, log=(50 - minute) * MINUTE)))
+        assert by_minute(life) == {("connect", minute): 1, ("explore", minute): 1}
+    life.become("ana", DAY)
+    assert by_minute(life) == {}
+
+
 def test_what_an_earlier_release_counted_for_a_visitor_under_another_path_is_taken_back_from_its_minute() -> None:
     life = counted_beside_the_path(visitor=True)
     life.become("ana", HOUR)
