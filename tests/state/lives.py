@@ -20,7 +20,7 @@ from state.person import snapshot
 from state.person.arrivals import TimerDue, VisitorDeleted, VisitorMerged
 from state.person.collector import Collector
 from state.person.fold import Fold
-from state.person.person import Person
+from state.person.person import Person, StepState
 from state.person.progress import completed
 from state.records.facts import DecisionFact, SignalFact
 from state.records.recommendation import Effect, Erase, Publish, Recommendation, ReplaceText
@@ -279,18 +279,25 @@ class Life:
     def progress(self) -> tuple[object, ...]:
         """What must not depend on the order in which events arrive.
 
-        Whether a completion was counted may: it is counted when it is one on the path of that moment.
+        Whether, and under which path, a completion was counted may: it is counted when it is one on the path of that moment.
         """
         person = self.person
         assert person is not None
         traits = {name: (type(value).__name__, value) for name, value in person.traits.items()}
         preferences = person.guidance, person.quiet_from, person.quiet_to, person.model_text, person.refused
-        steps = {step: msgspec.structs.replace(state, counted=None) for step, state in person.steps.items()}
+        steps = {step: _uncounted(state) for step, state in person.steps.items()}
         return (
             (person.path, self.done, person.activated_at, steps),
             (traits, preferences),
             (person.signup_at, person.first_seen, person.newest),
         )
+
+
+def _uncounted(state: StepState) -> StepState:
+    """The evidence alone: without the note in which minute the completion is counted, which is needed under another path only."""
+    return msgspec.structs.replace(
+        state, counted=None, times={key: times for key, times in (state.times or {}).items() if key >= 0} or None
+    )
 
 
 def of_kind(outputs: Iterable[object], kind: type[T]) -> list[T]:
