@@ -50,7 +50,7 @@ class Event(msgspec.Struct, gc=False):
     as it was sent; events with the same one may share their ``payload``. ``seq`` orders the events of one source partition.
     ``anonymous``: ``user`` is an ``anonymousId``. ``from_visitor``: the event was sent and recorded under an anonymous id. That visitor was
     merged, and the event now counts for the user. ``visitor_seen`` is then the time of that visitor's first event, 0 where it is not known.
-    ``recorded_as``: the id of its row where that is not ``user``'s: a merged visitor sent it, with a time from before the merge.
+    ``recorded_as``: the id of its row where that is not ``user``'s: a merged visitor sent it, with the time of the merge or one before.
     """
 
     tenant: str

@@ -50,9 +50,13 @@ class Visitor(msgspec.Struct, gc=False, array_like=True):
 
     def sent(self, event: Event) -> Event:
         """An event that the merged visitor sent, for whom it became. One from before the merge was recorded under the visitor's id, should
-        it be a repetition; so that is where its row belongs.
+        it be a repetition; so that is where its row belongs. It is so with one of the time of the merge, which was perhaps sent with it.
+
+        Not after the visitor was deleted: rows under its id are not erased with the user then.
         """
-        return msgspec.structs.replace(event, recorded_as=event.user) if event.timestamp < self.merged_at else event
+        if event.timestamp > self.merged_at or self.deleted_at:
+            return event
+        return msgspec.structs.replace(event, recorded_as=event.user)
 
     def forget(self) -> None:
         """Nothing of what the visitor did so far will be handed on again."""

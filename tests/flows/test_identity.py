@@ -134,8 +134,10 @@ def test_repeating_a_history_adds_no_rows(until: int, tmp_path: Path) -> None:
     for minute in range(3):
         log.send(8 * HOUR + minute * MINUTE, CHAIN[0], "page_view", visitor=True, path=f"/{minute}")
     log.send(9 * HOUR, USER, "signup", traits=ANALYST)
+    log.send(9 * HOUR, CHAIN[0], "button_click", visitor=True, target="sign-in")  # at the time of the merge
     log.send(9 * HOUR, USER, "identity_merged", previousId=CHAIN[0])
     log.send(10 * HOUR, CHAIN[0], "page_view", visitor=True, path="/after")
+    log.send(11 * HOUR, CHAIN[1], "identity_merged", visitor=True, previousId=CHAIN[0])  # becomes the user by itself
     log.send(until, USER, "page_view", path="/home")
     history = [item.value for item in log.items if isinstance(item, Message)]
     once = _events(ran(log, tmp_path / "once"))
@@ -262,6 +264,28 @@ def test_a_deletion_under_an_anonymous_id_that_is_a_users_reaches_the_visitors_o
     job = ran(log, tmp_path / "state")
     assert named_in(newest_snapshots(job.store), [USER, CHAIN[0]]) == set()
     assert {row.user_id for row in job.facts.items if isinstance(row, Erase)} == {USER, CHAIN[0]}
+
+
+def test_what_a_deleted_visitor_sends_late_after_a_merge_is_erased_with_the_user(tmp_path: Path) -> None:
+    log = Log()
+    log.send(8 * HOUR, CHAIN[0], "page_view", visitor=True, path="/pricing")
+    log.send(8 * HOUR + MINUTE, CHAIN[0], "user_deleted", visitor=True)
+    log.send(9 * HOUR, USER, "signup", traits=ANALYST)
+    log.send(9 * HOUR + MINUTE, USER, "identity_merged", previousId=CHAIN[0])
+    log.send(9 * HOUR + 2 * MINUTE, CHAIN[0], "page_view", visitor=True, timestamp=9 * HOUR, path="/late")
+    log.send(10 * HOUR, USER, "user_deleted")
+    assert not_erased(ran(log, tmp_path / "state")) == []
+
+
+def not_erased(job: Job) -> list[tuple[str, str]]:
+    """User and id of each event whose row no deletion removes: each removes those of lower versions that are there."""
+    rows = list[EventFact]()
+    for row in job.facts.items:
+        if isinstance(row, EventFact):
+            rows.append(row)
+        elif isinstance(row, Erase):
+            rows = [each for each in rows if each.user_id != row.user_id or each.version >= row.version]
+    return [(row.user_id, row.event_id) for row in rows]
 
 
 def kiosk_log() -> Log:

@@ -12,7 +12,7 @@ from operators.stitch import Stitched, StitchLogic
 from operators.stitch import stitch_logic as build
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
-from state.duration import DAY, HOUR
+from state.duration import DAY, HOUR, MINUTE
 from state.events import Event
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.link import refuse, seen_as_user
@@ -104,9 +104,18 @@ def test_what_comes_after_the_merge_with_a_time_from_before_it_belongs_to_the_ro
     logic = stitch_logic(plan())(None)
     step(logic, merged(HOUR), merged(2 * HOUR))
     logic = stitch_logic(plan())(logic.snapshot())
-    sent = [visit("page_view", at, path="/") for at in (HOUR - 1, HOUR)]
+    sent = [visit("page_view", at, path="/") for at in (HOUR - 1, HOUR, HOUR + 1)]
     found = [each for _, each in to_users(batch(logic, *sent)) if isinstance(each, Event)]
-    assert [each.recorded_as for each in found] == ["cookie", ""]
+    assert [each.recorded_as for each in found] == ["cookie", "cookie", ""]
+
+
+def test_what_a_deleted_visitor_sends_after_a_merge_belongs_to_the_rows_of_the_user() -> None:
+    """Rows under its id are not erased with the user: the visitor is deleted already."""
+    logic = stitch_logic(plan())(None)
+    step(logic, visit("user_deleted", MINUTE), merged(HOUR))
+    (_, sent) = to_users(batch(logic, visit("page_view", HOUR - 1, path="/")))[-1]
+    assert isinstance(sent, Event)
+    assert sent.recorded_as == ""
 
 
 def test_a_user_hears_of_each_merge_of_their_visitors_and_of_none_that_is_refused() -> None:
