@@ -188,8 +188,8 @@ def _whole_from(evidence: Evidence, *, by_first_event: bool) -> int:
     """The time from which on all decisions and merges are stored; 0 where none seems to have been deleted.
 
     Each sign-up is considered, and the decision is stored whatever comes of it. Where one from before the oldest decision lacks it, older
-    decisions were deleted. Where nobody signs up, that is assumed if a visitor who signed in came a day before the oldest decision and has
-    none: such visitors are no units, and others without a decision are. Where no decision at all is stored nothing is assumed.
+    decisions were deleted. Where nobody signs up, a completed step is such a sign: it is considered too, if it was done as the current one.
+    Who only looked around was never considered, and says nothing. Where no decision at all is stored nothing is assumed.
 
     A visitor that became a user has the user's ``person_key``; in rows of older releases it is named by the event of the merge. Where
     neither tells the user of one that came before the oldest event, older events were deleted.
@@ -199,8 +199,8 @@ def _whole_from(evidence: Evidence, *, by_first_event: bool) -> int:
     signed_up = evidence.people.filter((pl.col("signup_at") > 0) & (pl.col("signup_at") < oldest))
     without_decision = signed_up.join(decisions.filter(pl.col("trigger") == "signup"), on="user_id", how="anti")
     if by_first_event:
-        long_before = merged(evidence).filter(pl.col("origin_seen_at") < oldest - DELETED_WITHIN)
-        without_decision = long_before.join(decisions, left_on="visitor_id", right_on="user_id", how="anti")
+        done = evidence.progress.filter((pl.col("current_since_at") > 0) & pl.col("completed_at").is_between(0, oldest, closed="none"))
+        without_decision = done.join(decisions, on="user_id", how="anti")
     came_before = merged(evidence).filter(pl.col("origin_seen_at") < evidence.events_from)
     without_merge = came_before.join(evidence.visitors, on="visitor_id", how="anti")
     starts = [start for start, lacking in ((oldest, without_decision), (evidence.events_from, without_merge)) if lacking.height]

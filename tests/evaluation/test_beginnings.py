@@ -92,7 +92,7 @@ def _second_devices(guided: str, *, signing_up: bool = True) -> Evidence:
     The phone's visitor was considered days before the sign-up; before the user's first event where nobody is ``signing_up``.
     """
     rng = np.random.default_rng(1)
-    people, decisions, visitors = [], [], []
+    people, decisions, visitors, progress = [], [], [], []
     for index in range(8_000):
         first = START + 60_000 * index
         group, of_phone = ("holdout" if rng.random() < 0.5 else "adaptive" for _ in range(2))
@@ -101,11 +101,19 @@ def _second_devices(guided: str, *, signing_up: bool = True) -> Evidence:
         phone = {**member(f"v{index}", of_phone, signup=0), "first_seen_at": first, "entered_under": "p@1"}
         moment = "signup" if signing_up else "step_completed"
         decisions += [considered(user, first + 5 * DAY + 1, moment), considered(phone, first, "step_completed")]
+        progress.append(did(phone["user_id"], first))
         if rng.random() < (0.2 if (group if guided == "user" else of_phone) == "holdout" else 0.7):
             visitors.append({"user_id": user["user_id"], "visitor_id": phone["user_id"], "merged_at": first + 6 * DAY})
             phone["experiment_group"] = "merged"
         people += [{**user, "first_seen_at": first + 5 * DAY, "entered_under": "p@1"}, phone]
-    return Evidence.of(until=START + 90 * DAY, people=people, decisions=decisions, catalogs=[catalog("p@1", 0.5)], visitors=visitors)
+    return Evidence.of(
+        until=START + 90 * DAY, people=people, decisions=decisions, progress=progress, catalogs=[catalog("p@1", 0.5)], visitors=visitors
+    )
+
+
+def did(user: str, at: int, *, ahead: bool = False) -> dict[str, Any]:
+    """Return the row of a step that ``user`` completed; ``ahead`` of its turn, or before the path was known."""
+    return {"user_id": user, "path_id": "p", "step_id": "s", "current_since_at": 0 if ahead else at - MINUTE, "completed_at": at}
 
 
 @pytest.mark.parametrize("guided", ["user", "phone"])
@@ -134,11 +142,17 @@ def test_where_old_decisions_are_deleted_the_groups_still_have_their_sizes(kept:
 
 
 def test_a_new_app_without_sign_ups_leaves_nobody_out() -> None:
-    """A visitor may sign in before anything was considered for it."""
+    """A visitor may sign in days before anything is considered, which happens once a step is completed as the current one."""
     evidence = _second_devices("phone", signing_up=False)
-    looked = {**member("looked", "merged", signup=0), "first_seen_at": START - HOUR}
-    looked_around = Evidence.of(until=0, people=[looked], visitors=[{"user_id": "u1", "visitor_id": "looked", "merged_at": START}])
-    more = {name: pl.concat([getattr(evidence, name), getattr(looked_around, name)], how="diagonal") for name in ("people", "visitors")}
+    looked = {**member("looked", "merged", signup=0), "first_seen_at": START - 3 * DAY}
+    early = Evidence.of(
+        until=0,
+        people=[looked],
+        progress=[did("looked", START - 3 * DAY, ahead=True)],
+        visitors=[{"user_id": "u1", "visitor_id": "looked", "merged_at": START}],
+    )
+    tables = ("people", "progress", "visitors")
+    more = {name: pl.concat([getattr(evidence, name), getattr(early, name)], how="diagonal") for name in tables}
     assert effect(replace(evidence, **more)).expired == 0
 
 
