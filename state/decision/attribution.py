@@ -34,7 +34,7 @@ class Attribution:
         self._plan: Final = plan
         self._keys: Final = keys
 
-    def expose(self, out: Collector, person: Person, event_type: str, payload: Mapping[str, Any], timestamp: int, now: int) -> None:
+    def expose(self, person: Person, event_type: str, payload: Mapping[str, Any], timestamp: int, now: int, out: Collector) -> None:
         """Record that guidance was shown, clicked or dismissed. A click or a dismissal implies that it was shown.
 
         An echoed ``recommendationId`` must have been issued by this system for this person. Without one the event concerns the current
@@ -52,7 +52,7 @@ class Attribution:
             decision.due = max(decision.shown + decision.window, now + self._plan.lookahead)
             if decision.arm:
                 person.arms_seen[decision.arm] = decision.shown
-            self._report(out, person, decision, "shown", decision.shown)
+            self._report(person, decision, "shown", decision.shown, out)
             if self._plan.wording is not None:
                 out.effects.append(MarkShown(person.tenant, person.user, decision.decision, decision.version))
         for kind, flag, types in (
@@ -61,9 +61,9 @@ class Attribution:
         ):
             if event_type in types and not decision.flags & flag:
                 decision.flags |= flag
-                self._report(out, person, decision, kind, max(timestamp, decision.created))
+                self._report(person, decision, kind, max(timestamp, decision.created), out)
 
-    def completed(self, out: Collector, person: Person, newly: Mapping[str, int], now: int) -> None:
+    def completed(self, person: Person, newly: Mapping[str, int], now: int, out: Collector) -> None:
         """The steps ``newly`` were completed, by ``now`` at the latest: close their decisions, as success where they were shown within the
         window.
         """
@@ -71,30 +71,30 @@ class Attribution:
             at, window = min(newly[decision.step], now), decision.window
             shown = min(decision.shown, now)  # snapshots of earlier releases may have the time of a clock that is ahead
             if not shown or at < shown:
-                self.close(out, person, decision, "withdrawn", now)
+                self.close(person, decision, "withdrawn", now, out)
             elif at <= shown + window:
-                self.close(out, person, decision, "success", at)
+                self.close(person, decision, "success", at, out)
             else:
-                self.close(out, person, decision, "failure", shown + window)
+                self.close(person, decision, "failure", shown + window, out)
 
-    def close_due(self, out: Collector, person: Person, due: int) -> None:
+    def close_due(self, person: Person, due: int, out: Collector) -> None:
         """Timer: close what is due by ``due``. An open attribution window ends in failure; a decision that was not shown expires."""
         for decision in [each for each in person.open if each.due <= due]:
-            self.close(out, person, decision, "failure" if decision.shown else "expired", decision.due)
+            self.close(person, decision, "failure" if decision.shown else "expired", decision.due, out)
 
-    def void(self, out: Collector, person: Person, now: int) -> None:
+    def void(self, person: Person, now: int, out: Collector) -> None:
         """The person was deleted or merged: close every open decision without success or failure."""
         for decision in list(person.open):
-            self.close(out, person, decision, "withdrawn", now)
+            self.close(person, decision, "withdrawn", now, out)
 
-    def close(self, out: Collector, person: Person, decision: OpenDecision, kind: str, at: int) -> None:
+    def close(self, person: Person, decision: OpenDecision, kind: str, at: int, out: Collector) -> None:
         """End ``decision`` with the outcome ``kind``."""
         person.open.remove(decision)
         if decision.shown and kind == "withdrawn":
             out.count(counters.WINDOWS_VOIDED)
-        self._report(out, person, decision, kind, at)
+        self._report(person, decision, kind, at, out)
 
-    def _report(self, out: Collector, person: Person, decision: OpenDecision, kind: str, at: int) -> None:
+    def _report(self, person: Person, decision: OpenDecision, kind: str, at: int, out: Collector) -> None:
         out.outcomes.append(
             DecisionOutcome(
                 seq=out.seq,

@@ -34,7 +34,7 @@ class Guidance:
         self._switches: Final = switches or Switches()
         self.attribution: Final = Attribution(plan, keys)
 
-    def consider(self, out: Collector, person: Person, trigger: str, at: int, done: Mapping[str, int], step: str = "") -> None:
+    def consider(self, person: Person, trigger: str, at: int, done: Mapping[str, int], out: Collector, *, step: str = "") -> None:
         """Emit a ``DecisionRequest``, or a non-decision with its reason. ``step`` defaults to the current one."""
         plan = self._plan
         person.version, person.considered = person.version + 1, True
@@ -71,7 +71,7 @@ class Guidance:
                 )
             )
             return
-        self._supersede(out, person, at)
+        self._supersede(person, at, out)
         expires = at + plan.limits.recommendation_ttl
         person.decided = [*(each for each in person.decided if each > at - DAY), at]
         if is_stuck(trigger):
@@ -121,30 +121,30 @@ class Guidance:
             return ""
         return setting.reason(ramp_draw(draw_of(person)) if setting.share < 1 else 0.0)
 
-    def _supersede(self, out: Collector, person: Person, at: int) -> None:
+    def _supersede(self, person: Person, at: int, out: Collector) -> None:
         """Close the decisions that were not shown. Those that were shown keep their attribution window, but are no longer current."""
         for each in list(person.open):
             if each.shown:
                 each.flags |= WITHDRAWN
             else:
-                self.attribution.close(out, person, each, "superseded", at)
+                self.attribution.close(person, each, "superseded", at, out)
 
-    def complete(self, out: Collector, person: Person, newly: Mapping[str, int], now: int) -> None:
+    def complete(self, person: Person, newly: Mapping[str, int], now: int, out: Collector) -> None:
         """The steps ``newly`` were completed: withdraw guidance that points to one of them, and attribute their decisions."""
         shown = current(person, now)
         if shown is not None and shown.step in newly:
-            self._withdraw(out, person, shown, "step_completed", now)
-        self.attribution.completed(out, person, newly, now)
+            self._withdraw(person, shown, "step_completed", now, out)
+        self.attribution.completed(person, newly, now, out)
 
-    def withdraw(self, out: Collector, person: Person, reason: str, now: int) -> None:
+    def withdraw(self, person: Person, reason: str, now: int, out: Collector) -> None:
         """Withdraw the current guidance, if any, for ``reason`` (``opted_out``, ``activated``, …)."""
         shown = current(person, now)
         if shown is not None:
-            self._withdraw(out, person, shown, reason, now)
+            self._withdraw(person, shown, reason, now, out)
             if not shown.shown:
-                self.attribution.close(out, person, shown, "withdrawn", now)
+                self.attribution.close(person, shown, "withdrawn", now, out)
 
-    def _withdraw(self, out: Collector, person: Person, decision: OpenDecision, reason: str, now: int) -> None:
+    def _withdraw(self, person: Person, decision: OpenDecision, reason: str, now: int, out: Collector) -> None:
         """Publish a newer record without a component."""
         person.version += 1
         decision.flags |= WITHDRAWN

@@ -34,7 +34,7 @@ class Departure:
         if visitor.deleted_at:
             if merged.user and not visitor.version:  # the deletion came before the id, which the merge brings
                 visitor.version += 1
-                _erase(out, Erase(merged.tenant, merged.user, visitor.version))
+                _erase(Erase(merged.tenant, merged.user, visitor.version), out)
         elif visitor.merged_into:  # by way of another visitor
             if visitor.merged_into != merged.into_key:
                 visitor.merged_into = merged.into_key
@@ -52,17 +52,17 @@ class Departure:
         if not visitor.merged_into:
             self._hand_over(visitor, deleted.into_key, out)
         known = visitor.user
-        _erase(out, Erase(visitor.tenant, visitor.user, visitor.version + 1))
+        _erase(Erase(visitor.tenant, visitor.user, visitor.version + 1), out)
         _forget(visitor, deleted.timestamp, merged_into=deleted.into_key)
         if not known:
             visitor.version = 0  # nothing has been erased yet
 
     def delete(self, person: Person, event: Event, out: Collector) -> None:
         """Forget the person except for the time of the deletion. The version increases, so that no older record can return."""
-        self._guidance.attribution.void(out, person, person.now)
+        self._guidance.attribution.void(person, person.now, out)
         self._detector.censor(person, person.now, out)
         _leave(person, out)
-        _erase(out, Erase(person.tenant, person.user, person.version + 1))
+        _erase(Erase(person.tenant, person.user, person.version + 1), out)
         _forget(person, event.timestamp)
 
     @staticmethod
@@ -71,12 +71,12 @@ class Departure:
         person.deleted_at = event.timestamp
         if event.user:
             person.version += 1
-            _erase(out, Erase(event.tenant, event.user, person.version))
+            _erase(Erase(event.tenant, event.user, person.version), out)
 
     def _hand_over(self, visitor: Person, into_key: str, out: Collector) -> None:
         """End what was decided for the visitor, and forget what only a person of their own needs."""
-        self._guidance.withdraw(out, visitor, "merged", visitor.now)
-        self._guidance.attribution.void(out, visitor, visitor.now)
+        self._guidance.withdraw(visitor, "merged", visitor.now, out)
+        self._guidance.attribution.void(visitor, visitor.now, out)
         self._detector.censor(visitor, visitor.now, out)
         _leave(visitor, out)
         visitor.merged_into = into_key
@@ -101,7 +101,7 @@ def _leave(person: Person, out: Collector) -> None:
             out.count(counters.PEOPLE_ACTIVATED, by=-1)
 
 
-def _erase(out: Collector, erase: Erase) -> None:
+def _erase(erase: Erase, out: Collector) -> None:
     """Without an id there is nothing to erase: it would be of nobody."""
     if not erase.user_id:
         return

@@ -140,10 +140,10 @@ class Fold:
             person.now = max(person.now, due)
             person.version += 1
             parameters = self._detector.parameters(person, due - 1, out)
-            self._guidance.attribution.close_due(out, person, due)
+            self._guidance.attribution.close_due(person, due, out)
             if person.check_due and person.check_due <= due:
                 person.check_due = 0
-                self._detector.check(person, due, out, parameters)
+                self._detector.check(person, due, parameters, out)
 
     def due(self, person: Person, due: TimerDue, out: Collector) -> None:
         """A timer fired. One that is not, or no longer, due has no effect, nor has one of a partition where the person was before."""
@@ -163,7 +163,7 @@ class Fold:
         shown = current(person, at)
         if shown is not None and shown.created < at and (reason := self._guidance.switched_off(person, at, out.seq)):
             person.now = max(person.now, at)
-            self._guidance.withdraw(out, person, reason, person.now)
+            self._guidance.withdraw(person, reason, person.now, out)
 
     def merge(self, person: Person | None, merged: VisitorMerged, out: Collector) -> Person | None:
         """The visitor is another person: guidance continues under that person's key, and this key's guidance is withdrawn.
@@ -283,7 +283,7 @@ class Fold:
                 if step not in newly and (path, step) in plan.places:
                     out.rows.append(progress_fact(plan, person, step, done))
         if kind in EXPOSURES:
-            self._guidance.attribution.expose(out, person, kind, event.payload, at, person.now)
+            self._guidance.attribution.expose(person, kind, event.payload, at, person.now, out)
         person.last_event = meaning.shown
         if person.events < EVENTS_COUNTED:
             person.events += 1
@@ -297,13 +297,13 @@ class Fold:
         if not event.from_visitor:
             self._detector.detect_bot(person, event, meaning, person.now, parameters, out)
         if signing_up:
-            self._guidance.consider(out, person, "signup", person.now, self._completed(person, done))
+            self._guidance.consider(person, "signup", person.now, self._completed(person, done), out)
         if newly and evidence_changed:  # a new path may count steps that were done long ago
-            self._guidance.consider(out, person, "step_completed", person.now, self._completed(person, done))
+            self._guidance.consider(person, "step_completed", person.now, self._completed(person, done), out)
         if gap >= plan.triggers.inactive.after and not newly and at == person.newest:
             self._consider_return(person, self._completed(person, done), out)
         if person.episode is not None:
-            self._detector.take_event(person, event, meaning.rules, out, parameters)
+            self._detector.take_event(person, event, meaning.rules, parameters, out)
         if row_changed or newly or person.activated_at != activated:
             out.rows.append(person_fact(plan, self._keys, person, self._completed(person, done)))
 
@@ -318,7 +318,7 @@ class Fold:
         """Preferences changed: withdraw guidance that the person does not want."""
         shown = current(person, person.now)
         if shown and (not person.guidance or refuses_surface(self._plan, person, shown.trigger, shown.step, person.now)):
-            self._guidance.withdraw(out, person, "opted_out", person.now)
+            self._guidance.withdraw(person, "opted_out", person.now, out)
 
     def _completed(self, person: Person, known: Mapping[str, int] | None) -> Mapping[str, int]:
         """The completed steps of a person, derived anew where they are not known."""
@@ -347,7 +347,7 @@ class Fold:
         before = {step: when for step, when in done.items() if step not in decided}
         done, _ = self._progress(person, path, before, out, anew=True)
         for each in [each for each in person.open if each.step not in plan.steps]:
-            self._guidance.attribution.close(out, person, each, "withdrawn", person.now)
+            self._guidance.attribution.close(person, each, "withdrawn", person.now, out)
         self._detector.reschedule(person, person.now, self._detector.parameters(person, at, out))
         if known:
             out.rows.append(person_fact(plan, self._keys, person, done))
@@ -389,7 +389,7 @@ class Fold:
         if moved:
             shown = current(person, person.now)
             if shown is not None and (path not in plan.paths or shown.step not in plan.paths[path].steps):
-                self._guidance.withdraw(out, person, "path_changed", person.now)
+                self._guidance.withdraw(person, "path_changed", person.now, out)
         activated = activated_at(plan, path, done)
         if bool(activated) != bool(person.activated_at):  # a new path may revoke activation
             out.count(counters.PEOPLE_ACTIVATED, by=1 if activated else -1)
@@ -406,9 +406,9 @@ class Fold:
         if moved:
             later = [each for each, _ in plan.routes.get(path, ()) if each not in done and each != step]
             out.rows += [progress_fact(plan, person, each, done) for each in later]
-        self._guidance.complete(out, person, newly, person.now)
+        self._guidance.complete(person, newly, person.now, out)
         if just_activated:
-            self._guidance.withdraw(out, person, "activated", person.now)
+            self._guidance.withdraw(person, "activated", person.now, out)
         if not (anew and person.episode is not None and person.episode.step == step):
             person.pages.clear()
             person.active, person.slow_noted = 0, False
@@ -419,7 +419,7 @@ class Fold:
     def _consider_return(self, person: Person, done: Mapping[str, int], out: Collector) -> None:
         """The person returned after ``stuck:inactive.after``. Consider guidance without an alarm where none is current."""
         if person.episode is not None and self._plan.triggers.inactive.enabled and current(person, person.now) is None:
-            self._guidance.consider(out, person, "stuck:inactive", person.now, done)
+            self._guidance.consider(person, "stuck:inactive", person.now, done, out)
 
     def _new_person(self, event: Event, out: Collector) -> Person:
         """Somebody who begins with ``event``."""

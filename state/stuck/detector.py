@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -62,6 +62,16 @@ _MAX_ROWS: Final = 8
 also those with much evidence before."""
 _NO_ACTIVITY: Final = EXPOSURES | {"identify"}
 _ANSWERS: Final = EXPOSURES - {"recommendation_shown"}
+
+
+class _Alarm(NamedTuple):
+    """Why an alarm is raised at log time ``at``. ``signs``: trigger → what it adds to the score; ``details`` of the newest evidence."""
+
+    trigger: str
+    at: int
+    found: Prediction
+    signs: Mapping[str, float]
+    details: Mapping[str, Any]
 
 
 class Detector:
@@ -156,7 +166,7 @@ class Detector:
         episode = person.episode = Episode(current, onset, horizon, flags, person.sessions)
         self._leave(person, episode, done, at, out)
         if person.known and (not episode.settled or (current in self._replaceable and not parameters.settled[current])):
-            self._observe(out, person, episode, BEGUN, at, lasted=0)
+            self._observe(person, episode, BEGUN, at, out, lasted=0)
         self._schedule(person, episode, at, parameters)
 
     def begin(self, person: Person, done: Mapping[str, int], at: int, out: Collector) -> None:
@@ -194,7 +204,7 @@ class Detector:
 
     def _censor(self, person: Person, episode: Episode, at: int, out: Collector) -> None:
         if person.known and (not episode.settled or episode.step in self._replaceable):
-            self._observe(out, person, episode, CENSORED, at, lasted=0)
+            self._observe(person, episode, CENSORED, at, out, lasted=0)
         episode.censor()
 
     def _end(self, person: Person, episode: Episode, done: Mapping[str, int], at: int, out: Collector) -> None:
@@ -206,7 +216,7 @@ class Detector:
         if lasted < 0 or episode.left:
             self._censor(person, episode, at, out)
         else:
-            self._observe(out, person, episode, COMPLETED, at, lasted=lasted)
+            self._observe(person, episode, COMPLETED, at, out, lasted=lasted)
 
     def leave_episode(self, person: Person, done: Mapping[str, int], at: int, out: Collector) -> None:
         """Progress was made: end the episode where it was at a later step."""
@@ -218,7 +228,7 @@ class Detector:
             return
         later = [done[step] for step in self._plan.later_steps.get((person.path, episode.step), ()) if step in done]
         if later and min(later) >= episode.onset:
-            self._observe(out, person, episode, LEFT, at, lasted=min(later) - episode.onset)
+            self._observe(person, episode, LEFT, at, out, lasted=min(later) - episode.onset)
             episode.censor()
         if later:
             self._censor(person, episode, at, out)
@@ -226,7 +236,7 @@ class Detector:
             person.check_due = 0
 
     @staticmethod
-    def _observe(out: Collector, person: Person, episode: Episode, end: int, at: int, *, lasted: int) -> None:
+    def _observe(person: Person, episode: Episode, end: int, at: int, out: Collector, *, lasted: int) -> None:
         if not episode.observed:
             return
         out.observations.append(
@@ -269,7 +279,7 @@ class Detector:
 
     # scoring
 
-    def check(self, person: Person, due: int, out: Collector, parameters: Parameters) -> None:
+    def check(self, person: Person, due: int, parameters: Parameters, out: Collector) -> None:
         """The timer of the current step fired at log time ``due``."""
         episode = person.episode
         if episode is None or person.bot or episode.left:
@@ -280,14 +290,14 @@ class Detector:
         elapsed = due - episode.onset
         if elapsed > episode.horizon:
             if not episode.matured:
-                self._observe(out, person, episode, WAITING, due - 1, lasted=elapsed)
+                self._observe(person, episode, WAITING, due - 1, out, lasted=elapsed)
             episode.flags |= MATURED
             episode.rows = []
         elif 2 * elapsed <= episode.horizon + 1:
-            self._score(person, episode, due, out, parameters, None)
+            self._score(person, episode, due, parameters, None, out)
         self._schedule(person, episode, due, parameters)
 
-    def take_event(self, person: Person, event: Event, rules: tuple[Rule, ...], out: Collector, parameters: Parameters) -> None:
+    def take_event(self, person: Person, event: Event, rules: tuple[Rule, ...], parameters: Parameters, out: Collector) -> None:
         """Count an applied event as evidence, and score the episode where it completes a sign of being stuck."""
         episode = person.episode
         if episode is None or person.bot or episode.left or event.timestamp < episode.onset:
@@ -320,16 +330,16 @@ class Detector:
         if details is None:
             return
         if 2 * max(person.now - episode.onset, 0) <= episode.horizon:
-            self._score(person, episode, person.now, out, parameters, details)
+            self._score(person, episode, person.now, parameters, details, out)
 
     def _score(
         self,
         person: Person,
         episode: Episode,
         at: int,
-        out: Collector,
         parameters: Parameters,
         details: Mapping[str, Any] | None,
+        out: Collector,
     ) -> None:
         """Score the episode at log time ``at`` and raise the alarm at the threshold.
 
@@ -367,7 +377,7 @@ class Detector:
         signs = self._signs(episode, person, parameters)
         trigger = self._trigger_of(signs)
         if trigger:
-            self._alarm(person, episode, trigger, found, signs, at, out, parameters, details or {})
+            self._alarm(person, episode, _Alarm(trigger, at, found, signs, details or {}), parameters, out)
 
     def _signs(self, episode: Episode, person: Person, parameters: Parameters) -> dict[str, float]:
         """What each sign of being stuck that the person showed adds to the score, in logits; at least a little."""
@@ -392,19 +402,9 @@ class Detector:
             return max(signs, key=lambda trigger: signs[trigger])
         return _INACTIVE if self._enabled[_INACTIVE] else ""
 
-    def _alarm(
-        self,
-        person: Person,
-        episode: Episode,
-        trigger: str,
-        found: Prediction,
-        signs: Mapping[str, float],
-        at: int,
-        out: Collector,
-        parameters: Parameters,
-        details: Mapping[str, Any],
-    ) -> None:
+    def _alarm(self, person: Person, episode: Episode, alarm: _Alarm, parameters: Parameters, out: Collector) -> None:
         """Emit the signal with its evidence, and consider guidance."""
+        trigger, at = alarm.trigger, alarm.at
         episode.alarmed = at
         person.version += 1
         step, done = episode.step, completed(self._plan, person.path, person.steps)
@@ -425,10 +425,10 @@ class Detector:
             "activeTime": person.active,
             "visits": person.sessions - episode.sessions,
             "touches": episode.touches,
-            "signs": {sign: round(added, 3) for sign, added in signs.items()},
-            "timeAlone": round(found.time, 4),
+            "signs": {sign: round(added, 3) for sign, added in alarm.signs.items()},
+            "timeAlone": round(alarm.found.time, 4),
             "parameters": out.parameters,
-            **details,
+            **alarm.details,
         }
         signal_id = self._keys.decision_id(person.tenant, person.user, f"signal {trigger}", step, person.version)
         out.count(counters.STUCK_SIGNALS, trigger)
@@ -445,9 +445,9 @@ class Detector:
                 evidence=_json.encode(evidence).decode(),
                 detected_at=at,
                 version=person.version,
-                score=round(found.score, 6),
+                score=round(alarm.found.score, 6),
                 parameters_version=out.parameters,
             )
         )
         out.rows.append(progress_fact(self._plan, person, step, done))
-        self._guidance.consider(out, person, trigger, at, done, step)
+        self._guidance.consider(person, trigger, at, done, out, step=step)

@@ -95,10 +95,10 @@ def reward_twice(patch: pytest.MonkeyPatch) -> None:
     """A success is also reported as a failure at the end of its window."""
     close = Attribution.close
 
-    def twice(self: Attribution, out: Any, person: Any, decision: Any, kind: str, at: int) -> None:
-        close(self, out, person, decision, kind, at)
+    def twice(self: Attribution, person: Any, decision: Any, kind: str, at: int, out: Any) -> None:
+        close(self, person, decision, kind, at, out)
         if kind == "success":
-            self._report(out, person, decision, "failure", decision.shown + DAY)
+            self._report(person, decision, "failure", decision.shown + DAY, out)
 
     patch.setattr(Attribution, "close", twice)
 
