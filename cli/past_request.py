@@ -20,7 +20,7 @@ from state.person.progress import completed
 from state.person.visitor import Stitcher, Visitor
 from state.records.recommendation import Recommendation
 from state.times import rfc3339
-from state.vocabulary import WORDING_REASONS
+from state.vocabulary import IDENTITY_MERGED, WORDING_REASONS
 
 if TYPE_CHECKING:
     from reports.facts import Facts
@@ -93,7 +93,7 @@ def _person_at(facts: Facts, plan: Plan, tenant: str, user: str, version: int) -
     fold = Fold(plan, Keys(b""))  # the ids that this fold derives are not used
     person = Person(tenant, user)
     for event in _events(facts, tenant, user, version):
-        for each in (event, *(_stitched(facts, plan, event) if event.type == "identity_merged" else ())):
+        for each in (event, *(_stitched(facts, plan, event) if event.type == IDENTITY_MERGED else ())):
             person = fold.apply(person, each, Collector())
     return person
 
@@ -107,7 +107,7 @@ def _stitched(facts: Facts, plan: Plan, event: Event) -> list[Event]:
         for earlier in _events(facts, event.tenant, previous, _ALL_VERSIONS):
             if earlier.log_time <= event.log_time:
                 stitcher.keep(visitor, earlier)
-                named = str(earlier.payload.get("previousId")) if earlier.type == "identity_merged" else previous
+                named = str(earlier.payload.get("previousId")) if earlier.type == IDENTITY_MERGED else previous
                 if named not in visitors and len(visitors) < MOST:
                     visitors.append(named)
         merged = VisitorMerged(

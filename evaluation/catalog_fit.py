@@ -38,6 +38,7 @@ from state.stuck.observations import COMPLETED, LEFT
 from state.stuck.parameters import ParameterStore
 from state.stuck.score import SHARES
 from state.upcast import ABOUT_USERS
+from state.vocabulary import IDENTITY_MERGED
 
 User = tuple[str, str]
 
@@ -126,7 +127,7 @@ class CatalogFit:
         if event.anonymous:
             self._stitcher.keep(self._visitors.setdefault(user, Visitor()), event)
         self._apply(user, event)
-        if event.type == "identity_merged":
+        if event.type == IDENTITY_MERGED:
             self._merge(event, user)
 
     def again(self) -> CatalogFit:

@@ -12,6 +12,7 @@ from state.duration import MINUTE
 from state.event_fields import UnreadableError, read_trait
 from state.events import Event
 from state.upcast import ABOUT_USERS
+from state.vocabulary import IDENTITY_MERGED, USER_DELETED
 
 SESSION_GAP: Final = 30 * MINUTE
 """A longer pause between two events is no active time: the default of ``limits.session_gap``."""
@@ -24,7 +25,7 @@ MOST_VALUES: Final = 1_000
 OTHER_VALUE: Final = "(other)"
 _LONGEST_SUBJECT: Final = 200
 _SUBJECT: Final = {"form_submit": "form", "button_click": "target", "page_view": "path"}
-_NO_STEP: Final = EXPOSURES | {"error", "identify", "preferences_changed", "identity_merged", "user_deleted"}
+_NO_STEP: Final = EXPOSURES | {"error", "identify", "preferences_changed", IDENTITY_MERGED, USER_DELETED}
 
 User = tuple[str, str]
 
@@ -88,7 +89,7 @@ class EventHistories:
         at, user = event.timestamp, self._user_of(event)
         self.events += 1
         self.first, self.last = min(self.first or at, at), max(self.last, at)
-        if event.type == "user_deleted":
+        if event.type == USER_DELETED:
             self._users.pop(user, None)
             return
         history = self._users.get(user)
@@ -102,7 +103,7 @@ class EventHistories:
             history.newest = at
         if event.type in ABOUT_USERS:
             self._note_traits(history, event)
-        if event.type == "identity_merged":
+        if event.type == IDENTITY_MERGED:
             self._merge((event.tenant, str(event.payload["previousId"])), user, history)
         elif event.type not in _NO_STEP:
             self._note(history, event)

@@ -40,6 +40,7 @@ from state.quantity import count
 from state.records.dead_letter import DeadLetter
 from state.records.subject import Subject
 from state.times import rfc3339
+from state.vocabulary import USER_DELETED
 from system.wall_clock import wall_clock
 
 _PAUSE_S: Final = 0.5
@@ -114,7 +115,7 @@ def ask_to_forget(stores: Stores, subject: Subject, *, visitor: bool = False) ->
         "eventId": uuid.uuid4().hex,
         "tenantId": subject.tenant,
         "anonymousId" if visitor else "userId": user,
-        "eventType": "user_deleted",
+        "eventType": USER_DELETED,
         "timestamp": rfc3339(now),
         "payload": {},
     }

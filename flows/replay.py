@@ -41,11 +41,11 @@ from state.records.facts import Fact, PersonFact, ProgressFact
 from state.records.progress import PublishProgress, encode_progress
 from state.records.recommendation import Erase, Publish
 from state.times import YEAR_2000, rfc3339
+from state.vocabulary import IDENTITY_MERGED
 from system.wall_clock import wall_clock
 
 LogSource = JsonlSource | KafkaSource | LocalLogSource | ArchiveSource
 _PART: Final = ".jsonl.part"
-_MERGED: Final = "identity_merged"
 _LONGEST_WAIT_S: Final = 1.0
 _NOT_COMPARED: Final = frozenset({"version", "updatedAt"})
 """Fields of a progress record that alarms change too. Alarms depend on what was learned from all users, so these may differ."""
@@ -120,9 +120,9 @@ def ids_connected_with(tenant: str, user: str, source: LogSource) -> frozenset[s
     """Return ``user`` and every id that merges in the log connect with it. Reads the log once. Raises what the source raises."""
     pairs: set[tuple[str, str]] = set()
     for message in _messages(source):
-        if _MERGED.encode() in message.value:
+        if IDENTITY_MERGED.encode() in message.value:
             event = decode(message)
-            if isinstance(event, Event) and event.type == _MERGED and event.tenant == tenant:
+            if isinstance(event, Event) and event.type == IDENTITY_MERGED and event.tenant == tenant:
                 pairs.add((event.user, str(event.payload["previousId"])))
     found = {user}
     while more := {each for pair in pairs if found & set(pair) for each in pair} - found:

@@ -10,18 +10,18 @@ import msgspec
 from gateway.plain_events import PlainEvents
 from state.decision.attribution import EXPOSURES
 from state.events import Event
-from state.vocabulary import SWITCHED
+from state.vocabulary import IDENTITY_MERGED, SWITCHED, USER_DELETED
 
 Kind = Literal["publishable", "server", "user"]
 
-NOT_FROM_PAGES: Final = frozenset({"preferences_changed", "step_completed", "user_deleted", "identity_merged"})
+NOT_FROM_PAGES: Final = frozenset({"preferences_changed", "step_completed", USER_DELETED, IDENTITY_MERGED})
 """What no publishable key sends. The browser snippet has the list too, in ``gateway/browser/src/client.ts``."""
 
 
 TRUSTED: Final = "onramp.trusted"
 """Set in the state of a request whose caller has a server key or a user token, which not anybody has (``gateway/connection.py``)."""
 
-_CLAIMS: Final = frozenset({"user_deleted", "identity_merged"})
+_CLAIMS: Final = frozenset({USER_DELETED, IDENTITY_MERGED})
 """What a user token sends only in part, or not at all."""
 
 
@@ -89,9 +89,9 @@ class SenderRules:
             return None
         if event.anonymous or event.user != caller.user:
             return _forbidden("userId", "the token belongs to another user; leave userId out")
-        if event.type == "user_deleted":
+        if event.type == USER_DELETED:
             return _forbidden("eventType", "a user token may not send user_deleted; send it from your server")
-        if event.type == "identity_merged" and (refusal := self._claim(caller, str(event.payload["previousId"]))):
+        if event.type == IDENTITY_MERGED and (refusal := self._claim(caller, str(event.payload["previousId"]))):
             return _forbidden("payload.previousId", refusal)
         return None
 

@@ -18,9 +18,9 @@ from state.event_fields import CHECKED, REQUIRED, fault_of
 from state.event_time import milliseconds
 from state.events import is_storable
 from state.placeholders import PLACEHOLDER_IDS, TAG_BEGINS, is_placeholder_id
-from state.vocabulary import KNOWN_TYPES, SWITCHED
+from state.vocabulary import IDENTITY_MERGED, KNOWN_TYPES, SWITCHED
 
-_PLAIN_TYPES: Final = KNOWN_TYPES - {SWITCHED, "identity_merged"}
+_PLAIN_TYPES: Final = KNOWN_TYPES - {SWITCHED, IDENTITY_MERGED}
 _JUDGED_TYPES: Final = CHECKED | set(REQUIRED)
 """Types whose payload has rules."""
 _ZEROS: Final = bytes.maketrans(b"123456789", b"0" * 9)

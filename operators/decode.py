@@ -18,8 +18,7 @@ from state.person.chains import REFUSED_CIRCULAR
 from state.records.dead_letter import DeadLetter
 from state.records.fact_builders import dead_letter_fact
 from state.records.facts import Fact
-from state.records.subject import DELETION
-from state.vocabulary import SWITCHED
+from state.vocabulary import IDENTITY_MERGED, SWITCHED, USER_DELETED
 
 Addressed = tuple[str, Event]
 
@@ -75,11 +74,11 @@ class Decoder:
                 out.switches.append(event)
                 continue
             addressed = key_of(event.tenant, event.user), event
-            if event.anonymous or event.type == DELETION:
+            if event.anonymous or event.type == USER_DELETED:
                 out.identity.append(addressed)
             else:
                 out.events.append(addressed)
-            if event.type == "identity_merged":
+            if event.type == IDENTITY_MERGED:
                 self._merge(event, addressed[0], out)
         if read := len(batch) - len(out.ticks) - len(out.switches):
             out.counts[counters.MESSAGES_READ.name] = read

@@ -18,6 +18,7 @@ from state.events import Event
 from state.messages import Tick
 from state.person.arrivals import SeenAsUser, VisitorMerged
 from state.person.identity import IDENTITY_CODEC, Identity
+from state.vocabulary import USER_DELETED
 
 Identified = list[AddressedArrival] | list[Tick]
 """What passes on: arrivals of people, or ticks."""
@@ -52,7 +53,7 @@ class IdentityLogic(StatefulBatchLogic[AddressedToUser | Identified, Identified,
             else:
                 if arrival.anonymous:
                     out.append((key, identity.own(arrival, visitor)))
-                if arrival.type == "user_deleted":
+                if arrival.type == USER_DELETED:
                     out += [(each.key, each) for each in identity.delete(arrival, key)]
         if out:
             passed.append(out)

@@ -22,6 +22,7 @@ from state.messages import Tick
 from state.person.arrivals import Arrival, SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.chains import CHAINS_CODEC, Chains
 from state.person.link import LINK_CODEC, Link, Merging, in_input_order, seen_as_user
+from state.vocabulary import USER_DELETED
 
 AddressedArrival = tuple[str, Arrival]
 AddressedEvent = tuple[str, Event]
@@ -152,7 +153,7 @@ def link_step(step_id: str, up: Stream[Decoded], ids: VisitorIds, lanes: Lanes) 
                     deletions.append((key, arrival))
                 else:
                     ids.add(key, arrival.partition, arrival.seq)
-                    if arrival.type == "user_deleted":
+                    if arrival.type == USER_DELETED:
                         routed.append((key, (key, arrival)))
                     else:
                         visits.append(addressed)

@@ -20,7 +20,7 @@ from state.events import Event
 from state.messages import Tick
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged, input_numbers
 from state.person.visitor import VISITOR_CODEC, Stitcher, Visitor
-from state.records.subject import DELETION
+from state.vocabulary import USER_DELETED
 
 AddressedToUser = tuple[str, Event | VisitorMerged | SeenAsUser, str]
 """The user's key, what concerns their identity, and the key of the visitor from whom it comes; empty where it is the user's own."""
@@ -85,7 +85,7 @@ class StitchLogic(StatefulBatchLogic[AddressedToVisitor | Stitched, Stitched, by
             self._stitchers.of(arrival.tenant).keep(visitor, arrival)
             if not visitor.into:
                 out.arrivals.append((key, arrival))
-                if arrival.type == DELETION:  # where the id is a user's, it has visitors
+                if arrival.type == USER_DELETED:  # where the id is a user's, it has visitors
                     out.users.append((key, msgspec.structs.replace(arrival, anonymous=False), ""))
             elif visitor.settled:
                 out.users.append((visitor.into, visitor.sent(arrival), key))

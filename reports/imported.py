@@ -14,10 +14,10 @@ from sources.tables.importing import IDS_COMPARED, Example, Outcome
 from state.plain_text import plain
 from state.quantity import count
 from state.times import rfc3339
+from state.vocabulary import IDENTITY_MERGED
 
 _MOST_KINDS: Final = 20
 _WIDEST: Final = 400
-_MERGE: Final = "identity_merged"
 
 
 def show_preview(name: str, outcome: Outcome, events: Sequence[bytes]) -> None:
@@ -91,11 +91,11 @@ def notes(outcome: Outcome) -> Iterator[str]:
             "is right for what stands in every row, like the date of the sign-up (docs/integrations.md#the-mapping has the recipe); if "
             "they are events of their own, choose the columns of eventId so that they differ."
         )
-    if outcome.both_ids and outcome.visitors and _MERGE not in outcome.kinds:
+    if outcome.both_ids and outcome.visitors and IDENTITY_MERGED not in outcome.kinds:
         both, alone = count(outcome.both_ids, "event has", "events have"), count(outcome.visitors, "event has", "events have")
         yield (
-            f"{both} userId and anonymousId, and {alone} anonymousId only. A visitor counts as a user of their own until an {_MERGE} event "
-            "joins the two; make such events too (docs/integrations.md#visitors-who-became-users)."
+            f"{both} userId and anonymousId, and {alone} anonymousId only. A visitor counts as a user of their own until an "
+            f"{IDENTITY_MERGED} event joins the two; make such events too (docs/integrations.md#visitors-who-became-users)."
         )
     if outcome.shown_twice:
         yield (

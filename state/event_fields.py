@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from state.placeholders import names_nobody, stands_for_nothing
 from state.time_zones import read_zone
 from state.times import MINUTES_A_DAY
-from state.vocabulary import SURFACE, SWITCH_ACTIONS, SWITCHED
+from state.vocabulary import IDENTITY_MERGED, SURFACE, SWITCH_ACTIONS, SWITCHED
 
 Scalar = bool | int | float | str
 
@@ -206,7 +206,7 @@ REQUIRED: Final[dict[str, str]] = {
     "form_submit": "form",
     "error": "code",
     "step_completed": "step",
-    "identity_merged": "previousId",
+    IDENTITY_MERGED: "previousId",
 }
 """Event type → the payload field that it requires, a non-empty string."""
 

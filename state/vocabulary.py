@@ -23,6 +23,8 @@ EventType = Literal[
 ]
 EVENT_TYPES: Final[frozenset[str]] = frozenset(get_args(EventType))
 
+USER_DELETED: Final = "user_deleted"
+IDENTITY_MERGED: Final = "identity_merged"
 SWITCHED: Final = "guidance_switched"
 """The type of the events that concern a tenant and no user: ``userId`` is the name of who switched. Only ``onramp guidance`` sends them."""
 KNOWN_TYPES: Final = EVENT_TYPES | {SWITCHED}

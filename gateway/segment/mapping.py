@@ -27,6 +27,7 @@ from state.catalog.by_tenant import Plans
 from state.event_fields import REQUIRED
 from state.placeholders import is_placeholder_id
 from state.times import rfc3339
+from state.vocabulary import IDENTITY_MERGED
 
 Fields = Mapping[str, Any]
 Mapped = dict[str, Any]
@@ -165,7 +166,7 @@ def _identify(call: Fields, _names: Mapping[str, str], merges: bool) -> list[Par
     parts: list[Part] = [("", {"eventType": "identify", "payload": {"traits": _traits(traits)}})]
     user, visitor = _id(call.get("userId")), _id(call.get("anonymousId"))
     if merges and user is not None and visitor is not None and user != visitor and not is_placeholder_id(visitor):
-        parts.append((":merge", {"eventType": "identity_merged", "payload": {"previousId": visitor}}))
+        parts.append((":merge", {"eventType": IDENTITY_MERGED, "payload": {"previousId": visitor}}))
     return parts
 
 
@@ -181,7 +182,7 @@ def _alias(call: Fields, _names: Mapping[str, str], _merges: bool) -> list[Part]
     previous = _id(call.get("previousId")) or _id(call.get("anonymousId"))
     if previous is None:
         raise UnmappableError("missing_previous_id", "an alias call needs previousId, the id that the user had before")
-    return [("", {"eventType": "identity_merged", "payload": {"previousId": previous}})]
+    return [("", {"eventType": IDENTITY_MERGED, "payload": {"previousId": previous}})]
 
 
 _MAPPERS: Final[dict[str, Callable[[Fields, Mapping[str, str], bool], list[Part]]]] = {

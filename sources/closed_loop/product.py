@@ -12,13 +12,13 @@ from sources.closed_loop.payload_examples import MISSING, payloads, values
 from state.catalog.model import Catalog, Matcher, Path, Step
 from state.catalog.plan import Plan
 from state.event_fields import REQUIRED
-from state.vocabulary import SURFACE, TRIGGERS
+from state.vocabulary import IDENTITY_MERGED, SURFACE, TRIGGERS, USER_DELETED
 
 _ALTERNATIVES: Final = 4
 _TRAIT_SETS: Final = 12
 _VIEWS: Final = 2
 
-_NEVER_SENT: Final = frozenset({"user_deleted", "identity_merged", "preferences_changed"})
+_NEVER_SENT: Final = frozenset({USER_DELETED, IDENTITY_MERGED, "preferences_changed"})
 """Users do not send these events in order to complete a step."""
 
 _ON_PURPOSE: Final = frozenset({"page_view", "button_click", "form_submit", "track"})

@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 from state.catalog.plan import Plan
 from state.events import Event
-from state.records.subject import DELETION
+from state.vocabulary import USER_DELETED
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -62,4 +62,4 @@ Plans = ByTenant[Plan]
 
 def takes(plans: Plans, event: Event) -> bool:
     """Whether a job with these catalogs takes ``event``: a deletion always, and anything else of a tenant that has one."""
-    return event.type == DELETION or plans.find(event.tenant) is not None
+    return event.type == USER_DELETED or plans.find(event.tenant) is not None

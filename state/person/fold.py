@@ -44,6 +44,7 @@ from state.person.traits import update_traits
 from state.records.fact_builders import catalog_met_fact, event_fact, person_fact, progress_effect, progress_fact
 from state.stuck.detector import Detector
 from state.stuck.parameters import ParameterStore
+from state.vocabulary import IDENTITY_MERGED, USER_DELETED
 
 _NONE: Final[Mapping[str, int]] = {}
 _ANSWERED: Final = frozenset({"signup", "step_completed"})
@@ -83,7 +84,7 @@ class Fold:
             person = self._as_user(person, event, out)
         if person.deleted_at:
             if not self._begins_anew(person, event):
-                if event.type == "user_deleted" and event.timestamp > person.deleted_at:
+                if event.type == USER_DELETED and event.timestamp > person.deleted_at:
                     self._departure.delete_again(person, event, out)
                 out.count(counters.EVENTS_IGNORED, "deleted")
                 return person
@@ -118,7 +119,7 @@ class Fold:
             if status == "late" and event.type == "preferences_changed":
                 # Each preference counts by its own time, and a refusal must not be lost behind a device with a wrong clock.
                 self._take_late_preferences(person, event, out)
-        elif event.type == "user_deleted":
+        elif event.type == USER_DELETED:
             out.count(counters.EVENTS_APPLIED)
             self._departure.delete(person, event, out)
         else:
@@ -211,7 +212,7 @@ class Fold:
     def _rejection(self, person: Person, event: Event) -> str:
         """Reason code why the event is not applied. Empty where it is applied; its id is then remembered."""
         at = event.timestamp
-        if event.type == "user_deleted":  # a deletion is never late, unless it was already applied
+        if event.type == USER_DELETED:  # a deletion is never late, unless it was already applied
             return "deleted" if at <= person.previous_deletion_at else ""
         if at < person.floor:
             if at <= person.previous_deletion_at:
@@ -252,7 +253,7 @@ class Fold:
                     self._note_switches(person, event.log_time, out)
                 row_changed |= signing_up or at < person.signup_at
                 person.signup_at = min(person.signup_at or at, at)
-        elif kind == "identity_merged" and not event.anonymous and self._may_enter_anew(person):
+        elif kind == IDENTITY_MERGED and not event.anonymous and self._may_enter_anew(person):
             person.draw = experiment_draw(person.tenant, str(event.payload["previousId"]))
             self._enter(person, event.log_time, out)
             row_changed = True

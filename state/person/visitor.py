@@ -15,6 +15,7 @@ from state.catalog.plan import Plan
 from state.events import Event
 from state.person.arrivals import VisitorMerged
 from state.snapshot_codec import SnapshotCodec
+from state.vocabulary import USER_DELETED
 
 KEPT: Final = 64
 _ABOUT_THE_PERSON: Final = frozenset({"signup", "identify", "preferences_changed"})
@@ -71,7 +72,7 @@ class Stitcher:
 
     def keep(self, visitor: Visitor, event: Event) -> None:
         """Keep a visitor's event where it may count for the person later."""
-        if event.type == "user_deleted":
+        if event.type == USER_DELETED:
             visitor.delete(event.timestamp)
         if visitor.settled or event.timestamp <= visitor.deleted_at:
             return

@@ -13,9 +13,9 @@ from state.mend_message import mend_text
 from state.placeholders import is_placeholder_id
 from state.records.dead_letter import OWN_PREFIX, DeadLetter, Header
 from state.records.fact_builders import dead_letter_fact
+from state.vocabulary import IDENTITY_MERGED, USER_DELETED
 
 H = TypeVar("H", bound=Header)
-DELETION: Final = "user_deleted"
 
 
 class Subject(NamedTuple):
@@ -64,13 +64,13 @@ def is_about(value: bytes, key: bytes | None, subject: Subject) -> bool:
         found = _merging.decode(value)
     except (ValueError, RecursionError):  # a DecodeError is a ValueError, and so is a text that is not UTF-8
         return False
-    return found.event_type == "identity_merged" and found.payload is not None and found.payload.previous_id in subject.ids
+    return found.event_type == IDENTITY_MERGED and found.payload is not None and found.payload.previous_id in subject.ids
 
 
 def is_deletion(value: bytes) -> bool:
     """Whether an event asks for a deletion. It must stay until every reader has read it, without content (``bare_deletion``)."""
     try:
-        return _typed.decode(mend_text(value)).event_type == DELETION
+        return _typed.decode(mend_text(value)).event_type == USER_DELETED
     except (ValueError, RecursionError):  # a DecodeError is a ValueError, and so is a text that is not UTF-8
         return False
 
