@@ -1,4 +1,4 @@
-"""``onramp guidance``: switches for people in charge."""
+"""``onramp guidance``: switches for operators."""
 
 from __future__ import annotations
 

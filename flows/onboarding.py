@@ -46,7 +46,7 @@ class SideChannels:
     ``timers``: ``track`` registers deadlines, ``timers`` and the source read them. ``parameters``: ``estimate`` publishes what it has
     learned, ``share`` what other processes have; ``track`` reads it at the next boundary of log time. ``counters``: ``counters`` shows its
     totals, displays and metrics read them. ``visitors``: ``link`` notes the ids of visitors, and hears of each that turns out to be a
-    user's. ``switches``: ``decode`` and ``switches`` publish what people in charge decided, ``track`` asks what holds at a log time.
+    user's. ``switches``: ``decode`` and ``switches`` publish what operators decided, ``track`` asks what holds at a log time.
     ``awake``: ``track`` notes who has changed; the source has them encoded while there is nothing to read.
     """
 
@@ -101,7 +101,7 @@ def build(parts: FlowParts) -> Dataflow:
     messages = op.input("messages", flow, parts.source)
     decoded = decode_step("decode", messages, keys, side.switches, plans)
 
-    # People in charge pause guidance, resume it, or give it to a share of people.
+    # Operators pause guidance, resume it, or give it to a share of people.
     switched = switches_step("switches", decoded, side.switches, side.timers)
 
     # What a visitor did before signing in counts for the user; what happens to the user later reaches the visitor.

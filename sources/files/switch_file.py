@@ -1,4 +1,4 @@
-"""The switches of guidance for runs on files: one event a line, in the order in which people in charge wrote them.
+"""The switches of guidance for runs on files: one event a line, in the order in which operators wrote them.
 
 A file has no live log to write to. So ``onramp guidance`` appends to a file of the data directory, and the next run takes what is new
 before it reads on. The snapshot has the number of lines taken, so that a run that was killed takes them at the same place, or not again.

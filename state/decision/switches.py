@@ -1,4 +1,4 @@
-"""Switches of guidance: what the people in charge decided for a whole tenant, and from which log time on it holds.
+"""Switches of guidance: what operators decided for a whole tenant, and from which log time on it holds.
 
 A switch is an event of the log (``guidance_switched``), so it has a place in the input: a replay finds it where the live run did. It holds
 for what comes after it: for a later log time, and at its own log time for a later ``seq``. Whether a person may be guided is then a

@@ -52,8 +52,8 @@ _ANSWERED: Final = frozenset({"signup", "step_completed"})
 
 
 class Fold:
-    """The fold for the people of one plan. It has no state of its own; the learned step statistics are in ``parameters``, and
-    what people in charge decided is in ``switches``.
+    """The fold for the people of one plan. It has no state of its own: ``parameters`` has the learned step statistics, ``switches`` what
+    operators decided.
     """
 
     def __init__(self, plan: Plan, keys: Keys, parameters: ParameterStore | None = None, switches: Switches | None = None) -> None:

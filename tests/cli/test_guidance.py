@@ -1,4 +1,4 @@
-"""``onramp guidance``: switches for people in charge, for runs on files; what is shown of them, and what is refused."""
+"""``onramp guidance``: switches for operators, for runs on files; what is shown of them, and what is refused."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ def test_a_run_on_a_file_takes_the_switches_of_its_directory_first(tmp_path: Pat
 
 
 class SwitchedPopulation(InProcessPopulation):
-    """Simulated people, and a person in charge who switches at the first slot of some hours."""
+    """Simulated people, and an operator who switches at the first slot of some hours."""
 
     TURNS = (
         (30, {"action": "pause"}),
