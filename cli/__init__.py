@@ -1,6 +1,7 @@
-"""The ``onramp`` command: ``app`` registers the commands. A file is one command, or one group of commands.
+"""The ``onramp`` command: ``app`` lists the commands. A file is one command or one group, under its name.
 
-Heavy imports happen inside the commands, so that ``--help`` is fast. ``failures`` turns exceptions into messages and exit codes.
+What they share is in ``support``; its ``failures`` turns exceptions into messages and exit codes. Heavy imports happen inside the commands,
+so that ``--help`` is fast.
 """
 
 from __future__ import annotations

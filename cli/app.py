@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from cli.failures import IS_SERVICE, end
-from cli.lazy_commands import CONTEXT, LazyGroup, group
-from cli.streams import OutputError, standard_streams
+from cli.support.failures import IS_SERVICE, end
+from cli.support.lazy_commands import CONTEXT, LazyGroup, group
+from cli.support.streams import OutputError, standard_streams
 
 _app = typer.Typer(
     name="onramp",

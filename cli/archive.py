@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import DataDirOption, JsonOption
+from cli.support.options import DataDirOption, JsonOption
 
 if TYPE_CHECKING:
     from flows.archive import Checked
@@ -33,8 +33,8 @@ def archive(
               ONRAMP_KAFKA_BROKERS=kafka:9092 ONRAMP_ARCHIVE_DIR=/var/lib/onramp/archive onramp archive --once
               onramp archive --check
     """
-    from cli.live_job import settings_of_job
-    from cli.options import load
+    from cli.support.live_job import settings_of_job
+    from cli.support.options import load
     from flows.archive import run_archive
     from flows.stop import StopRequest
     from reports.render import lines, out, print_json
@@ -56,7 +56,7 @@ def archive(
 
 
 def _check(settings: Settings, *, as_json: bool) -> None:
-    from cli.failures import say
+    from cli.support.failures import say
     from flows.archive import archive_dir, check_archive
     from reports.render import number, out, print_json, table
     from state.plain_text import plain

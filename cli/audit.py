@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import DataDirOption, JsonOption
+from cli.support.options import DataDirOption, JsonOption
 
 _LimitOption = Annotated[int, typer.Option("--limit", min=1, help="Show this many of the newest entries.")]
 _ActionOption = Annotated[str | None, typer.Option("--action", help="Only this action, like guidance.pause.", show_default=False)]
@@ -23,10 +23,10 @@ def audit(action: _ActionOption = None, limit: _LimitOption = 50, as_json: JsonO
     """
     import json
 
-    from cli.audited import audit_log
-    from cli.failures import say
-    from cli.live_job import settings_of_job
-    from cli.options import load
+    from cli.support.audit_options import audit_log
+    from cli.support.failures import say
+    from cli.support.live_job import settings_of_job
+    from cli.support.options import load
     from reports.render import out, print_json, table
     from reports.values import shown_moment
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.audited import ByOption
-from cli.options import DataDirOption, JsonOption, refuse_missing_directory, stored_at
+from cli.support.audit_options import ByOption
+from cli.support.options import DataDirOption, JsonOption, refuse_missing_directory, stored_at
 
 if TYPE_CHECKING:
     from sources.s3.location import Location
@@ -37,12 +37,12 @@ def backup(out: _OutOption = None, by: ByOption = None, as_json: JsonOption = Fa
               onramp backup --out s3://company-backups/onramp/
               onramp backup --out onramp.tar.gz --json
     """
-    from cli.audited import audit_log, login_name
-    from cli.demo_dir import refuse_demo
-    from cli.live_job import settings_of_job, with_catalog_of_job
-    from cli.manifest import print_list, print_manifest, shown_manifest, watch_at_terminal
-    from cli.options import load
-    from cli.streams import writing
+    from cli.support.audit_options import audit_log, login_name
+    from cli.support.backup_display import print_list, print_manifest, shown_manifest, watch_at_terminal
+    from cli.support.demo_dir import refuse_demo
+    from cli.support.live_job import settings_of_job, with_catalog_of_job
+    from cli.support.options import load
+    from cli.support.streams import writing
     from flows import backup as job
     from flows.stop import sigterm_interrupts
     from local.data_dir import DataDir

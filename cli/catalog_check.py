@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.failures import say
-from cli.options import JsonOption
+from cli.support.failures import say
+from cli.support.options import JsonOption
 from state.quantity import count
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def check(
     Example:  onramp catalog check product.yaml
               onramp catalog check catalogs/
     """
-    from cli.options import require_catalogs
-    from cli.wording_checks import language_warnings, placed, prompt_faults
+    from cli.support.options import require_catalogs
+    from cli.support.wording_checks import language_warnings, placed, prompt_faults
     from flows.catalogs import is_directory, read_catalogs
     from reports.render import out, print_json
     from state.catalog.parse import CatalogError

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.events_file import EventsFile, EventsOption, LogTenantOption, in_words
-from cli.failures import say
-from cli.options import JsonOption, refuse_missing_directory
+from cli.support.events_file import EventsFile, EventsOption, LogTenantOption, in_words
+from cli.support.failures import say
+from cli.support.options import JsonOption, refuse_missing_directory
 
 if TYPE_CHECKING:
     from evaluation.catalog_draft import Draft
@@ -34,7 +34,7 @@ def draft(
     Example:  onramp catalog draft --events events.jsonl.gz --out product.yaml
               onramp run --input events.jsonl.gz --catalog product.yaml
     """
-    from cli.streams import writing
+    from cli.support.streams import writing
     from evaluation.catalog_draft import draft as draft_from
     from evaluation.catalog_draft_text import catalog_text
     from evaluation.event_histories import EventHistories

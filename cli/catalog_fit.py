@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.events_file import EventsFile, EventsFileError, EventsOption, LogTenantOption, in_words
-from cli.failures import say
-from cli.options import JsonOption, require_catalog
+from cli.support.events_file import EventsFile, EventsFileError, EventsOption, LogTenantOption, in_words
+from cli.support.failures import say
+from cli.support.options import JsonOption, require_catalog
 
 if TYPE_CHECKING:
     from evaluation.catalog_fit import FittedStep
@@ -42,7 +42,7 @@ def fit(
     Example:  onramp catalog fit --events events.jsonl.gz --catalog product.yaml
               onramp catalog fit --events events.jsonl.gz --catalog product.yaml --write
     """
-    from cli.streams import writing
+    from cli.support.streams import writing
     from evaluation.catalog_fit import CatalogFit
     from flows.catalogs import built_in, load_catalog
     from flows.run_notes import not_kept_note

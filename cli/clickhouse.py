@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import DataDirOption
+from cli.support.options import DataDirOption
 
 
 def grants(
@@ -28,7 +28,7 @@ def grants(
     \b
     Example:  onramp clickhouse grants acme --user acme_reader --sees-all gateway | clickhouse-client --multiquery
     """
-    from cli.options import load
+    from cli.support.options import load
     from sinks.clickhouse.address import parse_clickhouse_address
     from sinks.clickhouse.grants import tenant_grants
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from cli.demo_options import DAYS, DAYS_LOCAL, USERS, USERS_LOCAL, DaysOption, SeedOption, UsersOption
-from cli.failures import INTERRUPTED, say
-from cli.local_model import LOCAL, LlmOption
-from cli.options import CatalogOption, DataDirOption, JsonOption
-from cli.population_program import PopulationOption, ScenarioOption, population_program
+from cli.support.demo_options import DAYS, DAYS_LOCAL, USERS, USERS_LOCAL, DaysOption, SeedOption, UsersOption
+from cli.support.failures import INTERRUPTED, say
+from cli.support.local_model import LOCAL, LlmOption
+from cli.support.options import CatalogOption, DataDirOption, JsonOption
+from cli.support.population_program import PopulationOption, ScenarioOption, population_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,16 +51,16 @@ def demo(
               onramp demo --llm local
     """
     started = time.perf_counter()
-    from cli import clock
-    from cli.demo_dir import for_demo
-    from cli.local_model import chosen_model
-    from cli.native_stderr import capture_native_stderr
-    from cli.options import load
+    from cli.support.demo_dir import for_demo
+    from cli.support.local_model import chosen_model
+    from cli.support.native_stderr import capture_native_stderr
+    from cli.support.options import load
     from evaluation.scenarios import scenario_catalog
     from flows.catalogs import load_catalog
     from flows.inputs import ClosedLoop
     from flows.run import run as run_job
     from flows.stop import StopRequest
+    from local import expiry_time
     from reports.display import Display
     from reports.render import err, print_json
     from sources.closed_loop import START, Begin, PopulationError, describe
@@ -79,11 +79,11 @@ def demo(
     stop, result = StopRequest(), dict[str, Any]()
 
     def on_start(live: RunningJob) -> None:
-        clock.record_bounded_start(live.engines.data_dir)
+        expiry_time.record_bounded_start(live.engines.data_dir)
         display.watch(live)
 
     def on_end(engines: Engines, outcome: RunResult) -> None:
-        from cli.demo_ending import finish  # needs a second, while the job has ended
+        from cli.support.demo_ending import finish  # needs a second, while the job has ended
 
         display.close()
         result.update(finish(engines, outcome, loop, asked, settings, silent=as_json))

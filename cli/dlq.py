@@ -1,4 +1,4 @@
-"""``onramp dlq``: shows rejected messages, edits them, and sends them again. With ``--model`` see ``cli/dlq_model.py``."""
+"""``onramp dlq``: shows rejected messages, edits them, and sends them again. With ``--model`` see ``cli/support/dlq_model.py``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.audited import ByOption, YesOption
-from cli.options import DataDirOption, JsonOption
+from cli.support.audit_options import ByOption, YesOption
+from cli.support.options import DataDirOption, JsonOption
 from system.wall_clock import wall_clock
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def list_letters(
               onramp dlq list --model --since 7d
     """
     if model:
-        from cli.dlq_model import list_calls
+        from cli.support.dlq_model import list_calls
 
         list_calls(_settings(data_dir), reason, tenant, moment_of(since), limit or _SHOWN, as_json=as_json)
         return
@@ -155,7 +155,7 @@ def show(letter_id: _IdArgument, model: _ModelOption = False, as_json: JsonOptio
               onramp dlq show 6d0f2b9a51c34e7788aa01bc --model
     """
     if model:
-        from cli.dlq_model import show_call
+        from cli.support.dlq_model import show_call
 
         show_call(_settings(data_dir), letter_id, as_json=as_json)
         return
@@ -193,7 +193,7 @@ def stats(
               onramp dlq stats --model --json
     """
     if model:
-        from cli.dlq_model import count_calls
+        from cli.support.dlq_model import count_calls
 
         count_calls(_settings(data_dir), reason, tenant, moment_of(since), as_json=as_json)
         return
@@ -256,8 +256,8 @@ def replay(
               onramp dlq replay --reason unsupported_schema_version --since 7d --yes
               onramp dlq replay --reason unknown_tenant --tenant acme --yes
     """
-    from cli.audited import audit_log, confirm, login_name
-    from cli.demo_dir import refuse_demo
+    from cli.support.audit_options import audit_log, confirm, login_name
+    from cli.support.demo_dir import refuse_demo
     from flows.catalogs import is_directory, load_plans
     from flows.dead_letters import when_logged
     from flows.job_input import JobInput
@@ -369,9 +369,9 @@ def _planned_as_json(each: Planned) -> dict[str, Any]:
 
 
 def _settings(data_dir: Path | None) -> Settings:
-    from cli.demo_dir import for_reading
-    from cli.live_job import settings_of_job, with_catalog_of_job
-    from cli.options import load
+    from cli.support.demo_dir import for_reading
+    from cli.support.live_job import settings_of_job, with_catalog_of_job
+    from cli.support.options import load
 
     settings = load(data_dir=data_dir)
     found = settings_of_job(settings)
@@ -393,7 +393,7 @@ def _read(settings: Settings, reason: str | None, since: str | None, tenant: str
 
 
 def _replayed(settings: Settings) -> dict[str, str]:
-    from cli.audited import audit_log
+    from cli.support.audit_options import audit_log
     from flows.replay_letters import replayed
 
     return replayed(audit_log(settings, create=False))

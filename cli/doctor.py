@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from cli.options import CatalogsOption, DataDirOption, JsonOption
+from cli.support.options import CatalogsOption, DataDirOption, JsonOption
 
 _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -22,9 +22,9 @@ def doctor(as_json: JsonOption = False, catalog: CatalogsOption = None, data_dir
     """
     from rich.text import Text
 
-    from cli.failures import say
-    from cli.live_job import settings_of_job, with_catalog_of_job
-    from cli.options import load
+    from cli.support.failures import say
+    from cli.support.live_job import settings_of_job, with_catalog_of_job
+    from cli.support.options import load
     from flows.doctor.checks import checks_of
     from flows.doctor.finding import run_checks
     from reports.render import out, print_json

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cli.failures import say
-from cli.options import DataDirOption, JsonOption
+from cli.support.failures import say
+from cli.support.options import DataDirOption, JsonOption
 
 
 def evaluate(
@@ -36,9 +36,9 @@ def evaluate(
               onramp evaluate --policy arm:moderate_tooltip --json
               onramp evaluate --policy table:engineer=passive_tooltip,admin=moderate_tooltip
     """
-    from cli.demo_dir import for_reading
-    from cli.options import load
-    from cli.stores import open_facts
+    from cli.support.demo_dir import for_reading
+    from cli.support.options import load
+    from cli.support.stores import open_facts
 
     settings = for_reading(load(data_dir=data_dir))
     with open_facts(settings) as facts:

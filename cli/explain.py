@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cli.failures import say
-from cli.options import DataDirOption, JsonOption, TenantOption, UserArgument
+from cli.support.failures import say
+from cli.support.options import DataDirOption, JsonOption, TenantOption, UserArgument
 
 
 def explain(
@@ -23,13 +23,13 @@ def explain(
     \b
     Example:  onramp explain u000042 --limit 50
     """
-    from cli.demo_dir import for_reading
-    from cli.options import load
-    from cli.stores import open_facts
+    from cli.support.demo_dir import for_reading
+    from cli.support.options import load
+    from cli.support.stores import open_facts
 
     settings = for_reading(load(data_dir=data_dir))
     with open_facts(settings) as facts:
-        from cli.unknown_user import unknown_user
+        from cli.support.unknown_user import unknown_user
         from reports.render import out, print_json
         from reports.timeline import as_records, read, show
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cli.audited import ByOption
-from cli.options import DataDirOption, TenantOption, UserArgument
+from cli.support.audit_options import ByOption
+from cli.support.options import DataDirOption, TenantOption, UserArgument
 
 _OutOption = Annotated[
     Path | None, typer.Option("--out", help="File to write, which only you may read. [default: standard output]", show_default=False)
@@ -29,9 +29,9 @@ def export(
     """
     import json
 
-    from cli.audited import audit_log, login_name
-    from cli.live_job import settings_for_user_data
-    from cli.streams import writing
+    from cli.support.audit_options import audit_log, login_name
+    from cli.support.live_job import settings_for_user_data
+    from cli.support.streams import writing
     from flows import forget as job
     from reports.render import out as console
     from reports.values import json_value

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.audited import ByOption, YesOption
-from cli.options import DataDirOption, JsonOption, TenantOption, UserArgument
+from cli.support.audit_options import ByOption, YesOption
+from cli.support.options import DataDirOption, JsonOption, TenantOption, UserArgument
 
 _VisitorOption = Annotated[bool, typer.Option("--visitor", help="USER is an anonymousId that was never merged.")]
 _WaitOption = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the job to process the deletion.")]
@@ -43,9 +43,9 @@ def forget(
     Example:  onramp forget u-17
               onramp forget u-17 --maintain --yes
     """
-    from cli.audited import audit_log, confirm, login_name
-    from cli.failures import say
-    from cli.live_job import settings_for_user_data
+    from cli.support.audit_options import audit_log, confirm, login_name
+    from cli.support.failures import say
+    from cli.support.live_job import settings_for_user_data
     from flows import forget as job
     from state.quantity import count
     from state.records.subject import Subject

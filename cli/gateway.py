@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import DataDirOption
+from cli.support.options import DataDirOption
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -56,7 +56,7 @@ def gateway(
     """
     import logging
 
-    from cli.options import load
+    from cli.support.options import load
     from flows.catalogs import load_plans
     from gateway.app import GatewayParts, build
     from gateway.keys import KeyStore

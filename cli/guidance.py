@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from cli.options import DataDirOption, JsonOption
+from cli.support.options import DataDirOption, JsonOption
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -76,9 +76,9 @@ def status(tenant: _TenantOption = "default", as_json: JsonOption = False, data_
     """
     from rich.text import Text
 
-    from cli.live_job import settings_of_job, with_catalog_of_job
-    from cli.options import load
-    from cli.stores import open_facts
+    from cli.support.live_job import settings_of_job, with_catalog_of_job
+    from cli.support.options import load
+    from cli.support.stores import open_facts
     from flows.bound_input import require_input
     from flows.send_switch import require_catalog
     from reports import switches
@@ -130,7 +130,7 @@ def _sent(settings: Settings, tenant: str, taken: list[dict[str, Any]]) -> list[
     """The switches for the job that this directory's audit log has, and that are younger than the newest one that the job has taken."""
     from datetime import datetime
 
-    from cli.audited import audit_log
+    from cli.support.audit_options import audit_log
     from flows.send_switch import written_for_files
 
     known = {each["id"] for each in taken} | {event.id for event in written_for_files(settings, tenant)}  # no live job reads the latter
@@ -149,10 +149,10 @@ def _sent(settings: Settings, tenant: str, taken: list[dict[str, Any]]) -> list[
 def _switch(action: str, share: float | None, tenant: str, by: str | None, because: str, data_dir: Path | None, *, as_json: bool) -> None:
     from rich.text import Text
 
-    from cli.audited import audit_log, login_name
-    from cli.demo_dir import refuse_demo
-    from cli.live_job import settings_of_job, with_catalog_of_job
-    from cli.options import load
+    from cli.support.audit_options import audit_log, login_name
+    from cli.support.demo_dir import refuse_demo
+    from cli.support.live_job import settings_of_job, with_catalog_of_job
+    from cli.support.options import load
     from flows.send_switch import require_receiver, send_switch
     from reports.render import lines, out, print_json
     from state.plain_text import plain

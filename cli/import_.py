@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cli.options import JsonOption, refuse_missing_directory
+from cli.support.options import JsonOption, refuse_missing_directory
 
 if TYPE_CHECKING:
     from sources.tables.importing import Outcome
@@ -103,8 +103,8 @@ def import_(
             raise typer.BadParameter(f"{target!r} is a file that is read; name another one.", param_hint=f"'{option}'")
     if out not in {None, "-"} and _same(Path(str(out)), Path(beside)):
         raise typer.BadParameter("the events and the rejected rows need a file each.", param_hint="'--rejected'")
-    from cli.failures import say
-    from cli.streams import interruptible
+    from cli.support.failures import say
+    from cli.support.streams import interruptible
     from reports.imported import imported_json, imported_sentences, show_preview
     from reports.render import print_json
 
@@ -155,7 +155,7 @@ def _look(files: Sequence[Path], mapping: Mapping | None, events: int) -> tuple[
 
 
 def _write(files: Sequence[Path], mapping: Mapping | None, *, out: str, rejected: str) -> Outcome:
-    from cli.new_files import whole_file
+    from cli.support.new_files import whole_file
     from sources.tables.time_sort import TimeSort
 
     directory = None if out == "-" else Path(out).parent

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.audited import ByOption
-from cli.options import DataDirOption, JsonOption
+from cli.support.audit_options import ByOption
+from cli.support.options import DataDirOption, JsonOption
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +75,7 @@ def create(
     """
     from rich.text import Text
 
-    from cli.audited import login_name
+    from cli.support.audit_options import login_name
     from gateway.origins import ALL_PAGES
     from reports.render import lines, out, print_json
     from state.plain_text import plain
@@ -127,7 +127,7 @@ def revoke(key_id: _IdArgument, by: ByOption = None, as_json: JsonOption = False
     """
     from rich.text import Text
 
-    from cli.audited import login_name
+    from cli.support.audit_options import login_name
     from reports.render import lines, out, print_json
     from state.plain_text import plain
 
@@ -155,7 +155,7 @@ def quota(
     """
     from rich.text import Text
 
-    from cli.audited import login_name
+    from cli.support.audit_options import login_name
     from reports.render import lines, out, print_json
     from state.plain_text import plain
     from state.quantity import count
@@ -183,7 +183,7 @@ def quota(
 
 
 def _store(data_dir: Path | None, *, create: bool = False) -> KeyStore:
-    from cli.options import load
+    from cli.support.options import load
     from gateway.keys import KeyStore
     from local.data_dir import DataDir
 
@@ -196,9 +196,9 @@ def _warn_without_catalog(data_dir: Path | None, tenant: str) -> None:
     """Say on standard error that no catalog of the job is for the tenant: a name may be mistyped, or the catalog comes later."""
     from contextlib import suppress
 
-    from cli.failures import say
-    from cli.live_job import settings_of_job, with_catalog_of_job
-    from cli.options import load
+    from cli.support.failures import say
+    from cli.support.live_job import settings_of_job, with_catalog_of_job
+    from cli.support.options import load
     from flows.catalogs import CatalogFileError, built_in, without_catalog
     from state.catalog.parse import CatalogError
     from state.plain_text import plain

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from cli.options import DataDirOption, JsonOption
+from cli.support.options import DataDirOption, JsonOption
 
 if TYPE_CHECKING:
     from flows.lag import Lag
@@ -30,9 +30,9 @@ def lag(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
     Example:  onramp lag
               ONRAMP_KAFKA_BROKERS=kafka:9092 onramp lag --json
     """
-    from cli.failures import say
-    from cli.live_job import settings_of_job
-    from cli.options import load
+    from cli.support.failures import say
+    from cli.support.live_job import settings_of_job
+    from cli.support.options import load
     from flows.lag import archive_thresholds_of, measure_archive_lag, measure_lag, thresholds_of
     from reports.render import print_json
     from sources.backlog import colour

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from cli.local_model import LlmOption
-from cli.options import CatalogsOption, DataDirOption, JsonOption
+from cli.support.local_model import LlmOption
+from cli.support.options import CatalogsOption, DataDirOption, JsonOption
 from state.quantity import count
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ def attempt(
     Example:  onramp llm try --user u000042 --llm local
               onramp llm try --user u000042 --prompt nudge-2 --json
     """
-    from cli.demo_dir import demo_catalog, for_reading
-    from cli.live_job import with_catalog_of_job
-    from cli.local_model import chosen_model
-    from cli.options import load
-    from cli.past_request import UnknownUserError, find_request
-    from cli.stores import open_facts
-    from cli.unknown_user import unknown_user
+    from cli.support.demo_dir import demo_catalog, for_reading
+    from cli.support.live_job import with_catalog_of_job
+    from cli.support.local_model import chosen_model
+    from cli.support.options import load
+    from cli.support.past_request import UnknownUserError, find_request
+    from cli.support.stores import open_facts
+    from cli.support.unknown_user import unknown_user
 
     settings = for_reading(load(data_dir=data_dir, catalog=catalog))
     if llm is None and settings.llm_url is None:

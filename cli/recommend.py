@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cli.failures import say
-from cli.options import DataDirOption, JsonOption, TenantOption, UserArgument
-from cli.prog_name import prog_name
+from cli.support.failures import say
+from cli.support.options import DataDirOption, JsonOption, TenantOption, UserArgument
+from cli.support.prog_name import prog_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,9 +32,9 @@ def recommend(
     """
     import json
 
-    from cli.demo_dir import for_reading
-    from cli.options import load
-    from cli.unknown_user import unknown_user
+    from cli.support.demo_dir import for_reading
+    from cli.support.options import load
+    from cli.support.unknown_user import unknown_user
     from reports.recommendation import show, status_of
     from reports.render import out, print_json
     from sinks.redis.record import Deleted
@@ -61,7 +61,7 @@ def recommend(
 def _read(settings: Settings, tenant: str, user: str) -> Any:
     from contextlib import closing
 
-    from cli.stores import open_redis
+    from cli.support.stores import open_redis
     from sinks.redis.reader import RecommendationReader
 
     with open_redis(settings) as address, closing(RecommendationReader(address)) as reader:
@@ -70,18 +70,18 @@ def _read(settings: Settings, tenant: str, user: str) -> Any:
 
 def _now(settings: Settings) -> tuple[int | None, bool]:
     """Return the time that decides expiry (None: not known), and whether it is the end of a file rather than the clock."""
-    from cli import clock
+    from local import expiry_time
     from local.data_dir import DataDir
     from system.wall_clock import wall_clock
 
     today = wall_clock()
-    now = today if settings.redis_url else clock.now(DataDir(settings.data_dir), today)
+    now = today if settings.redis_url else expiry_time.now(DataDir(settings.data_dir), today)
     return now, now is not None and now != today
 
 
 def _is_unknown(settings: Settings, tenant: str, user: str) -> bool:
     """Whether ClickHouse answers and does not have the user."""
-    from cli.stores import open_facts
+    from cli.support.stores import open_facts
     from local.data_dir import DataDirError
     from sinks.clickhouse.errors import StoreError
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.audited import ByOption
 from cli.dlq import moment_of
-from cli.options import DataDirOption, JsonOption, TenantOption, require_catalogs, stored_at
 from cli.run import readable
+from cli.support.audit_options import ByOption
+from cli.support.options import DataDirOption, JsonOption, TenantOption, require_catalogs, stored_at
 
 if TYPE_CHECKING:
     from flows.replay import Input
@@ -106,9 +106,9 @@ def replay(
               onramp replay --from 2026-03-02T00:00:00Z --to 2026-03-03T00:00:00Z --into monday
               onramp replay --catalog next.yaml --from 2026-03-02T00:00:00Z --to 2026-03-09T00:00:00Z
     """
-    from cli.demo_dir import for_reading
-    from cli.live_job import settings_of_job, with_catalog_of_job
-    from cli.options import load
+    from cli.support.demo_dir import for_reading
+    from cli.support.live_job import settings_of_job, with_catalog_of_job
+    from cli.support.options import load
     from flows.replay import Input
 
     other = catalog if user is None and into is None else None
@@ -156,7 +156,7 @@ def _range(settings: Settings, given: Input, since: str | None, to: str | None) 
 def _rebuild(settings: Settings, tenant: str, user: str, given: Input, *, as_json: bool) -> None:
     from rich.text import Text
 
-    from cli.failures import say
+    from cli.support.failures import say
     from flows import replay as job
     from reports.render import lines, out, print_json
     from state.merge_patch import shown_value
@@ -203,7 +203,7 @@ def _value(value: Any) -> Any:
 
 
 def _rerun(settings: Settings, since: int | None, to: int | None, into: Path, given: Input, by: str | None, *, as_json: bool) -> None:
-    from cli.audited import audit_log, login_name
+    from cli.support.audit_options import audit_log, login_name
     from flows.replay import rerun
     from reports.render import out, print_json, table
     from state.times import rfc3339_or_none
@@ -222,7 +222,7 @@ def _rerun(settings: Settings, since: int | None, to: int | None, into: Path, gi
 def _try(
     settings: Settings, other: str, tenant: str, since: int | None, to: int | None, given: Input, by: str | None, *, as_json: bool
 ) -> None:
-    from cli.audited import audit_log, login_name
+    from cli.support.audit_options import audit_log, login_name
     from flows.what_if import decide_twice
     from reports.render import out, print_json
     from state.times import rfc3339_or_none
@@ -245,7 +245,7 @@ def _try(
 
 def _worth(settings: Settings, tenant: str, before: Any, after: Any, since: int | None, to: int | None) -> tuple[Any, Any, str]:
     """What model calls cost, and the value of the other catalog's choices; without logged outcomes a sentence that says so."""
-    from cli.stores import open_facts
+    from cli.support.stores import open_facts
     from evaluation.what_if import worth
     from local.data_dir import DataDir
     from reports.evidence import load as load_evidence
@@ -275,7 +275,7 @@ def _live(settings: Settings, tenant: str, user: str) -> tuple[dict[str, Any] | 
     import json
     from contextlib import closing
 
-    from cli.stores import open_redis
+    from cli.support.stores import open_redis
     from sinks.redis.reader import RecommendationReader
     from sinks.redis.record import Deleted
     from state.records.progress import encode_progress

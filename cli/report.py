@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cli.options import DataDirOption, JsonOption
-from cli.streams import writing
+from cli.support.options import DataDirOption, JsonOption
+from cli.support.streams import writing
 
 
 def report(
@@ -30,9 +30,9 @@ def report(
               onramp report --json | jq .verdict.liftInterval
               onramp report --plots pictures
     """
-    from cli.demo_dir import for_reading
-    from cli.options import load
-    from cli.stores import open_facts
+    from cli.support.demo_dir import for_reading
+    from cli.support.options import load
+    from cli.support.stores import open_facts
 
     settings = for_reading(load(data_dir=data_dir))
     with open_facts(settings) as facts:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.audited import ByOption
-from cli.options import JsonOption, stored_at
+from cli.support.audit_options import ByOption
+from cli.support.options import JsonOption, stored_at
 
 _BackupArgument = Annotated[str, typer.Argument(metavar="BACKUP", help="A file of `onramp backup`, or s3://BUCKET/NAME.")]
 _UnsignedOption = Annotated[
@@ -33,10 +33,10 @@ def restore(
     Example:  onramp restore onramp-backup-20260302T040000Z.tar --into .onramp
               onramp restore s3://company-backups/onramp/onramp-backup-20260302T040000Z.tar --into .onramp
     """
-    from cli.audited import login_name
-    from cli.manifest import print_list, print_manifest, shown_manifest, watch_at_terminal
-    from cli.options import load
-    from cli.streams import writing
+    from cli.support.audit_options import login_name
+    from cli.support.backup_display import print_list, print_manifest, shown_manifest, watch_at_terminal
+    from cli.support.options import load
+    from cli.support.streams import writing
     from flows import backup as job
     from flows.stop import sigterm_interrupts
     from local.audit_log import AuditLog

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from cli.audited import ByOption
-from cli.options import DataDirOption, JsonOption
+from cli.support.audit_options import ByOption
+from cli.support.options import DataDirOption, JsonOption
 from state.quantity import count
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def reject(
 
 
 def _decide(action: str, tenant: str, entry: str, by: str | None, data_dir: Any, *, as_json: bool) -> None:
-    from cli.audited import audit_log, login_name
+    from cli.support.audit_options import audit_log, login_name
 
     settings, who = _settings(data_dir), login_name(by)
     in_force = _in_force(settings, tenant)
@@ -148,9 +148,9 @@ def _decide(action: str, tenant: str, entry: str, by: str | None, data_dir: Any,
 
 
 def _settings(data_dir: Any) -> Settings:
-    from cli.demo_dir import demo_catalog, for_reading
-    from cli.live_job import with_catalog_of_job
-    from cli.options import load
+    from cli.support.demo_dir import demo_catalog, for_reading
+    from cli.support.live_job import with_catalog_of_job
+    from cli.support.options import load
 
     settings = for_reading(load(data_dir=data_dir))
     if (of_demo := demo_catalog(settings.data_dir)) is not None:
@@ -179,7 +179,7 @@ def _with_queue(settings: Settings, act: Callable[[ReviewQueue], Awaitable[T]]) 
     """Run ``act`` on the queue in Redis, or in the Valkey of the data directory, whether or not a job runs."""
     import asyncio
 
-    from cli.stores import open_redis
+    from cli.support.stores import open_redis
     from llm.review_queue import ReviewPolicy, ReviewQueue, ReviewUnavailableError
     from sinks.redis.async_client import connect_async
     from sinks.redis.client import ANSWER_SECONDS, refusal

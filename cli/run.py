@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import CatalogsOption, DataDirOption, JsonOption
+from cli.support.options import CatalogsOption, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
     from flows.run import RunningJob
@@ -56,8 +56,8 @@ def run(
               ONRAMP_EVENT_LOG=/var/lib/onramp/log onramp run --catalog product.yaml
     """
     started = time.perf_counter()
-    from cli.demo_dir import refuse_demo
-    from cli.options import load
+    from cli.support.demo_dir import refuse_demo
+    from cli.support.options import load
     from flows.catalogs import require_named_catalog
     from flows.settings import SettingsError
     from flows.stop import StopRequest
@@ -76,9 +76,9 @@ def run(
             )
         require_named_catalog(settings)
     refuse_demo(settings)
-    from cli.failures import speaks_json
-    from cli.native_stderr import capture_native_stderr
-    from cli.run_ending import RunEnding
+    from cli.support.failures import speaks_json
+    from cli.support.native_stderr import capture_native_stderr
+    from cli.support.run_ending import RunEnding
     from flows.run import run as run_job
     from reports.display import Display
     from reports.render import err
@@ -101,9 +101,9 @@ def run(
 
 
 def _record_clock(live: RunningJob, input_path: Path | None) -> None:
-    from cli import clock
+    from local import expiry_time
 
     if input_path is None:
-        clock.record_live_start(live.engines.data_dir)
+        expiry_time.record_live_start(live.engines.data_dir)
     else:
-        clock.record_bounded_start(live.engines.data_dir)
+        expiry_time.record_bounded_start(live.engines.data_dir)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cli.options import DataDirOption, JsonOption
+from cli.support.options import DataDirOption, JsonOption
 
 
 def settings(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
@@ -16,7 +16,7 @@ def settings(as_json: JsonOption = False, data_dir: DataDirOption = None) -> Non
     """
     from rich.text import Text
 
-    from cli.live_job import settings_of_job, with_catalog_of_job
+    from cli.support.live_job import settings_of_job, with_catalog_of_job
     from flows.settings import load_settings
     from reports.render import lines, out, print_json
     from reports.settings import describe

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import CatalogOption, JsonOption, refuse_missing_directory
-from cli.population_program import PopulationOption, ScenarioOption, population_program
+from cli.support.options import CatalogOption, JsonOption, refuse_missing_directory
+from cli.support.population_program import PopulationOption, ScenarioOption, population_program
 
 if TYPE_CHECKING:
     from evaluation.truth import SealedTruth
@@ -36,9 +36,9 @@ def simulate(
     Example:  onramp simulate --users 500 --days 7 --seed 1 --out events.jsonl.gz --truth truth.jsonl
               onramp simulate --users 500 --scenario messy --out - | onramp run --input -
     """
-    from cli.failures import say
-    from cli.new_files import writable
-    from cli.options import load
+    from cli.support.failures import say
+    from cli.support.new_files import writable
+    from cli.support.options import load
     from evaluation.scenarios import scenario_catalog
     from evaluation.truth import TruthError, read_truth
     from flows.catalogs import load_catalog

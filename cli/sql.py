@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cli.options import DataDirOption, JsonOption
+from cli.support.options import DataDirOption, JsonOption
 from state.quantity import count
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ def sql(
     """
     if as_json and as_csv:
         raise typer.BadParameter("give either --json or --csv.", param_hint="'--csv'")
-    from cli.demo_dir import for_reading
-    from cli.options import load
-    from cli.stores import open_facts
+    from cli.support.demo_dir import for_reading
+    from cli.support.options import load
+    from cli.support.stores import open_facts
     from sinks.clickhouse.check_is_read import check_is_read
 
     check_is_read(statement)  # before anything is opened

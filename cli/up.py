@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from cli.gateway import DemoForAllOption
-from cli.live_job import LIVE
-from cli.options import CatalogsOption, DataDirOption, JsonOption
+from cli.support.live_job import LIVE
+from cli.support.options import CatalogsOption, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
     from flows.catalogs import CatalogFile
@@ -72,10 +72,10 @@ def up(
     Example:  onramp up
               onramp up --catalog product.yaml --port 9000
     """
-    from cli.demo_dir import refuse_demo
-    from cli.failures import say
     from cli.gateway import kept_demo_key
-    from cli.options import load
+    from cli.support.demo_dir import refuse_demo
+    from cli.support.failures import say
+    from cli.support.options import load
     from flows.bound_input import EVENT_LOG, input_name
     from flows.catalogs import by_tenant, read_catalogs
     from flows.settings import SettingsError

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.catalog_fit import readable
-from cli.events_file import EventsFile
+from cli.support.events_file import EventsFile
 from state.catalog.evidence_weights import render
 from tests.cli.command import ROOT
 from tests.cli.conftest import Inside

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from cli.stores import open_facts
+from cli.support.stores import open_facts
 from evaluation.scenarios import SCENARIOS
 from flows.catalogs import load_catalog
 from flows.inputs import ClosedLoop

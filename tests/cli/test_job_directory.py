@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo_dir import for_reading
-from cli.live_job import settings_of_job
+from cli.support.demo_dir import for_reading
+from cli.support.live_job import settings_of_job
 from flows.settings import load_settings
 from local.data_dir import DataDir
 from local.secret import secret_for

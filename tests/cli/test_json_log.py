@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from cli import failures
-from cli.failures import IS_SERVICE, end
+from cli.support import failures
+from cli.support.failures import IS_SERVICE, end
 from flows.logs import set_up_logging
 from flows.settings import SettingsError, load_settings
 from tests.cli.command import onramp, start

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo_dir import for_reading
+from cli.support.demo_dir import for_reading
 from flows.settings import load_settings
 from tests.cli.conftest import HOSTILE, Inside, Ready
 

@@ -18,9 +18,9 @@ import pytest
 import typer
 from typer.exceptions import Abort, TyperException
 
-from cli.failures import end
-from cli.native_stderr import capture_native_stderr
-from cli.streams import OutputError, _Descriptor, forgiving
+from cli.support.failures import end
+from cli.support.native_stderr import capture_native_stderr
+from cli.support.streams import OutputError, _Descriptor, forgiving
 from flows import recovery
 from flows.recovery import recovery_config
 from local.data_dir import DataDir, DataDirError

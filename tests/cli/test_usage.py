@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from cli.app import invoke, root
-from cli.lazy_commands import LazyCommand
+from cli.support.lazy_commands import LazyCommand, LazyGroup
 from flows.failures import explain_failure
 from state.plain_text import plain
-from tests.cli.command import environment, onramp
+from tests.cli.command import ROOT, environment, onramp
 from tests.cli.conftest import Inside
 
 COMMANDS = [
@@ -74,6 +74,19 @@ def test_every_command_of_a_list_has_one_whole_line(
 def test_who_uses_the_product_is_called_a_user(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke([*command.split(), "--help"]) == 0
     assert not re.findall(r"\b(?:people|persons?)\b", capsys.readouterr().out, re.IGNORECASE)
+
+
+def test_every_command_is_in_the_file_of_its_name_and_every_file_has_one() -> None:
+    """``onramp catalog fit`` is in ``catalog_fit.py``, all of ``onramp keys`` in ``keys.py``."""
+    found = set[str]()
+    for name, command in root().commands.items():
+        group = command.commands if isinstance(command, LazyGroup) else {}
+        for each, of_group in group.items() or [("", command)]:
+            assert isinstance(of_group, LazyCommand)
+            module = of_group._place.partition(":")[0]
+            found.add(module)
+            assert module.rstrip("_") in {name, f"{name}_{each}"}
+    assert {path.stem for path in (ROOT / "cli").glob("*.py")} - found == {"__init__", "__main__", "app"}
 
 
 def test_help_imports_no_engine(tmp_path: Path) -> None:

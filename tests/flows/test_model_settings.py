@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.local_model import chosen_model
+from cli.support.local_model import chosen_model
 from flows.catalogs import load_plans
 from flows.model_service import open_model, shared_model_settings, shared_prices_of
 from flows.opened_job import open_job

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.streams import OutputError, writing
+from cli.support.streams import OutputError, writing
 from flows.catalogs import CatalogFileError, load_catalog
 from flows.dead_letters import in_file
 from gateway.keys import KeyStore, KeyStoreError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo_dir import demo_catalog
+from cli.support.demo_dir import demo_catalog
 from flows.dead_letters import in_file
 from flows.failures import explain_failure
 from flows.send_switch import written_for_files

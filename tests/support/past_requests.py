@@ -9,8 +9,8 @@ import json
 import sys
 from pathlib import Path
 
-from cli.past_request import NoWordingRequestError, find_request
-from cli.stores import open_facts
+from cli.support.past_request import NoWordingRequestError, find_request
+from cli.support.stores import open_facts
 from flows.catalogs import load_catalog
 from flows.settings import load_settings
 from state.catalog.plan import Plan

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.new_files import whole_file
+from cli.support.new_files import whole_file
 from sources.archive.directory import Directory
 from system.private_files import replace_directory, write_private
 

@@ -15,7 +15,7 @@ def watch_at_terminal() -> Watch:
     import sys
     import time
 
-    from cli.failures import say
+    from cli.support.failures import say
     from flows.backup import Watch
 
     copied, said_at, stage = 0, time.monotonic(), ""

@@ -74,8 +74,8 @@ def with_catalog_of_job(settings: Settings) -> Settings:
 
 def settings_for_user_data(data_dir: Path | None) -> Settings:
     """The settings of the job, with its catalog, for a command that reads or erases everything about a user. Refuses a demo's directory."""
-    from cli.demo_dir import refuse_demo
-    from cli.options import load
+    from cli.support.demo_dir import refuse_demo
+    from cli.support.options import load
 
     settings = with_catalog_of_job(settings_of_job(load(data_dir=data_dir)))
     refuse_demo(settings)

@@ -76,7 +76,7 @@ def load(*, service: bool = False, **options: Any) -> Settings:
 
     An interactive command shows only warnings, unless a level was set. A ``service`` uses the level of the settings.
     """
-    from cli.failures import IS_SERVICE
+    from cli.support.failures import IS_SERVICE
     from flows.logs import set_up_logging
     from flows.settings import load_settings
 

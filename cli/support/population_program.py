@@ -74,7 +74,7 @@ def population_program(command: str | None) -> Iterator[Program]:
 def _importable() -> Iterator[None]:
     """For the block, a Python started with ``-P`` can import our packages from any directory, and none of the same name beside them."""
     before = os.environ.get("PYTHONPATH")
-    ours = str(Path(__file__).resolve().parents[1])
+    ours = str(Path(__file__).resolve().parents[2])
     os.environ["PYTHONPATH"] = ours if not before else os.pathsep.join([ours, before])
     try:
         yield

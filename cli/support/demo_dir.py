@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cli.live_job import LIVE, has_live_job, live_dir, settings_of_job
+from cli.support.live_job import LIVE, has_live_job, live_dir, settings_of_job
 from local.clickhouse import EmbeddedClickHouse
 from local.data_dir import DataDir, DataDirError
 from system.private_files import write_private

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cli.demo_dir import beside
+from cli.support.demo_dir import beside
 from state.plain_text import plain
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from cli import clock
-from cli.demo_dir import option_to_read
-from cli.failures import say
-from cli.prog_name import prog_name
-from cli.run_ending import newest_log_time
+from cli.support.demo_dir import option_to_read
+from cli.support.failures import say
+from cli.support.prog_name import prog_name
+from cli.support.run_ending import newest_log_time
 from llm.review_queue import ReviewQueue, ReviewUnavailableError
+from local import expiry_time
 from operators.async_map import run_in_background
 from reports.demo import TENANT, finish_demo
 from reports.facts import Facts
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def finish(engines: Engines, outcome: RunResult, loop: ClosedLoop, asked: Settings, demo: Settings, *, silent: bool) -> dict[str, Any]:
     """Print the end of the demo, and return it as JSON: nothing where the run was stopped."""
-    clock.record_bounded_end(engines.data_dir, newest_log_time(engines))
+    expiry_time.record_bounded_end(engines.data_dir, newest_log_time(engines))
     if not outcome.finished:
         return {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.failures import say
+from cli.support.failures import say
 
 if TYPE_CHECKING:
     from flows.engines import Engines
@@ -25,7 +25,7 @@ class RunEnding:
         """Keep the result. The job calls it while the stores are open."""
         self._outcome = outcome
         if self._input is not None:
-            from cli.clock import record_bounded_end
+            from local.expiry_time import record_bounded_end
 
             record_bounded_end(engines.data_dir, newest_log_time(engines))
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from cli.failures import say
+from cli.support.failures import say
 from local.child_process import start_bound_process, stop_process
 
 if TYPE_CHECKING:

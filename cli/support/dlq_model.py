@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def list_calls(settings: Settings, reason: str | None, tenant: str | None, since: int | None, limit: int, *, as_json: bool) -> None:
     """Print the rejected and failed calls, the newest first. ``since`` is in milliseconds."""
-    from cli.stores import open_facts
+    from cli.support.stores import open_facts
 
     with open_facts(settings) as facts:
         from reports.kept_calls import HOW, as_record, is_anything_kept, rejected, show_list
@@ -30,7 +30,7 @@ def list_calls(settings: Settings, reason: str | None, tenant: str | None, since
 
 def show_call(settings: Settings, decision_id: str, *, as_json: bool) -> None:
     """Print everything that is kept of one call."""
-    from cli.stores import open_facts
+    from cli.support.stores import open_facts
 
     with open_facts(settings) as facts:
         from reports.kept_calls import HOW, as_record, is_anything_kept, one, show_one
@@ -49,7 +49,7 @@ def show_call(settings: Settings, decision_id: str, *, as_json: bool) -> None:
 
 def count_calls(settings: Settings, reason: str | None, tenant: str | None, since: int | None, *, as_json: bool) -> None:
     """Print how many calls ended how, accepted ones included."""
-    from cli.stores import open_facts
+    from cli.support.stores import open_facts
 
     with open_facts(settings) as facts:
         from reports.kept_calls import HOW, counts, is_anything_kept, show_counts

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from cli.streams import forgiving
+from cli.support.streams import forgiving
 from flows.failures import debugging, explain_failure
 from flows.logs import send_logs_to
 

@@ -16,8 +16,8 @@ from typing import Final
 import typer
 from typer.exceptions import Abort, TyperException
 
-from cli.streams import ReaderGoneError
-from cli.usage_error import usage_error
+from cli.support.streams import ReaderGoneError
+from cli.support.usage_error import usage_error
 from flows.failures import debugging, explain_failure, name_of, without_passwords
 from state.plain_text import plain
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cli.failures import say
 from cli.run import readable
+from cli.support.failures import say
 
 if TYPE_CHECKING:
     from state.events import Event

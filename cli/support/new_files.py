@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from cli.streams import interruptible, writing
+from cli.support.streams import interruptible, writing
 
 
 @contextmanager
