@@ -7,33 +7,20 @@ half of this file breaks the rule on purpose in a synthetic tree: a check that c
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.rooms import ENGINE_ROOMS, MAY_IMPORT
+
 ROOT = Path(__file__).resolve().parent.parent
 
-#: Room -> the other rooms it may import.
-MAY_IMPORT: dict[str, frozenset[str]] = {
-    "state": frozenset(),
-    "system": frozenset(),
-    "llm": frozenset({"state"}),
-    "operators": frozenset({"state", "llm"}),
-    "sources": frozenset({"state", "system"}),
-    "sinks": frozenset({"state", "system"}),
-    "evaluation": frozenset({"state"}),
-    "local": frozenset({"state", "sinks", "system"}),
-    "flows": frozenset({"state", "llm", "operators", "sources", "sinks", "local", "system"}),
-    "gateway": frozenset({"state", "sources", "sinks", "local", "system"}),
-    "reports": frozenset({"state", "llm", "sources", "sinks", "evaluation", "flows"}),
-    "cli": frozenset({"state", "llm", "operators", "sources", "sinks", "evaluation", "local", "flows", "gateway", "reports", "system"}),
-}
 #: Where code of ours lives that no room may lean on.
 OUTSIDE = frozenset({"tests", "benchmarks"})
 ENGINE = "bytewax"
-ENGINE_ROOMS = frozenset({"operators", "sources", "sinks", "flows"})
 
 #: Modules the domain must not import: clocks, input and output, threads, processes, global or unrepeatable chance.
 IMPURE_MODULES = frozenset(
@@ -178,6 +165,14 @@ def test_the_population_and_the_rooms_know_nothing_of_each_other() -> None:
 
 def test_the_import_rule_holds() -> None:
     assert violations(ROOT) == []
+
+
+def test_no_module_imports_from_a_test() -> None:
+    """What several tests need lies in ``tests/support`` or in a module beside them, under a name of its own."""
+    for place in ("tests", "benchmarks", "scripts"):
+        for path in sorted((ROOT / place).rglob("*.py")):
+            imported = (module for _, module in _imported_modules(ast.parse(path.read_text(encoding="utf-8"))))
+            assert not [module for module in imported if re.match(r"tests\.(\w+\.)*test_", module)], path
 
 
 # ------------------------------------------------------------------------------------------ the same check on broken examples

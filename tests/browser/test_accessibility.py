@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.test_guidance import COMPONENTS, STEPS, progress
+from tests.browser.guidance_cases import COMPONENTS, STEPS, progress
 from tests.support.demo_engine import DemoEngine
 from tests.support.fake_gateway import FakeGateway, recommendation
 from tests.support.waiting import wait_until

@@ -6,23 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser.guidance_cases import COMPONENTS, progress
 from tests.support.fake_gateway import KEY, FakeGateway, recommendation
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.browser.chromium import HostBrowser
 
-COMPONENTS = ["tooltip", "modal", "sidebar_hint"]
 ATTACK = '<img src=x onerror="window.owned=1"><script>window.owned=1</script>{{7*7}}${7*7}" onclick="window.owned=1" style="x'
-STEPS = [
-    {"id": "tour", "title": "look around", "link": "/sample", "status": "done"},
-    {"id": "connect_source", "title": "connect a data source", "link": "/sources/new", "status": "current"},
-    {"id": "share", "title": "share a dashboard", "link": "/share", "status": "open"},
-]
-
-
-def progress(version: int = 1, steps: list[dict[str, str]] = STEPS) -> dict[str, object]:
-    return {"version": version, "pathId": "p", "pathTitle": "Everyone", "steps": steps, "nextStep": "connect_source", "activatedAt": None}
 
 
 @pytest.mark.parametrize("component", COMPONENTS)

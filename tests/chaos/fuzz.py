@@ -24,7 +24,7 @@ from state.messages import Message
 from state.records.dead_letter import DeadLetter
 from tests.chaos.append import key_of, set_clock
 from tests.chaos.world import Input, World, world
-from tests.fuzz.test_events import FIRST, STEP, Sender
+from tests.fuzz.event_sender import FIRST, STEP, Sender
 
 GROUP: Final = 500
 AHEAD: Final = 20_000

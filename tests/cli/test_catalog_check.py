@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.command import ROOT
 from tests.cli.conftest import Inside
-from tests.flows.test_catalogs import write
+from tests.flows.catalog_files import write
 
 CATALOG = (ROOT / "catalog" / "saas.yaml").read_text(encoding="utf-8")
 PROMPT = (ROOT / "catalog" / "prompts" / "nudge-1.yaml").read_text(encoding="utf-8").replace("version: nudge-1", "version: mine")

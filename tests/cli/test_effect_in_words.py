@@ -6,7 +6,6 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-import polars as pl
 import pytest
 from rich.console import Console
 
@@ -14,34 +13,12 @@ from evaluation.evidence import Evidence
 from reports.effect import AROUND, show_effect
 from reports.plots.lift import title
 from reports.report_json import report_json
-from reports.run_report import Learned, RunReport, build_report
+from reports.run_report import RunReport, build_report
 from reports.trust import show_trust
 from state.duration import DAY, HOUR
+from tests.cli.effect_people import BOTH, LEARNED, people
 from tests.evaluation.cases import START
 from tests.evaluation.groups import catalog, considered
-
-_LISTS = pl.List(pl.Float64())
-_STEPS = {"step_id": pl.String(), "horizon_ms": pl.Float64(), "curve_ms": _LISTS, "survival": _LISTS}
-LEARNED = Learned(pl.DataFrame(schema={"context": pl.String()}), pl.DataFrame(), pl.DataFrame(schema=_STEPS), pl.DataFrame())
-
-
-def people(groups: dict[str, int], under: str = "p@1", **fields: Any) -> list[dict[str, Any]]:
-    """Return users who entered by the shares of the catalog ``under``; every other one of a group activated."""
-    return [
-        {
-            "user_id": f"{under}-{group}-{number}-{sorted(fields)}",
-            "experiment_group": group,
-            "path_id": "p",
-            "segment": "*",
-            "first_seen_at": START + number,
-            "signup_at": START + number,
-            "activated_at": START + HOUR if number % 2 else 0,
-            "entered_under": under,
-            **fields,
-        }
-        for group, size in groups.items()
-        for number in range(size)
-    ]
 
 
 def _said(
@@ -63,9 +40,6 @@ def _printed(report: RunReport) -> str:
     show_trust(console, report)
     assert isinstance(console.file, io.StringIO)
     return " ".join(console.file.getvalue().split())
-
-
-BOTH = {"holdout": 20, "adaptive": 20}
 
 
 def test_where_everybody_held_out_activates_no_number_of_users_is_asked_for() -> None:

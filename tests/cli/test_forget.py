@@ -19,7 +19,7 @@ from sinks.redis.record import Deleted
 from sources.local_log.log import EventLog, Record
 from state.records.recommendation import redis_key
 from tests.cli.command import Result, onramp, start
-from tests.flows.test_deletion import EARLIER, STAYS, USER, VISITORS, story
+from tests.flows.deletion_story import EARLIER, STAYS, USER, VISITORS, story
 from tests.support.ready_tables import make_data_dir
 from tests.support.waiting import running, wait_until
 

@@ -19,8 +19,7 @@ from reports.stuck import against_time_alone, in_session, show_alarms_by_step, s
 from state.duration import HOUR
 from state.quantity import count
 from tests.evaluation.cases import START, alarm
-from tests.evaluation.test_frontier import H, crowd, evidence, progress, said, statistic
-from tests.evaluation.test_observed import request
+from tests.evaluation.stuck_cases import H, crowd, evidence, progress, request, said, statistic
 
 _NONE: Final = pl.DataFrame()
 

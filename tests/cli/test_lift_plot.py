@@ -20,7 +20,7 @@ from reports.render import points
 from reports.report_json import report_json
 from reports.run_report import RunReport, build_report
 from state.duration import DAY
-from tests.cli.test_effect_in_words import LEARNED, people
+from tests.cli.effect_people import LEARNED, people
 from tests.evaluation.cases import START
 from tests.evaluation.groups import catalog
 

@@ -23,7 +23,7 @@ from state.records.dead_letter import DeadLetter
 from state.records.facts import EventFact
 from tests.cli.command import onramp
 from tests.cli.conftest import Inside, Ready
-from tests.fuzz.test_events import row_of
+from tests.fuzz.event_sender import row_of
 from tests.state.lives import KEYS, START, plan, signup
 from tests.support.model_server import ModelServer
 

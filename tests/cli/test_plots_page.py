@@ -11,7 +11,7 @@ from evaluation.evidence import Evidence
 from reports.plots import draw_all
 from reports.run_report import build_report
 from state.duration import DAY
-from tests.cli.test_effect_in_words import BOTH, LEARNED, people
+from tests.cli.effect_people import BOTH, LEARNED, people
 from tests.evaluation.cases import START
 from tests.evaluation.groups import catalog
 

@@ -12,7 +12,7 @@ from evaluation.survival import kaplan_meier
 from reports.plots.survival import draw
 from reports.run_report import StepCurve, build_report
 from state.duration import DAY, HOUR, MINUTE, SECOND
-from tests.cli.test_effect_in_words import BOTH, LEARNED, people
+from tests.cli.effect_people import BOTH, LEARNED, people
 from tests.evaluation.cases import START
 from tests.evaluation.groups import catalog
 

@@ -12,7 +12,7 @@ from evaluation.evidence import Evidence
 from reports.run_report import build_report
 from reports.trust import show_trust
 from state.duration import DAY
-from tests.cli.test_effect_in_words import LEARNED
+from tests.cli.effect_people import LEARNED
 from tests.evaluation.cases import START
 from tests.evaluation.groups import considered, member
 

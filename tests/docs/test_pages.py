@@ -19,8 +19,9 @@ from operators.enrich import Wording
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.ids import Keys
+from tests.support.doc_pages import FENCE, anchors, text_of
+from tests.support.rooms import ENGINE_ROOMS, MAY_IMPORT
 from tests.support.shown_commands import in_markdown
-from tests.test_architecture import ENGINE_ROOMS, MAY_IMPORT
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -31,12 +32,6 @@ SUFFIXES = {".cfg", ".ini", ".json", ".jsonl", ".md", ".py", ".sh", ".sql", ".sv
 
 CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-FENCE = re.compile(r"^(`{3,})[^\n]*\n.*?^\1$", re.MULTILINE | re.DOTALL)
-
-
-def text_of(page: Path) -> str:
-    return page.read_text(encoding="utf-8")
 
 
 def table(page: str, first_column: str) -> list[list[str]]:
@@ -65,12 +60,6 @@ def paths_in(text: str) -> set[str]:
             if known and "*" not in path and "<" not in path and (path.endswith("/") or Path(path).suffix in SUFFIXES):
                 found.add(path)
     return found
-
-
-def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
-    titles = (re.sub(r"[`*]", "", title).lower() for title in HEADING.findall(FENCE.sub("", text_of(page))))
-    return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in titles}
 
 
 def broken_links(page: Path) -> list[str]:

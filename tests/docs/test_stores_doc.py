@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flows.settings import PREFIX, secret_settings
 from sinks.redis.errors import CODES, Verdict, is_transient
-from tests.sinks.test_redis_errors import received
+from tests.support.redis_errors import received
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "stores.md").read_text(encoding="utf-8")
 

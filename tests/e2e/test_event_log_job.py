@@ -25,8 +25,8 @@ from sources.local_log.source import ACCEPT_GAP_SETTING, NAME
 from sources.local_log.store import PARTITIONS
 from state.records.dead_letter import DeadLetter, decode_line
 from tests.cli.command import environment, start
-from tests.sources.test_local_log import apply
 from tests.support.bad_input import BAD
+from tests.support.log_retention import apply
 from tests.support.populations import simulated
 from tests.support.waiting import PATIENCE, running, wait_until
 

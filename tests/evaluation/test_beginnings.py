@@ -20,8 +20,8 @@ from state.event_contract import DEFAULT_TENANT
 from state.messages import Message
 from tests.evaluation.cases import START
 from tests.evaluation.groups import catalog, considered, member, primary
-from tests.flows.test_graph import KEYS
 from tests.state import lives
+from tests.support.memory_job import KEYS
 from tests.support.stories import Log
 
 

@@ -9,13 +9,7 @@ import pytest
 from evaluation.observed import is_observing, observed
 from state.duration import DAY, HOUR
 from tests.evaluation.cases import START
-from tests.evaluation.test_frontier import H, evidence, progress, said, statistic
-
-
-def request(at: int, reason: str = "", outcome: str = "none") -> dict[str, Any]:
-    """Return a decision, or the reason why there was none."""
-    text = dict.fromkeys(("decision_id", "user_id", "experiment_group", "trigger", "path_id", "step_id", "segment", "arm"), "")
-    return text | {"outcome": outcome, "reason": reason, "propensity": 0.0, "arms": [], "propensities": [], "decided_at": START + at}
+from tests.evaluation.stuck_cases import H, evidence, progress, request, said, statistic
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from state.catalog.plan import Plan
 from state.duration import DAY, HOUR, MINUTE
 from state.messages import Message
 from state.records.facts import OutcomeFact
-from tests.flows.test_graph import KEYS, PLAN
 from tests.state import lives
+from tests.support.memory_job import KEYS, PLAN
 from tests.support.stories import MONDAY, Log
 
 

@@ -16,7 +16,7 @@ from evaluation.truth import Episode
 from reports.stuck import in_session
 from state.duration import DAY, HOUR
 from tests.evaluation.cases import START, alarm, episode, person, truth
-from tests.evaluation.test_frontier import H, crowd, evidence, progress, said, statistic
+from tests.evaluation.stuck_cases import H, crowd, evidence, progress, said, statistic
 from tests.support.placebo import shuffle_labels
 from tests.support.waiting import uses_at_most
 

@@ -28,8 +28,8 @@ from state.duration import DAY, HOUR, MINUTE
 from state.messages import Message
 from state.records.facts import CatalogFact, DecisionFact, Fact, OutcomeFact, PersonFact, ProgressFact, RecommendationFact
 from state.times import rfc3339
-from tests.flows.test_graph import KEYS, Job
 from tests.state.lives import SMALL
+from tests.support.memory_job import KEYS, Job
 from tests.support.stories import MONDAY, Log
 
 BEFORE = SMALL.replace("HOLDOUT", "0").replace("COOLDOWN", "10m").replace("CAP", "50").replace("version: 1\n", "version: first\n")

@@ -17,7 +17,7 @@ from state.person.chains import MOST
 from state.person.snapshot import decode
 from state.records.facts import DecisionFact, EventFact, PersonFact, ProgressFact
 from state.records.recommendation import Erase, Publish
-from tests.flows.test_graph import Job, named_in, newest_snapshots
+from tests.support.memory_job import Job, named_in, newest_snapshots
 from tests.support.stories import Log
 
 USER, CHAIN = "ursula-who-signs-in", ("cookie-first", "cookie-second", "cookie-third")

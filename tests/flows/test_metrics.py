@@ -50,10 +50,10 @@ from state.records.recommendation import Erase, Publish
 from state.times import rfc3339
 from tests.sinks.recommendation_samples import publish
 from tests.support.interleaving import beside, steps_of
+from tests.support.metrics_sample import MetricsSample
 from tests.support.tansu import run_tansu
 from tests.support.valkey import run_valkey
 from tests.support.waiting import ends_within, join, suspend, wait_until
-from tests.support.watched_job import WatchedJob
 
 NOW = 1_800_000_000_000
 
@@ -76,7 +76,7 @@ def shown(watched: Watched, now: Callable[[], int] = lambda: NOW) -> dict[tuple[
 
 def test_a_process_that_does_not_keep_the_store_says_nothing_of_old_snapshots(tmp_path: Path) -> None:
     """An alert fires where their number stays the same."""
-    job = WatchedJob(tmp_path)
+    job = MetricsSample(tmp_path)
     name = "onramp_old_snapshots_removed_total"
     assert name in {name for name, _ in shown(job.watched)}
     job.watched.old_snapshots.idle = True
@@ -84,7 +84,7 @@ def test_a_process_that_does_not_keep_the_store_says_nothing_of_old_snapshots(tm
 
 
 def test_every_metric_of_the_catalogue_is_shown_and_no_other(tmp_path: Path) -> None:
-    job = WatchedJob(tmp_path)
+    job = MetricsSample(tmp_path)
     job.work()
     text = render(prometheus_registry([JobCollector(job.watched)])).decode()
     families = {family.name: family for family in text_string_to_metric_families(text)}
@@ -98,7 +98,7 @@ def test_every_metric_of_the_catalogue_is_shown_and_no_other(tmp_path: Path) -> 
 
 
 def test_figures_are_those_of_the_job(tmp_path: Path) -> None:
-    job = WatchedJob(tmp_path)
+    job = MetricsSample(tmp_path)
     job.backlogs = [Backlog(partition, 90, 0, 100, NOW - 3000, NOW - 7000, 604_800.0) for partition in range(2)]
     job.work()
     job.source.positions.of[0] = Position(90, NOW - 8000)
@@ -126,7 +126,7 @@ def test_figures_are_those_of_the_job(tmp_path: Path) -> None:
 
 
 def test_of_several_catalogs_the_tenant_counts_that_lacks_most_of_what_its_catalog_asks(tmp_path: Path) -> None:
-    job = WatchedJob(tmp_path)
+    job = MetricsSample(tmp_path)
     strict = load_catalog("saas")
     strict = strict.model_copy(update={"version": "2", "triggers": strict.triggers.model_copy(update={"precision": 0.99})})
     job.watched = replace(job.watched, plans=ByTenant(Plan(load_catalog("saas")), {"surer": Plan(strict)}))
@@ -136,7 +136,7 @@ def test_of_several_catalogs_the_tenant_counts_that_lacks_most_of_what_its_catal
 
 
 def test_without_a_model_and_before_anything_was_measured_the_rest_is_shown(tmp_path: Path) -> None:
-    found = shown(WatchedJob(tmp_path, model=False).watched)
+    found = shown(MetricsSample(tmp_path, model=False).watched)
     assert found["onramp_ready", ()] == 0
     assert found["onramp_store_up", (("store", "redis"),)] == 0
     assert not [name for name, _ in found if "llm" in name or "lag" in name]
@@ -147,7 +147,7 @@ def fails() -> bool:
 
 
 def test_what_fails_is_counted_and_shown_and_old_measurements_get_older(tmp_path: Path) -> None:
-    job = WatchedJob(tmp_path)
+    job = MetricsSample(tmp_path)
     job.work()
     now, answers = [0.0], iter(({"events": 3.0},))
     redis, clickhouse = Sampler("redis", 5, fails), Sampler("clickhouse", 5, lambda: next(answers), clock=lambda: now[0])
@@ -172,7 +172,7 @@ def test_what_fails_is_counted_and_shown_and_old_measurements_get_older(tmp_path
 
 def test_an_input_that_does_not_answer_is_a_store_that_is_down_and_no_lag_of_zero(tmp_path: Path) -> None:
     """Else no alert fires during an outage of the broker: what it last said was that everything was read."""
-    job, now = WatchedJob(tmp_path), [0.0]
+    job, now = MetricsSample(tmp_path), [0.0]
     job.work()
     answers = iter([Measured([Backlog(0, 100, 0, 100, None, NOW, 604_800.0)], NOW)])
     backlog = Sampler("input", 5, lambda: next(answers), clock=lambda: now[0])
@@ -193,7 +193,7 @@ def test_an_input_that_does_not_answer_is_a_store_that_is_down_and_no_lag_of_zer
 
 
 def test_a_job_on_a_file_has_no_input_that_could_be_down(tmp_path: Path) -> None:
-    stores = {dict(labels)["store"] for name, labels in shown(replace(WatchedJob(tmp_path).watched, backlog=None)) if "store_up" in name}
+    stores = {dict(labels)["store"] for name, labels in shown(replace(MetricsSample(tmp_path).watched, backlog=None)) if "store_up" in name}
     assert stores == {"redis", "clickhouse"}
 
 
@@ -416,7 +416,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 
 @contextmanager
-def served(job: WatchedJob) -> Iterator[int]:
+def served(job: MetricsSample) -> Iterator[int]:
     registry = prometheus_registry([JobCollector(job.watched)])
     server = MetricsServer("127.0.0.1:0", metrics=partial(render, registry), readiness=job.watched.readiness, hung=job.watched.hung)
     server.start()
@@ -447,7 +447,7 @@ def test_a_process_hangs_if_no_epoch_ends_although_the_stores_answer(
 
 @pytest.mark.timing
 def test_a_process_that_hangs_is_not_healthy_and_a_job_of_one_process_never_hangs(tmp_path: Path) -> None:
-    job, now = WatchedJob(tmp_path), [0.0]
+    job, now = MetricsSample(tmp_path), [0.0]
     clock = job.source.positions.clock = EpochClock(lambda: now[0])
     clock.snapshot(0)
     job.work()
@@ -474,7 +474,7 @@ def get(port: int, path: str, method: str = "GET") -> tuple[int, str, bytes]:
 
 @pytest.mark.timing
 def test_the_endpoint_answers(tmp_path: Path) -> None:
-    job = WatchedJob(tmp_path)
+    job = MetricsSample(tmp_path)
     with served(job) as port:
         assert get(port, "/health")[::2] == (200, b'{"status": "ok"}')
         status, kind, body = get(port, "/ready")

@@ -8,7 +8,6 @@ import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import polars as pl
@@ -30,7 +29,7 @@ from sources.local_log.log import EventLog, Record
 from sources.local_log.reader import LogReader
 from sources.local_log.source import LocalLogSource
 from state.duration import HOUR
-from state.events import Event, decode
+from state.events import decode
 from state.messages import Message
 from state.person import snapshot
 from state.person.deduplication import remember
@@ -39,36 +38,13 @@ from state.records.dead_letter import DeadLetter
 from state.records.recommendation import Erase
 from state.records.subject import Subject
 from state.stuck.row import Row, pack
-
-NOW = 1_767_600_000_000
-ANN = Subject("default", ("ann-who-leaves", "cookie-of-ann"))
-
-
-def event(user: str, kind: str = "page_view", *, tenant: str = "default", **payload: Any) -> bytes:
-    fields = {"eventId": f"e-{user}-{kind}", "userId": user, "tenantId": tenant, "eventType": kind, "timestamp": "2026-01-05T08:00:00Z"}
-    return json.dumps({**fields, "payload": {"path": "/"} | payload}).encode()
+from tests.flows.places_cases import ANN, HEADERS, MESSAGES, NOW, OF_ANN, WITH_CONTENT, bare, deletion, event
 
 
 def letter(number: int, raw: bytes, key: bytes | None = None) -> DeadLetter:
     found = decode(Message(raw, key, "events", 0, number, NOW, NOW, 1))
     assert isinstance(found, DeadLetter)
     return found
-
-
-def deletion(user: str, **more: Any) -> bytes:
-    fields = json.loads(event(user, "user_deleted"))
-    return json.dumps({**fields, "payload": {}, **more}).encode()
-
-
-WITH_CONTENT = deletion("ann-who-leaves", payload={"email": "ann@home.example"}, traits={"name": "Ann"}, name="Ann")
-HEADERS = (("x-mail", b"ann@home.example"), ("traceparent", b"00-1"))
-MESSAGES = [
-    event("ann-who-leaves"), event("cookie-of-ann"), event("ben-who-stays"), event("ann-who-leaves", tenant="other"),
-    event("ben-who-stays", "identity_merged", previousId="cookie-of-ann"), deletion("ann-who-leaves"),
-    event("ben-who-stays", text="ann-who-leaves"),
-]  # fmt: skip
-OF_ANN = (0, 1, 4)
-"""Those about her. The deletion stays; a text of somebody else's that mentions her is theirs."""
 
 
 @pytest.fixture
@@ -137,11 +113,6 @@ def test_messages_of_the_local_log_go_and_their_offsets_stay(tmp_path: Path) -> 
     part.close()
     bytes_left = b"".join(path.read_bytes() for path in directory.iterdir())
     assert b"cookie-of-ann" not in bytes_left
-
-
-def bare(value: bytes) -> bool:
-    fields = json.loads(value)
-    return fields == json.loads(deletion("ann-who-leaves")) and isinstance(decode(Message(value, None, "", 0, 0, NOW, NOW, 0)), Event)
 
 
 def test_a_deletion_with_content_is_held_until_only_its_envelope_is_left(data_dir: DataDir) -> None:

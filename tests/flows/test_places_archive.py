@@ -23,7 +23,7 @@ from sources.kafka.schema_registry import SchemaRegistry
 from sources.raw_log import RawRow
 from state.ids import Keys
 from state.records.subject import Subject
-from tests.flows.test_places import ANN, HEADERS, MESSAGES, OF_ANN, WITH_CONTENT, bare, event
+from tests.flows.places_cases import ANN, HEADERS, MESSAGES, OF_ANN, WITH_CONTENT, bare, event
 from tests.support.raw_logs import START, MemoryLog
 from tests.support.schema_registry import framed
 from tests.support.waiting import ends_within

@@ -28,7 +28,7 @@ from state.ids import Keys
 from state.messages import Message
 from state.records.facts import DecisionFact, Fact, OutcomeFact, PersonFact, RecommendationFact, SwitchFact
 from state.records.recommendation import Publish, Recommendation, encode
-from tests.flows.test_graph import KEYS, PLAN, Job
+from tests.support.memory_job import KEYS, PLAN, Job
 from tests.support.stories import MONDAY, Log, MemoryRedis, MemorySink, rfc3339
 
 EARLY = tuple(f"early-{number}" for number in range(8))

@@ -38,9 +38,9 @@ from state.records.facts import (
     StepStatisticFact,
 )
 from state.records.recommendation import Erase, Publish
-from tests.flows.test_graph import KEYS, Job, metrics
 from tests.support.job_runs import finish, kill_often
 from tests.support.job_state import differences, rows
+from tests.support.memory_job import KEYS, Job, metrics
 from tests.support.populations import population
 from tests.support.stories import MONDAY, Log, MemoryRedis, MemorySink, rfc3339, rich_log, visitors_log
 from tests.support.two_products import ACME, BLUE, PLANS, TENANTS, lines_of_both, of_both, tenant_of

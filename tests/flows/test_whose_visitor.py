@@ -19,7 +19,7 @@ from state.duration import DAY, HOUR, MINUTE
 from state.person.snapshot import decode
 from state.records.facts import DecisionFact, Fact, PersonFact, SignalFact
 from state.records.recommendation import Erase
-from tests.flows.test_graph import KEYS, Job, newest_snapshots
+from tests.support.memory_job import KEYS, Job, newest_snapshots
 from tests.support.stories import Log
 
 pytest_plugins = ["tests.support.clickhouse_stores"]

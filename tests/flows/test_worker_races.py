@@ -22,7 +22,7 @@ from sources.local_log.source import LocalLogSource
 from state.catalog.by_tenant import ByTenant
 from state.duration import HOUR, MINUTE
 from state.records.facts import EventFact, PersonFact, ProgressFact
-from tests.flows.test_graph import KEYS, PLAN, Job
+from tests.support.memory_job import KEYS, PLAN, Job
 from tests.support.stories import MONDAY, Log, MemoryRedis, MemorySink, rfc3339
 
 USERS = [f"user-{number}" for number in range(60)]

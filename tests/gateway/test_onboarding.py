@@ -17,7 +17,7 @@ from gateway.stream_route import MOST_OF_ONE_USER
 from gateway.tokens import mint
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
-from tests.gateway.test_reads import NOON, Setup, running
+from tests.gateway.read_setup import NOON, Setup, running
 from tests.state.lives import catalog, plan
 from tests.support.gateway import run_gateway
 from tests.support.waiting import PATIENCE, join, let_pass, never, wait_until

@@ -17,7 +17,7 @@ from gateway.quota import Quota
 from gateway.rate_limit import RateLimiter
 from gateway.validation import check
 from state.events import Event
-from tests.fuzz.test_events import Sender
+from tests.fuzz.event_sender import Sender
 from tests.support.gateway import event
 from tests.support.waiting import run_async
 

@@ -14,7 +14,7 @@ import redis
 from gateway.errors import RefusedError, unavailable
 from gateway.quota import Quota, quota_key
 from gateway.tokens import mint
-from tests.gateway.test_reads import NOON, Clock
+from tests.gateway.read_setup import NOON, Clock
 from tests.support.gateway import Gateway, event, run_gateway
 from tests.support.valkey import Valkey
 from tests.support.valkey_fixtures import valkey

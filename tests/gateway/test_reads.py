@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -15,59 +15,12 @@ import pytest
 import redis
 
 from gateway import stream_route
-from gateway.tokens import mint
-from sinks.redis.writer import RecommendationWriter, WritePolicy
-from state.records.progress import PublishProgress, progress_key
-from state.records.recommendation import Effect, Publish, ReplaceText, redis_key
+from state.records.progress import PublishProgress
+from state.records.recommendation import Publish, ReplaceText, redis_key
+from tests.gateway.read_setup import NOON, Setup, running
 from tests.sinks.recommendation_samples import erase, progress, publish
 from tests.support.gateway import Gateway, run_gateway
-from tests.support.valkey import Valkey, run_valkey
 from tests.support.waiting import PATIENCE, join, wait_until
-
-NOON = 1_767_268_800
-"""2026-01-01T12:00:00Z: the sample records are in force."""
-
-
-@dataclass
-class Clock:
-    now: float = NOON
-
-    def __call__(self) -> int:
-        return round(self.now * 1000)
-
-
-@dataclass
-class Setup:
-    gateway: Gateway
-    valkey: Valkey
-    clock: Clock
-    writer: RecommendationWriter
-    secret: str
-    key_id: str
-
-    def write(self, *effects: Effect) -> None:
-        self.writer.write(effects)
-
-    def token(self, user: str = "ana", seconds: int = 900) -> str:
-        return mint(self.secret, key_id=self.key_id, tenant="acme", user=user, now=self.clock.now, seconds=seconds)
-
-    def progress(self, user: str, version: int, **more: Any) -> None:
-        client = redis.Redis.from_url(self.valkey.url)
-        client.set(progress_key("acme", user), json.dumps({"version": version, "path": "p", "steps": [], "nextStep": None, **more}))
-        client.publish("onramp:updates:acme", user)
-        client.close()
-
-
-@contextmanager
-def running(directory: Path, **parts: Any) -> Iterator[Setup]:
-    clock = Clock()
-    with run_valkey(directory) as valkey, run_gateway(directory, redis_url=lambda: valkey.url, clock=clock, **parts) as gateway:
-        writer = RecommendationWriter(valkey.url, WritePolicy(give_up_seconds=PATIENCE))
-        key, secret = gateway.store.create("signing", tenant="acme")
-        try:
-            yield Setup(gateway, valkey, clock, writer, secret, key.id)
-        finally:
-            writer.close()
 
 
 @pytest.fixture(scope="module")

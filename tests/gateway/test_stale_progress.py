@@ -26,7 +26,7 @@ from state.catalog.plan import Plan
 from state.duration import MINUTE
 from state.records.facts import Fact, PersonFact, ProgressFact
 from state.records.progress import Progress, PublishProgress
-from tests.gateway.test_reads import running
+from tests.gateway.read_setup import running
 from tests.state.lives import Life, catalog, event, plan, signup, track
 from tests.support.gateway import run_gateway
 from tests.support.waiting import PATIENCE, ends_within, run_async, until, wait_until

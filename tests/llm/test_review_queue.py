@@ -15,6 +15,7 @@ from redis import Redis
 from llm.cache.answer_cache import AnswerCache, CachePolicy, entry_name, rejected_name, text_hash, user_digest
 from llm.review_queue import InForce, NoSuchEntryError, ReviewEntry, ReviewPolicy, ReviewQueue, ReviewUnavailableError
 from sinks.redis.async_client import connect_async
+from tests.llm.review_entries import entry
 from tests.support.valkey import Valkey, run_valkey
 from tests.support.valkey_fixtures import redis, valkey
 from tests.support.waiting import run_async
@@ -23,13 +24,6 @@ __all__ = ["redis", "valkey"]  # fixtures
 
 T = TypeVar("T")
 PATIENT = ReviewPolicy(wait_seconds=10.0)  # a busy machine is no reason to fail
-
-
-def entry(text: str = "Take {step} next.", key: str = "0" * 32, created_ms: int = 1_000_000, owner: str = "") -> ReviewEntry:
-    return ReviewEntry(
-        key, "personal" if owner else "shared", text, 0.55, "nudge-1", "connect_source", "signup", "moderate_tooltip", "small", created_ms,
-        "low_confidence", owner,
-    )  # fmt: skip
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from local import old_snapshots_process
 from local.data_dir import DataDir
 from local.old_snapshots_process import OldSnapshotsProcess
 from local.recovery_store import remove_undurable_snapshots
-from tests.local.test_recovery_store import Counting
+from tests.local.counting_step import Counting
 from tests.support.recovery_files import RecoveryFiles
 from tests.support.waiting import running, wait_until
 

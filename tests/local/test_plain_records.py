@@ -20,8 +20,8 @@ from local.plain_records import what_is_no_record
 from local.valkey import EmbeddedValkey, EmbeddedValkeyError
 from sinks.redis.async_client import connect_async
 from sinks.redis.client import connect
-from tests.llm.test_review_queue import entry
-from tests.local.test_valkey_files import keys_in, rewrite
+from tests.llm.review_entries import entry
+from tests.local.valkey_files import keys_in, rewrite
 from tests.support.waiting import run_async, wait_until
 
 GENUINE: Final = Path(__file__).parents[1] / "fixtures" / "formats" / "2" / "backup.tar.gz"

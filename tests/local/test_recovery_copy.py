@@ -20,7 +20,7 @@ from bytewax.testing import TestingSink, TestingSource, cluster_main, run_main
 from local.data_dir import DataDirError
 from local.durable_epoch import durable_epoch, part_files
 from local.recovery_copy import frozen_store, keys_by_step
-from tests.local.test_recovery_store import Counting, Item
+from tests.local.counting_step import Counting, Item
 from tests.support.waiting import PATIENCE, pause, running, wait_until
 
 ROOT = Path(__file__).parents[2]

@@ -11,26 +11,13 @@ from typing import Any
 import bytewax.operators as op
 import pytest
 from bytewax.dataflow import Dataflow
-from bytewax.operators import StatefulBatchLogic
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, TestingSource, cluster_main, run_main
 
 from local.recovery_store import remove_undurable_snapshots
+from tests.local.counting_step import Counting, Item
 
-Item = tuple[str, int]
 ITEMS: list[Item] = [("key", 1), ("other", 1), ("other", 2), ("other", 3), ("other", 4), ("other", 5), ("key", 2)]
-
-
-class Counting(StatefulBatchLogic[int, int, int]):
-    def __init__(self, resume_state: int | None) -> None:
-        self.count = resume_state or 0
-
-    def on_batch(self, values: list[int]) -> tuple[list[int], bool]:
-        self.count += len(values)
-        return [self.count], False
-
-    def snapshot(self) -> int:
-        return self.count
 
 
 def run(store: Path, items: list[Any], workers: int = 1) -> list[Item]:

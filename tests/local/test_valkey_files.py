@@ -8,8 +8,7 @@ from pathlib import Path
 from local.valkey import EmbeddedValkey
 from local.valkey_files import open_append_only_files
 from sinks.redis.client import connect
-from tests.support.formats import text_of
-from tests.support.waiting import wait_until
+from tests.local.valkey_files import keys_in, rewrite
 
 
 def copied(directory: Path, target: Path, *, meanwhile: EmbeddedValkey | None = None) -> Path:
@@ -20,27 +19,6 @@ def copied(directory: Path, target: Path, *, meanwhile: EmbeddedValkey | None = 
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             (target / name).write_bytes(file.read(size))
     return target
-
-
-def rewrite(server: EmbeddedValkey) -> None:
-    """Let the server replace its files by new ones, and write on."""
-    client = connect(server.url)
-    client.bgrewriteaof()
-    wait_until(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0, "the end of the rewrite")
-    client.set("written", "after the copy began")
-    client.close()
-
-
-def keys_in(directory: Path) -> dict[str, str]:
-    server = EmbeddedValkey(directory)
-    server.start(publish=False)
-    try:
-        client = connect(server.url)
-        found = {text_of(key): text_of(client.get(key)) for key in client.scan_iter()}
-        client.close()
-    finally:
-        server.stop()
-    return found
 
 
 def test_a_copy_has_what_was_written_before_it_and_nothing_that_came_later(tmp_path: Path) -> None:

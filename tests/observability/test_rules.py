@@ -22,16 +22,11 @@ from ruamel.yaml import YAML
 from flows.metrics.collector import JobCollector, prometheus_registry, render
 from flows.metrics.server import MetricsServer
 from state.metrics import ALL_METRICS
-from tests.docs.test_pages import anchors
+from tests.observability.rules import FOLDER, RECORDED, ROOT, RULES
+from tests.support.doc_pages import anchors
+from tests.support.metrics_sample import MetricsSample
 from tests.support.waiting import running, wait_until
-from tests.support.watched_job import WatchedJob
 
-ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "docker" / "observability"
-GROUPS: dict[str, list[dict[str, Any]]] = {
-    group["name"]: group["rules"] for group in YAML(typ="safe", pure=True).load(FOLDER / "rules.yml")["groups"]
-}
-RULES, RECORDED = GROUPS["onramp"], GROUPS["onramp-names"]
 DASHBOARDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((FOLDER / "grafana").glob("*.json"))}
 PANELS = [
     (name, panel["title"], target["expr"])
@@ -109,7 +104,7 @@ def test_promtool_accepts_the_files_and_every_rule_fires() -> None:
 def test_every_panel_shows_data_when_prometheus_has_scraped_the_endpoint(tmp_path: Path) -> None:
     """The endpoint is the real one; its figures are those of a job that does something of everything."""
     prometheus = tool("prometheus")
-    job = WatchedJob(tmp_path)
+    job = MetricsSample(tmp_path)
     job.work()
     registry = prometheus_registry([JobCollector(job.watched)])
     endpoint = MetricsServer("127.0.0.1:0", metrics=partial(render, registry), readiness=job.watched.readiness)

@@ -12,7 +12,7 @@ import pytest
 from operators.bundle import Bundle
 from state.records.facts import EventFact, Fact
 from state.records.recommendation import Erase
-from tests.flows.test_graph import LOG, VISITORS, Job
+from tests.support.memory_job import LOG, VISITORS, Job
 
 
 def arrived(items: Sequence[Any]) -> list[Any]:

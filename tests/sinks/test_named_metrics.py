@@ -12,7 +12,7 @@ from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.read_only_query import query
 from state.records.facts import CatalogFact, DecisionFact, EventFact, LlmCallFact, OutcomeFact, PersonFact
-from tests.observability.test_rules import RECORDED
+from tests.observability.rules import RECORDED
 from tests.sinks.view_rows import STORES, insert, people, rows
 from tests.support.facts import make
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ssl
 
 import pytest
-from redis._parsers.base import BaseParser
 from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from sinks.redis.errors import CODES, Verdict, code_of, describe, is_transient, meaning_of
+from tests.support.redis_errors import received
 
 DIGEST = "8d31cb2ba4d6e48a1ec9eb9a1e0e2e9e9c1d5f0a"
 
@@ -41,11 +41,6 @@ SHAPES = {
     "6.2, raised twice": "ERR Error running script (call to f_{digest}): @user_script:22: @user_script: 22: -{code} {text} ",
     "7 and newer": "{code} {text} script: {digest}, on @user_script:22.",
 }
-
-
-def received(text: str) -> RedisError:
-    """The error as the client makes it of what the server sent."""
-    return BaseParser.parse_error(text)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def shaped(shape: str, code: str, text: str) -> RedisError:

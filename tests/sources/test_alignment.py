@@ -20,7 +20,7 @@ from sources.local_log.source import LocalLogSource
 from sources.log_time import LogTime
 from state.messages import Message
 from tests.sources.harness import LOOKAHEAD, Part
-from tests.sources.test_kafka import produce
+from tests.sources.kafka_topic import produce
 from tests.support.tansu import Tansu, tansu_fixture
 from tests.support.waiting import wait_until
 

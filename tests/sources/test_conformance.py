@@ -21,7 +21,7 @@ from sources.local_log.log import EventLog, Record
 from sources.local_log.source import LocalLogSource
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, NOW, Part, drain, line, peek
-from tests.sources.test_kafka import produce
+from tests.sources.kafka_topic import produce
 from tests.support.tansu import Tansu, tansu_fixture
 
 broker = tansu_fixture

@@ -19,7 +19,7 @@ from sources.local_log.log import EventLog, Record
 from sources.local_log.source import LocalLogSource
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, NOW, line, peek
-from tests.sources.test_kafka import group_offset, produce, source_of
+from tests.sources.kafka_topic import group_offset, produce, source_of
 from tests.support.tansu import Tansu, tansu_fixture
 from tests.support.waiting import wait_until
 

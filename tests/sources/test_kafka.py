@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer as RawConsumer
-from confluent_kafka import KafkaError, Producer, TopicPartition
+from confluent_kafka import KafkaError, Producer
 
 from sources.batching import BatchPolicy
 from sources.errors import BrokerError, OffsetGapError, SourceError, UnreachableError
@@ -23,6 +21,7 @@ from sources.kafka.source import KafkaSource
 from sources.log_time import LAG_MS, MIN_TIME
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, drain
+from tests.sources.kafka_topic import group_offset, produce, source_of, wall
 from tests.support.refusing_kafka import run_refusing_kafka
 from tests.support.scripted_kafka import ScriptedCluster, ScriptedRecord
 from tests.support.tansu import Tansu, run_tansu, tansu_fixture
@@ -37,23 +36,6 @@ def own_broker() -> Iterator[Tansu]:
     """A broker of this test alone, to be killed."""
     with run_tansu() as tansu:
         yield tansu
-
-
-def wall() -> int:
-    return int(time.time() * 1_000)
-
-
-def produce(broker: Tansu, topic: str, values: list[bytes], partition: int = 0, times: list[int] | None = None, **more: Any) -> None:
-    producer = Producer({"bootstrap.servers": broker.brokers, "log_level": 0, "message.max.bytes": 10_000_000})
-    for index, value in enumerate(values):
-        producer.produce(topic, value, partition=partition, timestamp=times[index] if times else 0, **more)
-    assert producer.flush(20) == 0
-
-
-def source_of(broker: Tansu, topic: str, *, group: str = "onramp", **more: Any) -> KafkaSource:
-    cluster = Cluster(broker.brokers, topic, group, timeout_s=more.pop("timeout_s", 60.0))
-    policy = BatchPolicy(more.pop("peek", lambda *_: None), lambda _: LOOKAHEAD, more.pop("batch_size", 100))
-    return KafkaSource(cluster, policy, now=wall, **{"tail": False, **more})
 
 
 def read(source: KafkaSource, part: str, resume: Any = None) -> tuple[list[Message], Any]:
@@ -71,15 +53,6 @@ def opened(source: KafkaSource) -> Partition:
     part = source.build_part("input", f"{source.cluster.topic}:0", None)
     assert isinstance(part, Partition)
     return part
-
-
-def group_offset(broker: Tansu, topic: str, group: str, partition: int = 0) -> int:
-    consumer = RawConsumer({"bootstrap.servers": broker.brokers, "group.id": group, "log_level": 0})
-    try:
-        offset: int = consumer.committed([TopicPartition(topic, partition)], 5)[0].offset
-        return offset
-    finally:
-        consumer.close()
 
 
 def test_six_partitions_each_in_order_with_everything_a_message_carries(broker: Tansu) -> None:

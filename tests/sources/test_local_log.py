@@ -22,8 +22,9 @@ from confluent_kafka import Producer
 from sources.errors import LogError, LogFullError
 from sources.local_log.log import EventLog, Place, Record
 from sources.local_log.reader import LogReader, Stored
-from sources.local_log.retention import Retention, RetentionThread, delete_oldest
+from sources.local_log.retention import Retention, RetentionThread
 from sources.local_log.store import Store
+from tests.support.log_retention import apply
 from tests.support.log_writer import KEYS, record
 from tests.support.tansu import Tansu, tansu_fixture
 from tests.support.waiting import PATIENCE, join, pause, read_line, read_to_end, running, wait_until
@@ -358,13 +359,6 @@ def test_a_log_that_was_removed_takes_nothing_more_and_says_so(tmp_path: Path) -
 
 
 # ------------------------------------------------------------------------------------------------------------------------ retention
-
-
-def apply(log: EventLog, policy: Retention, now: int) -> None:
-    for _ in range(1_000):
-        if not delete_oldest(log._store, policy, now):
-            return
-    raise AssertionError("the retention does not come to an end")
 
 
 def test_what_is_too_old_is_deleted_and_offsets_go_on(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from sources.log_time import IDLE_MARGIN_MS, LAG_MS, MIN_TIME
 from state.messages import Message, Tick
 from state.stuck.parameters import PERIOD
 from tests.sources.harness import LOOKAHEAD, drain
-from tests.sources.test_local_log import apply
+from tests.support.log_retention import apply
 
 START = 1_700_000_000_000
 

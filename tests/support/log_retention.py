@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sources.local_log.log import EventLog
 from sources.local_log.retention import Retention, delete_oldest
 from sources.local_log.store import Store
 
@@ -17,3 +18,11 @@ def delete_old(path: Path, at: int, *, max_age_ms: int = 1) -> None:
         assert any(not delete_oldest(store, Retention(max_age_ms=max_age_ms), at) for _ in range(_MOST)), "there is always more to delete"
     finally:
         store.close()
+
+
+def apply(log: EventLog, policy: Retention, now: int) -> None:
+    """Delete from the open ``log`` what ``policy`` does not keep at the time ``now``."""
+    for _ in range(1_000):
+        if not delete_oldest(log._store, policy, now):
+            return
+    raise AssertionError("the retention does not come to an end")

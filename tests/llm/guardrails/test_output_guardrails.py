@@ -11,16 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm.guardrails.output_guardrails import CheckedText, OutputGuardrails
-from llm.prompts import BUILT_IN, load_prompts
 from state.catalog.model import Scalar
 from state.catalog.plan import Plan
 from state.vocabulary import TRIGGERS
 from tests.llm import corpus
+from tests.llm.guardrails.rails import PROMPTS, RAILS
 from tests.llm.wording_requests import PLAN, answer, request_for, saas
 from tests.support.waiting import uses_at_most
 
-PROMPTS = load_prompts(["nudge-1", "nudge-2"], [BUILT_IN])
-RAILS = OutputGuardrails(PLAN, PROMPTS)
 GOOD = "Test connection tells you which entry to look at, {firstName}. Then you can {step}."
 TAME = frozenset({"Ada", "Northwind"})
 """Values of the corpus's slots that are no attack."""

@@ -7,7 +7,7 @@ import pytest
 from llm.guardrails.output_guardrails import OutputGuardrails
 from llm.guardrails.relevance import Relevance
 from llm.prompts import BUILT_IN, load_prompts
-from tests.llm.guardrails.test_output_guardrails import RAILS
+from tests.llm.guardrails.rails import RAILS
 from tests.llm.wording_requests import PLAN, answer, request_for, saas
 
 PARROTED = (

@@ -1,4 +1,4 @@
-"""A job that does not run, with a figure for every metric: for tests of the endpoint, the dashboards and the documents."""
+"""A sample of every metric, of a job that does not run: for tests of the endpoint, the dashboards and the documents."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Learned:
         return SimpleNamespace(point=OperatingPoint(0.5, 0.5, self._precision, 0.6, reachable=False, episodes=ENOUGH))
 
 
-class WatchedJob:
+class MetricsSample:
     """``watched`` is what the collector reads. ``work`` lets the job do as much again, at the time ``now`` (ms)."""
 
     def __init__(self, tmp_path: Path, *, model: bool = True) -> None:
