@@ -213,7 +213,7 @@ class Bandit:
         """Convert the cells to the units of the catalog's half-life where that has changed. Their present weight stays the same."""
         learner, policy = self.learner, self._policy
         if learner.half_life not in (0, policy.half_life):
-            unit = _unit_weight(learner, learner.half_life, learner.fitted_at)
+            unit = weight(learner, learner.half_life, learner.fitted_at)
             for cell in learner.contexts.values():
                 _rescale(cell, unit)
             learner.origin, learner.half_life = learner.fitted_at, policy.half_life
@@ -232,7 +232,7 @@ class Bandit:
         # Each partition has its own log time; the learner's time never goes back.
         learner.fitted_at, learner.fitted = max(learner.fitted_at, outcome.at), learner.version
         learner.half_life = self._policy.half_life
-        least = MIN_CELL_WEIGHT * weight(learner, self._policy, learner.fitted_at) ** (1.0 / SLOW_DISCOUNT)
+        least = MIN_CELL_WEIGHT * weight(learner, self._policy.half_life, learner.fitted_at) ** (1.0 / SLOW_DISCOUNT)
         learner.contexts = {key: cell for key, cell in learner.contexts.items() if cell.slow_successes + cell.slow_failures >= least}
         if learner.change_evidence >= CHANGE_THRESHOLD:
             self._restart_from_change()
@@ -248,7 +248,7 @@ class Bandit:
         time at which it left zero is the estimate of when the change happened.
         """
         learner = self.learner
-        scale = weight(learner, self._policy, learner.fitted_at) ** -FAST_DISCOUNT if learner.contexts else 1.0
+        scale = weight(learner, self._policy.half_life, learner.fitted_at) ** -FAST_DISCOUNT if learner.contexts else 1.0
         fast = Posterior(
             self._policy, {key: (cell.fast_successes * scale, cell.fast_failures * scale) for key, cell in learner.contexts.items()}
         )
@@ -264,7 +264,7 @@ class Bandit:
     def _restart_from_change(self) -> None:
         """A change was detected: replace all cells, those on harm included, by the outcomes since the evidence was last zero."""
         learner = self.learner
-        units = weight(learner, self._policy, learner.fitted_at)
+        units = weight(learner, self._policy.half_life, learner.fitted_at)
         now, slow, fast = units, units ** (1.0 / SLOW_DISCOUNT), units**FAST_DISCOUNT
         for cell in learner.contexts.values():
             won, lost = cell.suspect_successes, cell.suspect_failures
@@ -284,7 +284,7 @@ class Bandit:
         known = [arm for arm in running if learner.trials[arm] >= policy.stop_after]
         if len(known) < 2:
             return []
-        scale = weight(learner, policy, learner.fitted_at) ** (-1.0 / SLOW_DISCOUNT)
+        scale = weight(learner, policy.half_life, learner.fitted_at) ** (-1.0 / SLOW_DISCOUNT)
         cells = {key: (cell.slow_successes * scale, cell.slow_failures * scale) for key, cell in learner.contexts.items()}
         record = Posterior(policy, cells)
         comparisons = {arm: record.compare(arm, [other for other in known if other != arm], policy.harm_margin) for arm in known}
@@ -301,7 +301,7 @@ class Bandit:
         return stops
 
     def _fit_posterior(self) -> Posterior:
-        scale = 1.0 / weight(self.learner, self._policy, self.learner.fitted_at)
+        scale = 1.0 / weight(self.learner, self._policy.half_life, self.learner.fitted_at)
         cells = {key: (cell.successes * scale, cell.failures * scale) for key, cell in self.learner.contexts.items()}
         return Posterior(self._policy, cells)
 
@@ -329,7 +329,8 @@ class Bandit:
         learner, key = self.learner, f"{outcome.arm}|{outcome.context}"
         if len(learner.contexts) >= MOST_CONTEXTS and key not in learner.contexts:
             return
-        unit = weight(learner, self._policy, outcome.at)
+        learner.origin = learner.origin or outcome.at
+        unit = weight(learner, self._policy.half_life, outcome.at)
         if unit > _RESCALE_AT:
             for cell in learner.contexts.values():
                 _rescale(cell, unit)
@@ -347,11 +348,10 @@ class Bandit:
             cell.suspect_failures += 1.0
 
 
-def weight(learner: Learner, policy: BanditPolicy, at: int) -> float:
+def weight(learner: Learner, half_life: int, at: int) -> float:
     """Weight of one observation at log time ``at``, in the learner's units."""
-    if not learner.origin:
-        learner.origin = at
-    return _unit_weight(learner, policy.half_life, at)
+    halvings = (at - learner.origin) / half_life
+    return float(2.0 ** max(0.0, min(halvings, _MAX_HALVINGS)))  # an outcome from before ``origin`` (a lagging partition) has weight 1
 
 
 def _rescale(cell: Cell, unit: float) -> None:
@@ -362,8 +362,3 @@ def _rescale(cell: Cell, unit: float) -> None:
     fast = unit**FAST_DISCOUNT if unit < _MAX_FAST_UNIT else math.inf
     cell.fast_successes /= fast
     cell.fast_failures /= fast
-
-
-def _unit_weight(learner: Learner, half_life: int, at: int) -> float:
-    halvings = (at - learner.origin) / half_life
-    return float(2.0 ** max(0.0, min(halvings, _MAX_HALVINGS)))  # an outcome from before ``origin`` (a lagging partition) has weight 1

@@ -137,7 +137,7 @@ def test_fading_in_growing_units_is_fading_observation_by_observation(given_obse
     """Also over the rescaling, which short half-lives reach many times."""
     learner = taught(policy, given_observations).learner
     known = sorted(given_observations, key=lambda each: each[3])[: learner.fitted]
-    scale = 1 / bandit.weight(learner, policy, learner.fitted_at)
+    scale = 1 / bandit.weight(learner, policy.half_life, learner.fitted_at)
     for arm in ARMS:
         for context in ("x|*", "y|*"):
             faded = [
