@@ -34,8 +34,13 @@ class Guidance:
         self._switches: Final = switches or Switches()
         self.attribution: Final = Attribution(plan, keys)
 
-    def consider(self, person: Person, trigger: str, at: int, done: Mapping[str, int], out: Collector, *, step: str = "") -> None:
-        """Emit a ``DecisionRequest``, or a non-decision with its reason. ``step`` defaults to the current one."""
+    def consider(
+        self, person: Person, trigger: str, at: int, done: Mapping[str, int], out: Collector, *, parameters_version: int, step: str = ""
+    ) -> None:
+        """Emit a ``DecisionRequest``, or a non-decision with its reason. ``step`` defaults to the current one.
+
+        ``parameters_version``: that of the step statistics by which the trigger was found.
+        """
         plan = self._plan
         person.version, person.considered = person.version + 1, True
         step = step or current_step(plan, person.path, done)
@@ -67,7 +72,7 @@ class Guidance:
                     decided_at=at,
                     version=person.version,
                     experiment_group=group,
-                    parameters_version=out.parameters,
+                    parameters_version=parameters_version,
                 )
             )
             return
@@ -109,7 +114,7 @@ class Guidance:
                 version=person.version,
                 recovery=arm_recovery(plan, person, arms, at),
                 group=group,
-                parameters=out.parameters,
+                parameters=parameters_version,
                 context=wording_context(person, done) if plan.wording is not None else None,
             )
         )

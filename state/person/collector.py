@@ -16,9 +16,9 @@ Row = Fact | Erase
 class Collector:
     """Outputs of one person, each kind in the order in which it was emitted. Call ``begin`` before each input.
 
-    ``seq`` and ``key`` order the outputs of this person among those of others. ``parameters`` is the version of the step statistics in
-    force. ``met`` is the tenant where the person met the catalog in force for the first time, else empty. An ``Erase`` is among both the
-    effects and the rows. ``waiting`` events of merged visitors have overtaken the one that brings the person's id; None for none.
+    ``seq`` and ``key`` order the outputs of this person among those of others. ``met`` is the tenant where the person met the catalog in
+    force for the first time, else empty. An ``Erase`` is among both the effects and the rows. ``waiting`` events of merged visitors have
+    overtaken the one that brings the person's id; None for none.
     """
 
     __slots__ = (
@@ -29,7 +29,6 @@ class Collector:
         "met",
         "observations",
         "outcomes",
-        "parameters",
         "requests",
         "rows",
         "seq",
@@ -39,7 +38,7 @@ class Collector:
 
     def __init__(self, key: str = "") -> None:
         self.key, self.met = key, ""
-        self.seq, self.traceparent, self.parameters = 0, "", 0
+        self.seq, self.traceparent = 0, ""
         self.requests: list[DecisionRequest] = []
         self.outcomes: list[DecisionOutcome] = []
         self.observations: list[EpisodeObservation] = []
@@ -51,7 +50,7 @@ class Collector:
 
     def begin(self, seq: int, traceparent: str = "") -> None:
         """Start the input ``seq``."""
-        self.seq, self.traceparent, self.parameters = seq, traceparent, 0
+        self.seq, self.traceparent = seq, traceparent
 
     def next_number(self) -> int:
         """Number the requests and outcomes of this batch, so that those of one input keep their order."""

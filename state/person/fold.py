@@ -43,7 +43,7 @@ from state.person.sessions import follow_session
 from state.person.traits import update_traits
 from state.records.fact_builders import catalog_met_fact, event_fact, person_fact, progress_effect, progress_fact
 from state.stuck.detector import Detector
-from state.stuck.parameters import ParameterStore
+from state.stuck.parameters import Parameters, ParameterStore
 from state.vocabulary import IDENTITY_MERGED, USER_DELETED
 
 _NONE: Final[Mapping[str, int]] = {}
@@ -140,7 +140,7 @@ class Fold:
                 continue
             person.now = max(person.now, due)
             person.version += 1
-            parameters = self._detector.parameters(person, due - 1, out)
+            parameters = self._detector.parameters(person, due - 1)
             self._guidance.attribution.close_due(person, due, out)
             if person.check_due and person.check_due <= due:
                 person.check_due = 0
@@ -237,7 +237,7 @@ class Fold:
 
     def _apply(self, person: Person, event: Event, out: Collector) -> None:
         plan, kind, at = self._plan, event.type, event.timestamp
-        parameters = self._detector.parameters(person, event.log_time, out)
+        parameters = self._detector.parameters(person, event.log_time)
         gap = at - person.session_to if person.session_to else -1
         activated = person.activated_at
         row_changed, traits_changed = follow_session(person, event, self._session_gap), False
@@ -298,11 +298,13 @@ class Fold:
         if not event.from_visitor:
             self._detector.detect_bot(person, event, meaning, person.now, parameters, out)
         if signing_up:
-            self._guidance.consider(person, "signup", person.now, self._completed(person, done), out)
+            self._guidance.consider(person, "signup", person.now, self._completed(person, done), out, parameters_version=parameters.version)
         if newly and evidence_changed:  # a new path may count steps that were done long ago
-            self._guidance.consider(person, "step_completed", person.now, self._completed(person, done), out)
+            self._guidance.consider(
+                person, "step_completed", person.now, self._completed(person, done), out, parameters_version=parameters.version
+            )
         if gap >= plan.triggers.inactive.after and not newly and at == person.newest:
-            self._consider_return(person, self._completed(person, done), out)
+            self._consider_return(person, self._completed(person, done), parameters, out)
         if person.episode is not None:
             self._detector.take_event(person, event, meaning.rules, parameters, out)
         if row_changed or newly or person.activated_at != activated:
@@ -349,7 +351,7 @@ class Fold:
         done, _ = self._progress(person, path, before, out, anew=True)
         for each in [each for each in person.open if each.step not in plan.steps]:
             self._guidance.attribution.close(person, each, "withdrawn", person.now, out)
-        self._detector.reschedule(person, person.now, self._detector.parameters(person, at, out))
+        self._detector.reschedule(person, person.now, self._detector.parameters(person, at))
         if known:
             out.rows.append(person_fact(plan, self._keys, person, done))
 
@@ -417,10 +419,10 @@ class Fold:
         self._detector.leave_episode(person, done, person.now, out)
         return done, newly
 
-    def _consider_return(self, person: Person, done: Mapping[str, int], out: Collector) -> None:
+    def _consider_return(self, person: Person, done: Mapping[str, int], parameters: Parameters, out: Collector) -> None:
         """The person returned after ``stuck:inactive.after``. Consider guidance without an alarm where none is current."""
         if person.episode is not None and self._plan.triggers.inactive.enabled and current(person, person.now) is None:
-            self._guidance.consider(person, "stuck:inactive", person.now, done, out)
+            self._guidance.consider(person, "stuck:inactive", person.now, done, out, parameters_version=parameters.version)
 
     def _new_person(self, event: Event, out: Collector) -> Person:
         """Somebody who begins with ``event``."""

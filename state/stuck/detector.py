@@ -92,11 +92,9 @@ class Detector:
         self._replaceable: Final = replaceable(plan)
         self._without_alarms: Final = plan.without_alarms
 
-    def parameters(self, person: Person, at: int, out: Collector) -> Parameters:
-        """The parameters in force at log time ``at``. Stores their version in ``out``."""
-        found = self._parameters.at(self._plan, person.tenant, at)
-        out.parameters = found.version
-        return found
+    def parameters(self, person: Person, at: int) -> Parameters:
+        """The parameters in force at log time ``at``."""
+        return self._parameters.at(self._plan, person.tenant, at)
 
     # bots
 
@@ -153,7 +151,7 @@ class Detector:
         episode = person.episode
         if episode is not None and episode.step == current:
             return
-        parameters = self.parameters(person, at, out)
+        parameters = self.parameters(person, at)
         if episode is not None:
             self._leave(person, episode, done, at, out)
             self._end(person, episode, done, at, out)
@@ -364,7 +362,7 @@ class Detector:
                     time_alone=round(found.time, 6),
                     horizon_ms=float(episode.horizon),
                     judged_at=at,
-                    parameters_version=out.parameters,
+                    parameters_version=parameters.version,
                     version=person.version,
                 )
             )
@@ -427,7 +425,7 @@ class Detector:
             "touches": episode.touches,
             "signs": {sign: round(added, 3) for sign, added in alarm.signs.items()},
             "timeAlone": round(alarm.found.time, 4),
-            "parameters": out.parameters,
+            "parameters": parameters.version,
             **alarm.details,
         }
         signal_id = self._keys.decision_id(person.tenant, person.user, f"signal {trigger}", step, person.version)
@@ -446,8 +444,8 @@ class Detector:
                 detected_at=at,
                 version=person.version,
                 score=round(alarm.found.score, 6),
-                parameters_version=out.parameters,
+                parameters_version=parameters.version,
             )
         )
         out.rows.append(progress_fact(self._plan, person, step, done))
-        self._guidance.consider(person, trigger, at, done, out, step=step)
+        self._guidance.consider(person, trigger, at, done, out, parameters_version=parameters.version, step=step)

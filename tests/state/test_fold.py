@@ -212,7 +212,9 @@ def _unreachable(life: Life) -> list[object]:
     out = Collector("key")
     life.see(signup())
     assert life.person is not None
-    life.fold._guidance.consider(life.person, "signup", START, {"connect": 1, "explore": 1, "invite": 1, "share": 1}, out)
+    life.fold._guidance.consider(
+        life.person, "signup", START, {"connect": 1, "explore": 1, "invite": 1, "share": 1}, out, parameters_version=0
+    )
     return flat(out)
 
 
@@ -248,7 +250,7 @@ def test_a_person_whose_step_has_no_words_is_told_so() -> None:
     assert life.person is not None
     life.person.path = "analysts"
     out = Collector("key")
-    life.fold._guidance.consider(life.person, "signup", START, {}, out, step="a step of an older catalog")
+    life.fold._guidance.consider(life.person, "signup", START, {}, out, parameters_version=0, step="a step of an older catalog")
     assert declined(flat(out)) == ["no_arm"]
 
 

@@ -289,8 +289,8 @@ def test_help_for_somebody_stuck_is_kept_back_by_earlier_help_but_not_by_a_tip()
     person = Person("t", "u", path="analysts", traits={"persona": "analyst"})
     guidance, out = Guidance(made, Keys(b"secret")), Collector("key")
     for at, trigger in ((0, "signup"), (1, "stuck:errors"), (2, "stuck:looping"), (3, "step_completed"), (6, "stuck:looping")):
-        guidance.consider(person, trigger, START + at * HOUR, {}, out)
+        guidance.consider(person, trigger, START + at * HOUR, {}, out, parameters_version=0)
     assert [each.trigger for each in of_kind(flat(out), DecisionRequest)] == ["signup", "stuck:errors"]
     assert declined(flat(out)) == ["cooldown", "cooldown", "cooldown"]
-    guidance.consider(person, "stuck:looping", START + 7 * HOUR, {}, out)
+    guidance.consider(person, "stuck:looping", START + 7 * HOUR, {}, out, parameters_version=0)
     assert of_kind(flat(out), DecisionRequest)[-1].trigger == "stuck:looping"
