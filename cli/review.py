@@ -13,7 +13,7 @@ from state.quantity import count
 
 if TYPE_CHECKING:
     from flows.settings import Settings
-    from llm.review_queue import Approved, Decision, InForce, ReviewEntry, ReviewQueue
+    from llm.review_queue import Approved, InForce, ReviewEntry, ReviewQueue, ReviewResult
 
 T = TypeVar("T")
 
@@ -139,12 +139,12 @@ def _decide(action: str, tenant: str, entry: str, by: str | None, data_dir: Any,
     settings, who = _settings(data_dir), login_name(by)
     in_force = _in_force(settings, tenant)
 
-    def act(queue: ReviewQueue) -> Awaitable[Decision]:
+    def act(queue: ReviewQueue) -> Awaitable[ReviewResult]:
         return queue.approve(tenant, entry, who, in_force) if action == "review.approve" else queue.reject(tenant, entry, who)
 
     with audit_log(settings).of(action, by=who, tenant=tenant, id=entry):
-        decision = _with_queue(settings, act)
-    _print(decision, tenant, as_json=as_json)
+        result = _with_queue(settings, act)
+    _print(result, tenant, as_json=as_json)
 
 
 def _settings(data_dir: Any) -> Settings:
@@ -197,15 +197,15 @@ def _with_queue(settings: Settings, act: Callable[[ReviewQueue], Awaitable[T]]) 
         return asyncio.run(run(address))
 
 
-def _print(decision: Decision, tenant: str, *, as_json: bool) -> None:
+def _print(result: ReviewResult, tenant: str, *, as_json: bool) -> None:
     from reports.render import out, print_json
     from state.plain_text import plain
 
     if as_json:
-        entry = _as_json(decision.entry)
-        print_json({"tenantId": tenant, "promoted": decision.promoted, "inWords": decision.sentence, "entry": entry})
+        entry = _as_json(result.entry)
+        print_json({"tenantId": tenant, "promoted": result.promoted, "inWords": result.sentence, "entry": entry})
     else:
-        out().print(plain(decision.sentence))
+        out().print(plain(result.sentence))
 
 
 def _use(entry: ReviewEntry, in_force: InForce | None) -> list[tuple[str, str]]:

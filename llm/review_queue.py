@@ -100,7 +100,7 @@ class Approved(msgspec.Struct, frozen=True, gc=False):
     at_ms: int
 
 
-class Decision(msgspec.Struct, frozen=True, gc=False):
+class ReviewResult(msgspec.Struct, frozen=True, gc=False):
     """The result of a review: ``promoted`` where the text now serves everybody, and a sentence about it."""
 
     entry: ReviewEntry
@@ -277,7 +277,7 @@ class ReviewQueue:
             await self._ask(client.hdel(name, *gone))
         return tuple(sorted(found, key=lambda each: each.at_ms))
 
-    async def approve(self, tenant: str, entry_id: str, by: str, in_force: InForce | None = None) -> Decision:
+    async def approve(self, tenant: str, entry_id: str, by: str, in_force: InForce | None = None) -> ReviewResult:
         """Put a shared text into the cache, so that it serves everybody in its place for as long as it is used, until the catalog or the
         prompt has a new version. Messages that were sent already do not change.
 
@@ -303,14 +303,16 @@ class ReviewQueue:
         _LOG.info("%s approved the text %s of tenant %s", by, entry.id, tenant)
         if in_force is not None and late:
             now = f"{in_force.catalog} is in force, with the prompt {' or '.join(in_force.prompts) or 'of no model'}"
-            return Decision(entry, promoted, f"Too late, removed: it was {written_for(entry)}. Now {now}.")
+            return ReviewResult(entry, promoted, f"Too late, removed: it was {written_for(entry)}. Now {now}.")
         if not promoted:
-            return Decision(entry, promoted, "Removed, not approved: it was written for one user and is never shown to others.")
+            return ReviewResult(entry, promoted, "Removed, not approved: it was written for one user and is never shown to others.")
         where = f"{entry.step} upon {entry.trigger} by {entry.arm}"
         until = "until the catalog or the prompt has a new version"
-        return Decision(entry, promoted, f"Approved: it is shown from now on at {where}, {until}; messages already sent stay as they are.")
+        return ReviewResult(
+            entry, promoted, f"Approved: it is shown from now on at {where}, {until}; messages already sent stay as they are."
+        )
 
-    async def reject(self, tenant: str, entry_id: str, by: str) -> Decision:
+    async def reject(self, tenant: str, entry_id: str, by: str) -> ReviewResult:
         """Remove a text from the queue and the cache of this tenant for good, also an approved one. It is never queued again.
 
         It is served no more, by each process within ``CachePolicy.local_seconds``.
@@ -326,7 +328,7 @@ class ReviewQueue:
             raise _no_such(tenant, entry_id)
         _LOG.info("%s rejected the text %s of tenant %s", by, entry.id, tenant)
         until = " Jobs that hold it show it for up to a minute more." if any(each.text == entry.text for each in approved) else ""
-        return Decision(entry, False, f"Rejected: this text is never queued or shown again.{until}")
+        return ReviewResult(entry, False, f"Rejected: this text is never queued or shown again.{until}")
 
     # --------------------------------------------------------------------------------------------------------------------------- Redis
 

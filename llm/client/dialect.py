@@ -62,7 +62,7 @@ class Dialect(msgspec.Struct, frozen=True, gc=False):
         return body if shape is None else body | {"response_format": shape}
 
 
-class Step(msgspec.Struct, frozen=True, gc=False):
+class Downgrade(msgspec.Struct, frozen=True, gc=False):
     """A change of the dialect after a refusal: what the server refused, what is done about it, the setting that would save the attempt."""
 
     refused: str
@@ -70,29 +70,29 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     change: str
 
 
-def without(dialect: Dialect, refusal: ErrorReport) -> Step | None:
+def without(dialect: Dialect, refusal: ErrorReport) -> Downgrade | None:
     """The next dialect after ``refusal``; None where the server refused something else, or nothing is left to change."""
     if refusal.status not in {400, 422} or refusal.fault.reason != "refused":
         return None
     named = refusal.fields
     for said in named if named and not named[0].startswith("messages") else (*named, refusal.words):
         found = _KINDS.search(said)
-        step = _step(dialect, str(found.lastgroup)) if found else None
-        if step is not None:
-            return step
+        downgrade = _downgrade(dialect, str(found.lastgroup)) if found else None
+        if downgrade is not None:
+            return downgrade
     return None
 
 
-def _step(dialect: Dialect, kind: str) -> Step | None:
+def _downgrade(dialect: Dialect, kind: str) -> Downgrade | None:
     replace = msgspec.structs.replace
     if kind == "format" and dialect.form + 1 < len(FORMATS):
         after = replace(dialect, form=dialect.form + 1)
-        return Step(f"{dialect.format} output", after, f"asking for {after.format}")
+        return Downgrade(f"{dialect.format} output", after, f"asking for {after.format}")
     if kind == "temperature" and dialect.temperature is not None:
-        return Step("temperature", replace(dialect, temperature=None), "leaving it out (ONRAMP_LLM_TEMPERATURE=none)")
+        return Downgrade("temperature", replace(dialect, temperature=None), "leaving it out (ONRAMP_LLM_TEMPERATURE=none)")
     if kind == "limit" and not dialect.limit_fixed:
         after = replace(dialect, limit=_OTHER[dialect.limit], limit_fixed=True)
-        return Step(dialect.limit, after, f"sending {after.limit} (ONRAMP_LLM_OUTPUT_LIMIT_FIELD={after.limit})")
+        return Downgrade(dialect.limit, after, f"sending {after.limit} (ONRAMP_LLM_OUTPUT_LIMIT_FIELD={after.limit})")
     if kind == "system" and dialect.system:
-        return Step("a system message", replace(dialect, system=False), "sending one message")
+        return Downgrade("a system message", replace(dialect, system=False), "sending one message")
     return None

@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from llm.answer import Completion, Prompt, Usage
 from llm.client.answer_parsing import is_one_object
-from llm.client.dialect import Dialect, LimitField, Step, without
+from llm.client.dialect import Dialect, Downgrade, LimitField, without
 from llm.client.error_table import ErrorReport, read_error
 from llm.client.failures import ModelFailure, Reason
 from llm.client.prices import Prices, estimate_tokens
@@ -170,7 +170,7 @@ class ModelClient:
             requests += 1
             outcome, billed = await self._request(prompt, dialect, deadline)
             used = _sum(used, billed)
-            if isinstance(outcome, Step):
+            if isinstance(outcome, Downgrade):
                 self._step_down(dialect, outcome)
                 continue  # at once and without counting as a retry: the server is well, it was asked for the wrong thing
             if isinstance(outcome, Reply):
@@ -193,7 +193,7 @@ class ModelClient:
         cost = self.prices.micros(used.input_tokens, used.output_tokens)
         return msgspec.structs.replace(used, model=model, cost_micros=cost, latency_ms=round(seconds * 1000), attempts=requests)
 
-    async def _request(self, prompt: Prompt, dialect: Dialect, deadline: float) -> tuple[Reply | Step | ModelFailure, Usage]:
+    async def _request(self, prompt: Prompt, dialect: Dialect, deadline: float) -> tuple[Reply | Downgrade | ModelFailure, Usage]:
         """One HTTP request: the reply, the change after which it may succeed, or the failure; second the tokens that it used."""
         response = await self._send(prompt, dialect, deadline)
         if isinstance(response, ModelFailure):
@@ -276,16 +276,16 @@ class ModelClient:
         detail = f"the server answered {report.shown(self.settings.api_key.get_secret_value())}"
         return ModelFailure(fault.reason, detail, retry_after_seconds(headers, datetime.now(UTC)), advice=fault.advice)
 
-    def _step_down(self, asked: Dialect, step: Step) -> None:
+    def _step_down(self, asked: Dialect, downgrade: Downgrade) -> None:
         """Word the next requests as the server takes them.
 
         Several running calls may be refused together; only the first one moves on, the others follow.
         """
-        self.refusals[step.refused] += 1
+        self.refusals[downgrade.refused] += 1
         if self._dialect == asked:
-            self._dialect = step.after
-            self.changes.append(f"the model server does not take {step.refused}: {step.change}")
-            _log.warning("The model server does not take %s; %s from now on.", step.refused, step.change)
+            self._dialect = downgrade.after
+            self.changes.append(f"the model server does not take {downgrade.refused}: {downgrade.change}")
+            _log.warning("The model server does not take %s; %s from now on.", downgrade.refused, downgrade.change)
 
     def _wait(self, failure: ModelFailure, retries: int) -> float:
         """Seconds before the next attempt, no less than the server says."""
