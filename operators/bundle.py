@@ -1,6 +1,7 @@
 """bundle: a list of structs that goes to another process as MessagePack, which takes a fraction of the time of pickling each of them.
 
 The engine pickles what it sends twice: once to learn its size. So a bundle keeps what it was encoded to, and must not change afterwards.
+Of 160,000 events on two processes the pickling took 3.9 s, and this takes 0.5 s (commit 90490438, whose log names no command).
 """
 
 from __future__ import annotations
