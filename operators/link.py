@@ -45,14 +45,13 @@ class Linked:
         arrivals: list[AddressedArrival] | None = None,
         users: list[AddressedEvent] | None = None,
         visitors: list[AddressedToVisitor] | None = None,
-        chained: list[AddressedMerging] | None = None,
         ticks: list[Tick] | None = None,
     ) -> None:
         self.arrivals: list[AddressedArrival] = arrivals if arrivals is not None else []
         self.ticks: list[Tick] = ticks if ticks is not None else []
         self.users: list[AddressedEvent] = users if users is not None else []
         self.visitors: list[AddressedToVisitor] = visitors if visitors is not None else []
-        self.chained: list[AddressedMerging] = chained if chained is not None else []
+        self.chained: list[AddressedMerging] = []
 
 
 class VisitorIds:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from reports.run_report import Learned, RunReport, StuckReport
 
 
+_MOST_ROWS: Final = 12
 WHAT_H_IS: Final = "H: nine in ten who complete the step without help take no longer."
 
 
@@ -169,7 +170,7 @@ def _rule(name: str, rule: Rule) -> tuple[str, ...]:
     return (name, number(rule.alarms), percent(rule.precision), "", percent(rule.recall))
 
 
-def show_stuck_by_step(console: Console, facts: Facts, tenant: str, most: int = 12) -> None:
+def show_stuck_by_step(console: Console, facts: Facts, tenant: str) -> None:
     """Print at which steps users get stuck most, over all paths."""
     rows = facts.rows(
         """
@@ -182,14 +183,14 @@ def show_stuck_by_step(console: Console, facts: Facts, tenant: str, most: int = 
     if not rows:
         return
     heading(console, "Where users get stuck", f"{count(sum(row['signals'] for row in rows), 'signal')}, most frequent first")
-    shown = ((row["step_id"], row["trigger"], number(row["signals"]), number(row["people"])) for row in rows[:most])
+    shown = ((row["step_id"], row["trigger"], number(row["signals"]), number(row["people"])) for row in rows[:_MOST_ROWS])
     console.print(table(["step", "signal", ">signals", ">users"], shown))
-    if len(rows) > most:
+    if len(rows) > _MOST_ROWS:
         hint = "`onramp sql 'SELECT * FROM stuck_signals_by_step'` shows all"
-        lines(console, Text(f"and {len(rows) - most:,} more; {hint}", style="dim"))
+        lines(console, Text(f"and {len(rows) - _MOST_ROWS:,} more; {hint}", style="dim"))
 
 
-def show_step_durations(console: Console, report: RunReport, most: int = 12) -> None:
+def show_step_durations(console: Console, report: RunReport) -> None:
     """Print how long each step takes without help: observed among users without guidance, and as the engine has learned it."""
     learned = {row["step_id"]: row for row in report.learned.steps.to_dicts()}
     if not report.steps:
@@ -200,7 +201,7 @@ def show_step_durations(console: Console, report: RunReport, most: int = 12) -> 
         return hours(None if value is None else value / HOUR)
 
     rows = []
-    for curve in report.steps[:most]:
+    for curve in report.steps[:_MOST_ROWS]:
         known = learned.get(curve.step, {})
         rows.append(
             (
@@ -215,8 +216,8 @@ def show_step_durations(console: Console, report: RunReport, most: int = 12) -> 
             )
         )
     console.print(table(["step", ">users", ">done", ">median", ">9 in 10", ">learned", ">median", ">H"], rows))
-    if len(report.steps) > most:
-        lines(console, Text(f"and {count(len(report.steps) - most, 'step')} that fewer users reached", style="dim"))
+    if len(report.steps) > _MOST_ROWS:
+        lines(console, Text(f"and {count(len(report.steps) - _MOST_ROWS, 'step')} that fewer users reached", style="dim"))
 
 
 def _whole(value: float | None) -> str:
