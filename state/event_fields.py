@@ -18,7 +18,8 @@ from state.time_zones import read_zone
 from state.times import MINUTES_A_DAY
 from state.vocabulary import IDENTITY_MERGED, SURFACE, SWITCH_ACTIONS, SWITCHED
 
-Scalar = bool | int | float | str
+Scalar = str | int | float | bool
+"""The value of a trait, or of a field that a catalog compares."""
 
 LONGEST_TRAIT: Final = 128
 """Characters of a trait's text."""

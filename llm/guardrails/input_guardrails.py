@@ -14,8 +14,9 @@ from llm.guardrails.check_result import CheckResult
 from llm.guardrails.fence import fence, neutral
 from llm.guardrails.injection import find_injection
 from llm.guardrails.redaction import redact
-from state.catalog.model import Scalar, Slot, WordingPolicy
+from state.catalog.model import Slot, WordingPolicy
 from state.decision.wording_request import WordingRequest
+from state.event_fields import Scalar
 from state.person.recent import MAX_NOTE
 
 LONGEST: Final = 64

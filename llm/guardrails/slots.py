@@ -8,8 +8,9 @@ from typing import Final
 
 from llm.guardrails import redaction
 from llm.guardrails.hygiene import unclean
-from state.catalog.model import Catalog, Scalar
+from state.catalog.model import Catalog
 from state.catalog.slot_value import LONGEST, is_displayable
+from state.event_fields import Scalar
 
 TOKEN: Final = re.compile(r"\{(\w{1,64})\}")
 _STRAY: Final = re.compile(r"[{}｛｝﹛﹜]")

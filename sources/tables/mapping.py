@@ -21,8 +21,9 @@ from pydantic import (
 
 from sources.tables.values import as_text
 from state.catalog import yaml_text
-from state.catalog.model import Conditions, Scalar
+from state.catalog.model import Conditions
 from state.catalog.parse import Fault
+from state.event_fields import Scalar
 from state.time_zones import read_zone
 from state.value_complaint import complaint
 from state.vocabulary import EventType

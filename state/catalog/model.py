@@ -14,10 +14,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from state.catalog.evidence_weights import read as read_weights
 from state.catalog.wording_schema import CLAIMS_LANGUAGES, Emoji, Expression, Language, Trait, identifies
 from state.duration import DAY, HOUR, MINUTE, SECOND, Duration
+from state.event_fields import Scalar
 from state.vocabulary import EventType, Surface, Tone, Trigger, UiComponent
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,63}$")]
-Scalar = str | int | float | bool
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 
 

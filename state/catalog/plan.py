@@ -8,9 +8,10 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from state.catalog.model import Catalog, Completion, Condition, Matcher, Path, Scalar, Starts, Step, WordingPolicy
+from state.catalog.model import Catalog, Completion, Condition, Matcher, Path, Starts, Step, WordingPolicy
 from state.decision.bandit_policy import BanditPolicy
 from state.duration import HOUR, SECOND
+from state.event_fields import Scalar
 from state.vocabulary import SURFACE, TRIGGERS
 
 KNOWN_TRAITS: Final = ("persona", "useCase", "companySize", "signupSource", "tier", "locale", "timezone", "firstName")

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from state.catalog.model import Catalog, Scalar
+from state.catalog.model import Catalog
 from state.catalog.slot_value import is_displayable
+from state.event_fields import Scalar
 
 _SLOT: Final = re.compile(r"\{(\w+)\}")
 

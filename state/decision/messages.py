@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from state.catalog.model import Scalar
+from state.event_fields import Scalar
 
 
 class WordingContext(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -11,9 +11,10 @@ import hashlib
 
 import msgspec
 
-from state.catalog.model import Scalar, WordingPolicy
+from state.catalog.model import WordingPolicy
 from state.catalog.plan import Plan
 from state.decision.messages import WordingContext
+from state.event_fields import Scalar
 from state.ids import uniform
 from state.records.recommendation import Recommendation
 

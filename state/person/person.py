@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from state.catalog.model import Scalar
 from state.duration import MINUTE
+from state.event_fields import Scalar
 from state.stuck.row import Row
 
 CLICKED: Final = 1

@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import Final
 
 from state import counters
-from state.catalog.model import LONGEST_TRAIT_NAME, Scalar
+from state.catalog.model import LONGEST_TRAIT_NAME
 from state.catalog.wording_schema import identifies
-from state.event_fields import UnreadableError, read_trait
+from state.event_fields import Scalar, UnreadableError, read_trait
 from state.events import Event
 from state.person.collector import Collector
 from state.person.person import Person

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from state.catalog.model import Scalar
 from state.catalog.parse import parse
 from state.catalog.plan import Plan
 from state.decision.wording_request import WordingRequest
+from state.event_fields import Scalar
 from state.records.recommendation import Recommendation
 
 CATALOG = Path(__file__).resolve().parents[2] / "catalog" / "saas.yaml"

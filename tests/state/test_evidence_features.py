@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from state.catalog.model import Scalar
 from state.duration import DAY, HOUR
+from state.event_fields import Scalar
 from state.person.person import Episode, Person
 from state.stuck.evidence import Kind, feature, features
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.catalog.model import Scalar
 from state.catalog.slot_value import LONGEST, is_displayable
 from state.catalog.template import render as fill
 from state.decision.composer import Composer
 from state.decision.messages import Decision, DecisionRequest
 from state.duration import DAY, HOUR, MINUTE, SECOND, parse, render
+from state.event_fields import Scalar
 from state.ids import Keys, uniform
 from state.records.recommendation import decode, encode, validation_hash
 from state.times import minute_of_day, rfc3339, within_hours

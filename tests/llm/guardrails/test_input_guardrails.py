@@ -11,8 +11,9 @@ from llm.guardrails import input_guardrails as module
 from llm.guardrails.fence import CLOSING, OPENING
 from llm.guardrails.input_guardrails import InputGuardrails, ScreenedInput
 from llm.guardrails.redaction import MARGIN
-from state.catalog.model import PromptShare, Scalar, Slot, WordingPolicy
+from state.catalog.model import PromptShare, Slot, WordingPolicy
 from state.decision.wording_request import WordingRequest
+from state.event_fields import Scalar
 from state.person.person import Person
 from state.person.recent import MAX_NOTE, NOTE_MARGIN, keep_notes
 from state.records.recommendation import Recommendation

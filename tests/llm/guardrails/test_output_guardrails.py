@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm.guardrails.output_guardrails import CheckedText, OutputGuardrails
-from state.catalog.model import Scalar
 from state.catalog.plan import Plan
+from state.event_fields import Scalar
 from state.vocabulary import TRIGGERS
 from tests.llm import corpus
 from tests.llm.guardrails.rails import PROMPTS, RAILS
