@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.support.audit_options import ByOption, YesOption
-from cli.support.options import DataDirOption, JsonOption
+from cli.support.options import DataDirOption, JsonOption, moment_of
 from system.wall_clock import wall_clock
 
 if TYPE_CHECKING:
@@ -19,31 +19,6 @@ if TYPE_CHECKING:
     from state.records.dead_letter import DeadLetter
 
 _SHOWN = 50
-_WIDTH = 60
-_PREVIEWED = 20
-
-
-def moment_of(text: str | None, *, end: Callable[[], int] = wall_clock) -> int | None:
-    """Read a time, or a duration before ``end`` (ms), which is asked only for a duration. Returns milliseconds."""
-    from state.duration import parse
-    from state.times import EARLIEST, LATEST, milliseconds_of
-
-    if text is None:
-        return None
-    try:
-        before = parse(text)
-    except ValueError:
-        try:
-            found = milliseconds_of(text)
-        except ValueError:
-            raise typer.BadParameter(
-                f"{text[:100]!r} is neither a time with a zone, like 2026-03-02T09:00:00Z, nor a duration, like 24h."
-            ) from None
-    else:
-        found = end() - before
-    if not EARLIEST <= found <= LATEST:
-        raise typer.BadParameter(f"{text[:100]!r} is not within the years 1 to 9999; name a nearer time.")
-    return found
 
 
 def _patch(text: str | None) -> str | None:
@@ -108,8 +83,8 @@ def list_letters(
     import heapq
 
     from flows.dead_letters import when_logged
-    from reports.render import out, print_json, table
-    from reports.values import shown_moment
+    from reports.dead_letters import show_list, summary
+    from reports.render import out, print_json
 
     settings, total = _settings(data_dir), 0
 
@@ -121,7 +96,7 @@ def list_letters(
 
     shown, done = heapq.nlargest(limit or _SHOWN, counted(), key=when_logged), _replayed(settings)
     if as_json:
-        print_json({"total": total, "letters": [_summary(letter, done) for letter in shown]})
+        print_json({"total": total, "letters": [summary(letter, done) for letter in shown]})
         return
     console = out()
     if not total:
@@ -129,19 +104,7 @@ def list_letters(
 
         console.print(f"No rejected message in {where_dead_letters_are(settings)}.")
         return
-    rows = [
-        (
-            letter.id,
-            _moment(letter),
-            letter.reason,
-            f"{letter.topic}:{letter.partition}:{letter.offset}",
-            letter.attempts,
-            shown_moment(done.get(letter.id, "")),
-            _beginning(letter.raw),
-        )
-        for letter in shown
-    ]
-    console.print(table(("id", "logged", "reason", "~place", ">attempts", "replayed", "~message"), rows))
+    show_list(console, shown, done)
     if len(shown) < total:
         console.print(f"{total - len(shown):,} more; --limit shows them.")
 
@@ -159,8 +122,8 @@ def show(letter_id: _IdArgument, model: _ModelOption = False, as_json: JsonOptio
 
         show_call(_settings(data_dir), letter_id, as_json=as_json)
         return
+    from reports.dead_letters import show_letter, with_content
     from reports.render import out, print_json
-    from state.plain_text import plain
 
     settings = _settings(data_dir)
     letter = next((each for each in _read(settings, None, None) if each.id == letter_id), None)
@@ -168,13 +131,9 @@ def show(letter_id: _IdArgument, model: _ModelOption = False, as_json: JsonOptio
         raise _no_letter(letter_id)
     done = _replayed(settings)
     if as_json:
-        print_json(_whole(letter, done))
-        return
-    console = out()
-    for name, value in _whole(letter, done).items():
-        if name not in {"raw", "rawBase64"}:
-            console.out(f"{name:12}{plain(value if isinstance(value, str | int) else json.dumps(value))}", highlight=False)
-    console.out(plain(letter.raw.decode("utf-8", "backslashreplace")), highlight=False)
+        print_json(with_content(letter, done))
+    else:
+        show_letter(out(), letter, done)
 
 
 def stats(
@@ -197,38 +156,15 @@ def stats(
 
         count_calls(_settings(data_dir), reason, tenant, moment_of(since), as_json=as_json)
         return
-    from collections import Counter
-
-    from flows.dead_letters import when_logged
-    from reports.render import out, print_json, table
+    from reports.dead_letters import counts_by_reason, show_counts
+    from reports.render import out, print_json
 
     settings = _settings(data_dir)
-    done = _replayed(settings)
-    letters, again, attempts = Counter[str](), Counter[str](), Counter[str]()
-    first, last = dict[str, tuple[Any, ...]](), dict[str, tuple[Any, ...]]()
-    for letter in _read(settings, reason, since, tenant):
-        name, at = letter.reason, (when_logged(letter), _moment(letter), letter.id)
-        letters[name] += 1
-        again[name] += letter.id in done
-        attempts[name] = max(attempts[name], letter.attempts)
-        first[name], last[name] = min(first.get(name, at), at), max(last.get(name, at), at)
-    found = [
-        {
-            "reason": name,
-            "letters": times,
-            "replayed": again[name],
-            "mostAttempts": attempts[name],
-            "first": first[name][1],
-            "last": last[name][1],
-            "example": last[name][2],
-        }
-        for name, times in letters.most_common()
-    ]
+    found = counts_by_reason(_read(settings, reason, since, tenant), _replayed(settings))
     if as_json:
-        print_json({"total": letters.total(), "reasons": found})
-        return
-    columns = ("reason", ">letters", ">replayed", ">most attempts", "first", "last", "example")
-    out().print(table(columns, [tuple(row.values()) for row in found]))
+        print_json({"total": sum(row["letters"] for row in found), "reasons": found})
+    else:
+        show_counts(out(), found)
 
 
 def replay(
@@ -262,6 +198,8 @@ def replay(
     from flows.dead_letters import when_logged
     from flows.job_input import JobInput
     from flows.replay_letters import plan_replay, send_letters
+    from reports.dead_letters import show_plan
+    from reports.render import out
     from state.event_contract import UNKNOWN_TENANT
     from state.quantity import count
 
@@ -278,7 +216,7 @@ def replay(
     skipped = [each for each in planned if each.skipped]
     target = JobInput(settings)
     if not as_json:
-        _preview(wanted, skipped, edited=patch is not None)
+        show_plan(out(), wanted, skipped, edited=patch is not None)
     sent = 0
     if wanted and not dry_run:
         confirm(f"Send {count(len(wanted), 'message')} to {target.where}?", yes)
@@ -289,6 +227,7 @@ def replay(
 def _tell(wanted: Sequence[Planned], skipped: Sequence[Planned], sent: int, target: Any, by: str, *, as_json: bool, dry_run: bool) -> None:
     from rich.text import Text
 
+    from reports.dead_letters import planned_as_json
     from reports.render import lines, out
     from state.plain_text import plain
     from state.quantity import count
@@ -300,7 +239,7 @@ def _tell(wanted: Sequence[Planned], skipped: Sequence[Planned], sent: int, targ
             "live": target.live,
             "by": by,
             "dryRun": dry_run,
-            "letters": [_planned_as_json(each) for each in wanted],
+            "letters": [planned_as_json(each) for each in wanted],
             "skipped": [{"id": each.letter.id, "because": each.skipped} for each in skipped],
         }
         out().out(json.dumps(answer, allow_nan=False), highlight=False)  # values of messages may be nested too deep for Python code
@@ -313,59 +252,6 @@ def _tell(wanted: Sequence[Planned], skipped: Sequence[Planned], sent: int, targ
     else:
         said = f"Sent {count(sent, 'message')} to {target.where}, by {by}; {when}."
     lines(out(), Text(plain(said)))
-
-
-def _preview(wanted: Sequence[Planned], skipped: Sequence[Planned], *, edited: bool) -> None:
-    from collections import Counter
-
-    from rich.text import Text
-
-    from reports.render import lines, out
-    from reports.safe_text import shortened
-    from state.merge_patch import shown_value
-    from state.plain_text import plain
-    from state.quantity import count
-
-    console = out()
-    for each in wanted if edited else wanted[:_PREVIEWED]:
-        verdict = "would be accepted" if not each.verdict else f"would be rejected again: {each.verdict}"
-        lines(console, Text(f"{each.letter.id}  {plain(each.letter.reason)}, {plain(verdict)}"))
-        for change in each.changes:
-            lines(console, Text(f"  - {plain(change.path)}: {plain(shortened(shown_value(change.before), _WIDTH))}"))
-            lines(console, Text(f"  + {plain(change.path)}: {plain(shortened(shown_value(change.after), _WIDTH))}"))
-    if not edited and len(wanted) > _PREVIEWED:
-        lines(console, Text(f"… and {len(wanted) - _PREVIEWED:,} more"))
-    if refused := Counter(each.verdict for each in wanted if each.verdict):
-        what = ", ".join(f"{reason} {times:,}" for reason, times in sorted(refused.items()))
-        lines(console, Text(f"As they are, {count(refused.total(), 'message')} would be rejected again ({what})."))
-    kinds = Counter(
-        "replayed before; --again sends them again" if each.skipped.startswith("replayed ") else each.skipped for each in skipped
-    )
-    for why, times in kinds.most_common():
-        lines(console, Text(f"{count(times, 'letter is', 'letters are')} not sent: {plain(why)}."))
-
-
-def _finite(value: object) -> Any:
-    """``value`` with null for numbers that JSON does not have."""
-    return json.loads(json.dumps(value), parse_constant=lambda _name: None)
-
-
-def _planned_as_json(each: Planned) -> dict[str, Any]:
-    from state.merge_patch import ABSENT
-
-    return {
-        "id": each.letter.id,
-        "reason": each.letter.reason,
-        "attempts": each.letter.attempts,
-        "wouldBe": each.verdict or "accepted",
-        "changes": [
-            {
-                "path": change.path,
-                **{name: _finite(value) for name, value in (("before", change.before), ("after", change.after)) if value is not ABSENT},
-            }
-            for change in each.changes
-        ],
-    }
 
 
 def _settings(data_dir: Path | None) -> Settings:
@@ -412,39 +298,3 @@ def _chosen(letters: Iterator[DeadLetter], ids: Sequence[str] | None) -> Iterato
 
 def _no_letter(letter_id: str) -> typer.BadParameter:
     return typer.BadParameter(f"there is no letter {letter_id!r} among them; `onramp dlq list` shows their ids.", param_hint="'ID'")
-
-
-def _summary(letter: DeadLetter, done: dict[str, str]) -> dict[str, Any]:
-    from state.times import rfc3339_or_none
-
-    return {
-        "id": letter.id,
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "topic": letter.topic,
-        "partition": letter.partition,
-        "offset": letter.offset,
-        "logTime": rfc3339_or_none(letter.log_time),
-        "attempts": letter.attempts,
-        "replayedAt": done.get(letter.id),
-        "bytes": letter.whole_bytes or len(letter.raw),
-    }
-
-
-def _whole(letter: DeadLetter, done: dict[str, str]) -> dict[str, Any]:
-    from state.records.dead_letter import content_as_json
-
-    return {**_summary(letter, done), **content_as_json(letter.raw, letter.key, letter.headers)}
-
-
-def _moment(letter: DeadLetter) -> str:
-    from reports.values import shown_moment
-    from state.times import rfc3339_or_none
-
-    return shown_moment(rfc3339_or_none(letter.log_time) or "unknown")
-
-
-def _beginning(raw: bytes) -> str:
-    from reports.safe_text import shortened
-
-    return shortened(raw[: _WIDTH * 4].decode("utf-8", "replace"), _WIDTH)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.dlq import moment_of
 from cli.run import readable
 from cli.support.audit_options import ByOption
-from cli.support.options import DataDirOption, JsonOption, TenantOption, require_catalogs, stored_at
+from cli.support.options import DataDirOption, JsonOption, TenantOption, moment_of, require_catalogs, stored_at
 
 if TYPE_CHECKING:
     from flows.replay import Input

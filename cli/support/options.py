@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from system.wall_clock import wall_clock
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -88,3 +91,26 @@ def load(*, service: bool = False, **options: Any) -> Settings:
         for library in ("urllib3", "clickhouse_connect"):  # they log errors that our own message already explains
             logging.getLogger(library).setLevel(logging.ERROR)
     return settings
+
+
+def moment_of(text: str | None, *, end: Callable[[], int] = wall_clock) -> int | None:
+    """Read a time, or a duration before ``end`` (ms), which is asked only for a duration. Returns milliseconds."""
+    from state.duration import parse
+    from state.times import EARLIEST, LATEST, milliseconds_of
+
+    if text is None:
+        return None
+    try:
+        before = parse(text)
+    except ValueError:
+        try:
+            found = milliseconds_of(text)
+        except ValueError:
+            raise typer.BadParameter(
+                f"{text[:100]!r} is neither a time with a zone, like 2026-03-02T09:00:00Z, nor a duration, like 24h."
+            ) from None
+    else:
+        found = end() - before
+    if not EARLIEST <= found <= LATEST:
+        raise typer.BadParameter(f"{text[:100]!r} is not within the years 1 to 9999; name a nearer time.")
+    return found

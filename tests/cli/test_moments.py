@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import typer
 
-from cli.dlq import moment_of
+from cli.support.options import moment_of
 from reports.values import shown_moment
 
 
