@@ -21,7 +21,7 @@ from flows.last_line import LastLine, end, say
 from flows.logs import set_up_logging
 from flows.metrics.server import MetricsAddressError
 from flows.opened_job import open_job
-from flows.processes import RunnerError, check_runner, keeps_old_snapshots, workers_of
+from flows.processes import RunnerError, check_runner, keeps_old_snapshots, runner_options, workers_of
 from flows.recovery import BACKUP_INTERVAL
 from flows.run import rows_left, tuned_garbage_collector
 from flows.settings import SettingsError, load_settings
@@ -49,12 +49,11 @@ def flow() -> Dataflow:
                 "neither ONRAMP_KAFKA_BROKERS nor ONRAMP_EVENT_LOG is set, and this job reads one of them. To read a file use "
                 "`onramp run --input FILE`."
             )
-        processes = settings.processes()
-        check_runner(processes, DataDir(settings.data_dir).state, sys.argv[1:])
-        workers = workers_of(processes, sys.argv[1:])
+        processes, given = settings.processes(), runner_options(sys.argv[1:])
+        check_runner(processes, DataDir(settings.data_dir).state, given)
         require_named_catalog(settings)
         set_up_logging(settings)
-        if not keeps_old_snapshots(BACKUP_INTERVAL, sys.argv[1:]):
+        if not keeps_old_snapshots(BACKUP_INTERVAL, given):
             _LOG.warning(
                 "The runner was told to remove old snapshots itself. It then looks at every user at each snapshot, which takes long with "
                 "many: start it with -b %d.",
@@ -62,7 +61,7 @@ def flow() -> Dataflow:
             )
         stack, stop = ExitStack(), StopRequest()
         stack.enter_context(stop.on_signals())
-        job = stack.enter_context(open_job(settings, "bytewax.run", stop, workers=workers))
+        job = stack.enter_context(open_job(settings, "bytewax.run", stop, workers=workers_of(processes, given)))
     except (
         RunnerError,
         SettingsError,

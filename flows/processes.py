@@ -69,17 +69,35 @@ def parse_number(text: Any) -> Any:
     return int(found[1])
 
 
-def check_runner(processes: Processes, state: Path, arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> None:
-    """Check that Bytewax's runner was started as the settings say. ``arguments`` are those of the program. Raises ``RunnerError``.
+class RunnerOptions(NamedTuple):
+    """What Bytewax's runner was told. Its own parser has read the same before: numbers are numbers."""
+
+    process_id: str | None
+    addresses: str | None
+    recovery_directory: str | None
+    workers_per_process: int
+    backup_interval: int
+    """In seconds."""
+
+
+def runner_options(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> RunnerOptions:
+    """Return the options of ``arguments``, which are those of the program, else of the environment."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("-i", "--process-id", default=environment.get("BYTEWAX_PROCESS_ID"))
+    parser.add_argument("-a", "--addresses", default=environment.get("BYTEWAX_ADDRESSES") or environment.get("BYTEWAX_HOSTFILE_PATH"))
+    parser.add_argument("-r", "--recovery-directory", default=environment.get("BYTEWAX_RECOVERY_DIRECTORY"))
+    parser.add_argument("-w", "--workers-per-process", type=int, default=environment.get("BYTEWAX_WORKERS_PER_PROCESS") or 1)
+    parser.add_argument("-b", "--backup-interval", type=int, default=environment.get("BYTEWAX_RECOVERY_BACKUP_INTERVAL") or 0)
+    return RunnerOptions(**vars(parser.parse_known_args(arguments)[0]))
+
+
+def check_runner(processes: Processes, state: Path, given: RunnerOptions) -> None:
+    """Check that Bytewax's runner was started as the settings say. Raises ``RunnerError``.
 
     ``state`` is the recovery store of the data directory: with another one, or none, the job would begin anew beside what it has made
     before. A runner that knows of other processes than the settings would leave each of them with a store of its own.
     """
-    _check_store(state, arguments, environment)
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("-i", "--process-id", default=environment.get("BYTEWAX_PROCESS_ID"))
-    parser.add_argument("-a", "--addresses", default=environment.get("BYTEWAX_ADDRESSES") or environment.get("BYTEWAX_HOSTFILE_PATH"))
-    given = parser.parse_known_args(arguments)[0]
+    _check_store(state, given.recovery_directory)
     if processes.arguments() == (["--process-id", given.process_id, "--addresses", given.addresses] if given.addresses else []):
         return
     wanted = " ".join(f'"{each}"' if ";" in each else each for each in processes.arguments())
@@ -91,10 +109,7 @@ def check_runner(processes: Processes, state: Path, arguments: Sequence[str], en
     raise RunnerError(f"ONRAMP_PROCESS_ADDRESSES and ONRAMP_PROCESS need a runner that is started with {wanted}.")
 
 
-def _check_store(state: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("-r", "--recovery-directory", default=environment.get("BYTEWAX_RECOVERY_DIRECTORY"))
-    given = parser.parse_known_args(arguments)[0].recovery_directory
+def _check_store(state: Path, given: str | None) -> None:
     if given and Path(given).resolve() == state.resolve():
         return
     started = f"with the recovery store {given}" if given else "without a recovery store, so that it would begin at the first message"
@@ -104,17 +119,11 @@ def _check_store(state: Path, arguments: Sequence[str], environment: Mapping[str
     )
 
 
-def workers_of(processes: Processes, arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
-    """The workers of all processes, which Bytewax's runner starts alike. ``arguments`` are those of the program."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("-w", "--workers-per-process", type=int, default=environment.get("BYTEWAX_WORKERS_PER_PROCESS") or 1)
-    each: int = parser.parse_known_args(arguments)[0].workers_per_process
-    return max(1, each) * max(1, len(processes.addresses))
+def workers_of(processes: Processes, given: RunnerOptions) -> int:
+    """The workers of all processes, which Bytewax's runner starts alike."""
+    return max(1, given.workers_per_process) * max(1, len(processes.addresses))
 
 
-def keeps_old_snapshots(interval: timedelta, arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether Bytewax's runner was told to keep old snapshots for ``interval`` at least. ``arguments`` are those of the program."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("-b", "--backup-interval", type=int, default=environment.get("BYTEWAX_RECOVERY_BACKUP_INTERVAL") or 0)
-    seconds: int = parser.parse_known_args(arguments)[0].backup_interval
-    return seconds >= interval.total_seconds()
+def keeps_old_snapshots(interval: timedelta, given: RunnerOptions) -> bool:
+    """Whether Bytewax's runner was told to keep old snapshots for ``interval`` at least."""
+    return given.backup_interval >= interval.total_seconds()

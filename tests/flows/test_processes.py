@@ -12,7 +12,7 @@ from bytewax.testing import TestingSink, TestingSource
 from flows.catalogs import load_catalog
 from flows.engines import open_engines
 from flows.onboarding import FlowParts, build
-from flows.processes import Processes, RunnerError, check_runner, keeps_old_snapshots, workers_of
+from flows.processes import Processes, RunnerError, check_runner, keeps_old_snapshots, runner_options, workers_of
 from flows.recovery import BACKUP_INTERVAL, recovery_config
 from flows.settings import Settings, SettingsError, load_settings
 from flows.stop import StopRequest
@@ -93,7 +93,7 @@ STATE = Path("data/state")
     ],
 )
 def test_a_runner_that_agrees_with_the_settings_may_run(processes: Processes, arguments: list[str], environment: dict[str, str]) -> None:
-    check_runner(processes, STATE, arguments, environment)
+    check_runner(processes, STATE, runner_options(arguments, environment))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_runner_with_another_recovery_store_or_none_is_refused(arguments: list
     """It would read the log from the beginning, beside the tables of before."""
     for processes in (Processes(), TWO):
         with pytest.raises(RunnerError, match=rf"{said}.* start it with -r data/state "):
-            check_runner(processes, STATE, [*processes.arguments(), *arguments], environment)
+            check_runner(processes, STATE, runner_options([*processes.arguments(), *arguments], environment))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_runner_that_knows_of_other_processes_is_refused(
     processes: Processes, arguments: list[str], environment: dict[str, str], said: str
 ) -> None:
     with pytest.raises(RunnerError, match=said):
-        check_runner(processes, STATE, [*arguments, "-r", "data/state"], environment)
+        check_runner(processes, STATE, runner_options([*arguments, "-r", "data/state"], environment))
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_runner_that_knows_of_other_processes_is_refused(
 def test_the_workers_of_all_processes_are_counted(
     processes: Processes, arguments: list[str], environment: dict[str, str], workers: int
 ) -> None:
-    assert workers_of(processes, arguments, environment) == workers
+    assert workers_of(processes, runner_options(arguments, environment)) == workers
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_the_workers_of_all_processes_are_counted(
     ],
 )
 def test_whether_the_runner_keeps_old_snapshots(arguments: list[str], environment: dict[str, str], keeps: bool) -> None:
-    assert keeps_old_snapshots(BACKUP_INTERVAL, arguments, environment) == keeps
+    assert keeps_old_snapshots(BACKUP_INTERVAL, runner_options(arguments, environment)) == keeps
 
 
 def test_only_the_first_process_has_a_recovery_store(tmp_path: Path) -> None:
