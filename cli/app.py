@@ -25,13 +25,9 @@ _app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import PackageNotFoundError, version
+        from flows.version import onramp_version
 
-        try:
-            number = version("onramp")
-        except PackageNotFoundError:
-            number = "(a checkout that is not installed)"
-        typer.echo(f"onramp {number}")
+        typer.echo(f"onramp {onramp_version()}")
         raise typer.Exit
 
 
