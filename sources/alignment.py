@@ -57,22 +57,6 @@ class PartitionAlignment:
         if partition in self._unpolled:
             self.has_next(partition, at)
 
-    def waits_for_first_poll(self, partition: int) -> bool:
-        """The partition is polled for messages. Return whether it must wait for the first poll of another one, of which nothing is known.
-
-        It does so for ``FIRST_PATIENCE_S``: the other one may not come to that.
-        """
-        unpolled = self._unpolled
-        unpolled.discard(partition)
-        if not unpolled:
-            return False
-        clock = time.monotonic()
-        if math.isinf(self._unpolled_until):
-            self._unpolled_until = clock + FIRST_PATIENCE_S
-        elif clock >= self._unpolled_until:
-            unpolled.clear()
-        return bool(unpolled)
-
     def has_next(self, partition: int, at: int) -> None:
         """The next message of the partition is in hand, or will be after the next poll. It has the log time ``at``, or a later one."""
         self._set(partition, (at, math.inf))
@@ -89,8 +73,33 @@ class PartitionAlignment:
         """The partition was read to its end, or is closed."""
         self._set(partition, (NEVER, 0.0))
 
-    def until(self, partition: int) -> int:
-        """Return the log time (ms) before which messages of the partition may be read now."""
+    def limit(self, partition: int) -> int:
+        """The partition is polled for messages. Return the log time (ms) before which they may be read now; 0 if none may be read.
+
+        That is so while another partition was not polled yet, of which nothing is known, and while others have messages that come before
+        the next one of this partition.
+        """
+        if self._waits_for_first_poll(partition):
+            return 0
+        until = self._until(partition)
+        at, waits_until = self._next.get(partition, (0, 0.0))
+        return 0 if at >= until and math.isinf(waits_until) else until
+
+    def _waits_for_first_poll(self, partition: int) -> bool:
+        """Return whether another one was not polled yet. It is waited for for ``FIRST_PATIENCE_S``: it may not come to that."""
+        unpolled = self._unpolled
+        unpolled.discard(partition)
+        if not unpolled:
+            return False
+        clock = time.monotonic()
+        if math.isinf(self._unpolled_until):
+            self._unpolled_until = clock + FIRST_PATIENCE_S
+        elif clock >= self._unpolled_until:
+            unpolled.clear()
+        return bool(unpolled)
+
+    def _until(self, partition: int) -> int:
+        """Return the log time before which messages of the partition may be read, whatever is in hand."""
         if self._changes != self._found_at or time.monotonic() >= self._earliest_until:
             self._find_earliest()
         for at, other in self._earliest:
@@ -99,11 +108,6 @@ class PartitionAlignment:
                 return at + self._most_ahead_ms + (other > partition) if is_behind else NEVER
         return NEVER
 
-    def is_held(self, partition: int, until: int) -> bool:
-        """Whether the message that the partition has in hand may not be read before others are, by what ``until`` returned."""
-        at, waits_until = self._next.get(partition, (0, 0.0))
-        return at >= until and math.isinf(waits_until)
-
     def _set(self, partition: int, known: tuple[int, float]) -> None:
         self._unpolled.discard(partition)
         if self._next.get(partition) != known:
@@ -111,7 +115,7 @@ class PartitionAlignment:
             self._changes += 1
 
     def _find_earliest(self) -> None:
-        """Find the two that come first. With many partitions ``until`` is asked far more often than anything changes."""
+        """Find the two that come first. With many partitions it is asked for far more often than anything changes."""
         self._found_at, clock = self._changes, time.monotonic()  # first: what another thread changes meanwhile is found the next time
         waited_for = [(at, other, waits) for other, (at, waits) in tuple(self._next.items()) if clock < waits]
         self._earliest = [(at, other) for at, other, _ in sorted(waited_for)[:2]]

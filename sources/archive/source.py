@@ -104,9 +104,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, None]):
             if not self._open_next_file():
                 self._go_on_in_the_log()
                 return []
-        waits = alignment.waits_for_first_poll(self._index)
-        until = alignment.until(self._index)
-        batch = [] if waits or alignment.is_held(self._index, until) else self._take(until)
+        until = alignment.limit(self._index)
+        batch = self._take(until) if until else []
         stamp = self._rows[self._next].time if self._next < len(self._rows) else None
         alignment.has_next(self._index, self._time.log_time if stamp is None else self._time.expected(stamp))
         return batch

@@ -126,14 +126,8 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
                 self._offset = low
                 self._assign()
             return []
-        alignment = self._source.alignment
-        if alignment.waits_for_first_poll(self._index):
-            self._held = held + 1 if self._next < len(self._records) else 0
-            self._tell_next()
-            return []
-        until = alignment.until(self._index)
-        may_read = self._next < len(self._records) and not alignment.is_held(self._index, until)
-        batch = self._take(until) if may_read else []
+        until = self._source.alignment.limit(self._index)
+        batch = self._take(until) if until and self._next < len(self._records) else []
         if batch:
             self._was_empty = False
             self._polling.found()

@@ -139,10 +139,9 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._was_empty = not self._time.has_tick and self._next == len(self._rows)
             alignment.ticks(self._index, self._time.log_time)
             return [tick]
-        until = 0 if alignment.waits_for_first_poll(self._index) else alignment.until(self._index)
-        may_read = until > 0 and (self._next == len(self._rows) or not alignment.is_held(self._index, until))
+        until = alignment.limit(self._index)
         has_rows = self._next < len(self._rows) or self._fetch(until)
-        batch = self._take(until) if has_rows and may_read else []
+        batch = self._take(until) if has_rows and until else []
         self._held = 0 if batch or self._next == len(self._rows) else self._held + 1
         if batch or (has_rows and self._next == len(self._rows)):
             self._was_empty = False

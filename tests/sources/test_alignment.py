@@ -181,17 +181,17 @@ class TestRules:
         """Its broker may be down."""
         alignment = PartitionAlignment(now=None)
         alignment.fetches(0, START)
-        assert alignment.until(1) <= START + MOST_AHEAD_MS
+        assert 0 < alignment.limit(1) <= START + MOST_AHEAD_MS
         clock[0] += FIRST_PATIENCE_S
         alignment.fetches(0, START)
-        assert alignment.until(1) == NEVER
+        assert alignment.limit(1) == NEVER
         alignment.has_next(0, START + HOUR)
         clock[0] += 1_000
-        assert alignment.until(1) <= START + HOUR + MOST_AHEAD_MS, "it is read now"
+        assert 0 < alignment.limit(1) <= START + HOUR + MOST_AHEAD_MS, "it is read now"
         alignment.fetches(0, START + HOUR)
-        assert alignment.until(1) <= START + HOUR + MOST_AHEAD_MS
+        assert 0 < alignment.limit(1) <= START + HOUR + MOST_AHEAD_MS
         clock[0] += PATIENCE_S
-        assert alignment.until(1) == NEVER
+        assert alignment.limit(1) == NEVER
 
     def test_a_partition_that_gives_messages_is_waited_for_however_long_it_takes(self, clock: list[float]) -> None:
         """Each fetch may be read whole, so that nothing is in hand after it."""
@@ -199,10 +199,10 @@ class TestRules:
         for second in range(60):
             alignment.has_next(0, START + second)
             clock[0] += 1
-            assert alignment.until(1) <= START + second + MOST_AHEAD_MS + 1
+            assert 0 < alignment.limit(1) <= START + second + MOST_AHEAD_MS + 1
         alignment.fetches(0, START + HOUR)
         clock[0] += PATIENCE_S
-        assert alignment.until(1) == NEVER
+        assert alignment.limit(1) == NEVER
 
     def test_of_many_partitions_each_waits_for_the_first_of_the_others(self) -> None:
         alignment, chance = PartitionAlignment(now=None, most_ahead_ms=0), Random(1)
@@ -213,31 +213,32 @@ class TestRules:
             alignment.has_next(partition, known[partition])
             for each in known.keys() & alignment._next.keys():
                 others = [at + (other > each) for other, at in known.items() if other != each and other in alignment._next]
-                assert alignment.until(each) == min(others, default=NEVER)
-                assert alignment.is_held(each, alignment.until(each)) == (known[each] >= min(others, default=NEVER))
+                until = min(others, default=NEVER)
+                assert alignment._until(each) == until
+                assert alignment.limit(each) == (until if known[each] < until else 0)
 
     def test_nobody_waits_for_one_that_has_ended_or_is_hardly_behind(self) -> None:
         now = START + HOUR
         alignment = PartitionAlignment(now=lambda: now)
         alignment.has_next(0, now - BEHIND_MS)
-        assert alignment.until(1) == NEVER
+        assert alignment.limit(1) == NEVER
         alignment.has_next(0, now - BEHIND_MS - 1)
-        assert alignment.until(1) < now
-        assert alignment.until(0) == NEVER, "it waits for no other"
+        assert 0 < alignment.limit(1) < now
+        assert alignment.limit(0) == NEVER, "it waits for no other"
         alignment.end(0)
-        assert alignment.until(1) == NEVER
+        assert alignment.limit(1) == NEVER
 
     def test_of_messages_of_one_time_those_of_the_first_partition_come_first(self) -> None:
         alignment = PartitionAlignment(now=None, most_ahead_ms=0)
         for partition in range(3):
             alignment.has_next(partition, START)
-        assert [alignment.until(partition) > START for partition in range(3)] == [True, False, False]
+        assert [alignment.limit(partition) > START for partition in range(3)] == [True, False, False]
 
     def test_no_poll_of_a_partition_reads_anything_while_others_were_not_polled(self) -> None:
         alignment = PartitionAlignment(now=None)
         for partition in range(3):
             alignment.add(partition)
-        waits = [alignment.waits_for_first_poll(partition) for partition in (0, 0, 1, 0, 1, 2, 0, 1, 2)]
+        waits = [alignment.limit(partition) == 0 for partition in (0, 0, 1, 0, 1, 2, 0, 1, 2)]
         assert waits == [True] * 5 + [False] * 4
 
     def test_a_partition_that_is_never_polled_is_waited_for_only_so_long(self, clock: list[float]) -> None:
@@ -245,18 +246,18 @@ class TestRules:
         for late in (1, 2):
             alignment.add(late)
             clock[0] += 10 * FIRST_PATIENCE_S  # the others are still opened
-            assert alignment.waits_for_first_poll(0)
+            assert not alignment.limit(0)
             clock[0] += FIRST_PATIENCE_S - 1
-            assert alignment.waits_for_first_poll(0)
+            assert not alignment.limit(0)
             clock[0] += 1
-            assert not alignment.waits_for_first_poll(0)
+            assert alignment.limit(0)
 
     def test_nobody_waits_for_the_first_poll_of_one_that_has_ended(self) -> None:
         alignment = PartitionAlignment(now=None)
         alignment.add(1)
-        assert alignment.waits_for_first_poll(0)
+        assert not alignment.limit(0)
         alignment.end(1)
-        assert not alignment.waits_for_first_poll(0)
+        assert alignment.limit(0)
 
     def test_a_batch_ends_before_what_may_not_be_read_yet(self) -> None:
         log_time = LogTime(BatchPolicy(lambda *_: None, lambda _: HOUR), 0, now=lambda: START + 20)
