@@ -79,8 +79,6 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._timeout_s = source.cluster.timeout_s
         self._time = LogTime(source.policy, index, now=source.now, log_time=log_time, seq=seq, ticked=ticked)
         self._at_end = False
-        self._held = 0
-        self._was_empty = False
         self._polling = IdlePolling(source.policy.while_idle)
         self._durable_next: int | None = None
         self._waits_for_schema = False
@@ -100,52 +98,41 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._errors.raise_if_refused()
         if self._gap_seen:
             self._skip_gap(self._earliest())
-        self._was_empty, held, self._held = True, self._held, 0
+        self._polling.begin()
         if self._source.paused() or (self._waits_for_schema and self._source.registry is not None and self._source.registry.held):
             if self._waits_for_schema:
                 self._tell_next()
             return []
         self._waits_for_schema = False
         if (tick := self._time.passed_tick()) is not None:
-            self._was_empty = not self._time.has_tick and self._next == len(self._records)
+            if self._time.has_tick or self._next < len(self._records):
+                self._polling.goes_on()
             self._source.alignment.ticks(self._index, self._time.log_time)
             return [tick]
-        now = time.monotonic()
         if self._next == len(self._records):
-            if now - self._fetched_at > _STALL_S:
-                self._identity.doubt()
-            self._fetched_at = now
-            self._records, self._next = self._consumer.consume(self._source.policy.batch_size, 0), 0  # 0: must not block
-            self._headers = headers_of(self._records, self._complain)
-            self._at_end &= not self._records
+            self._fetch()
         if self._records and self._identity.is_in_doubt():
             return []
         if self._identity.has_changed():
-            if (low := self._identity.earliest_of_new(self._earliest)) is not None:
-                self._identity.begin_in_another(self._identity.id, low)
-                self._offset = low
-                self._assign()
+            self._begin_in_another_topic()
             return []
         until = self._source.alignment.limit(self._index)
         batch = self._take(until) if until and self._next < len(self._records) else []
         if batch:
-            self._was_empty = False
             self._polling.found()
-        elif self._next == len(self._records):
+        elif self._next < len(self._records):
+            self._polling.waits()
+        else:
             self._records, self._next = [], 0
             read_until = self._liveness.read_until(self._offset)
             if read_until is not None:
                 self._time.advance_idle(min(read_until, until))
-        self._held = 0 if batch or self._next == len(self._records) else held + 1
         self._tell_next(took=bool(batch))
         return batch
 
     @override
     def next_awake(self) -> datetime | None:
-        """While idle, poll less and less often; while another partition is read first, at once."""
-        if self._held:
-            return self._polling.next_try(self._held)
-        return self._polling.next_awake() if self._was_empty else None
+        return self._polling.next_awake()
 
     @override
     def snapshot(self) -> Snapshot:
@@ -163,6 +150,24 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if self._source.watch is not None:
             self._source.watch.stop()
         self._source.closer.close(self._consumer)
+
+    def _fetch(self) -> None:
+        """Fetch the next records, if there are any now."""
+        now = time.monotonic()
+        if now - self._fetched_at > _STALL_S:
+            self._identity.doubt()
+        self._fetched_at = now
+        self._records, self._next = self._consumer.consume(self._source.policy.batch_size, 0), 0  # 0: must not block
+        self._headers = headers_of(self._records, self._complain)
+        self._at_end &= not self._records
+
+    def _begin_in_another_topic(self) -> None:
+        """Go on at the earliest message of a topic that was just created again, once the client knows it."""
+        low = self._identity.earliest_of_new(self._earliest)
+        if low is not None:
+            self._identity.begin_in_another(self._identity.id, low)
+            self._offset = low
+            self._assign()
 
     def _tell_next(self, *, took: bool = False) -> None:
         """Tell the other partitions what is the next message here. ``took``: there were messages, so there may be more."""

@@ -110,8 +110,6 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._rows: list[Stored] = []
         self._next = 0
         self._at_end = False
-        self._held = 0
-        self._was_empty = False
         self._polling = IdlePolling(source.policy.while_idle)
         self._look_at = 0.0
         self._reader = LogReader(source.directory)
@@ -131,33 +129,30 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         if self._source.stopping() or (self._at_end and not self._source.tail):
             self._source.alignment.end(self._index)
             raise StopIteration
-        self._was_empty = True
+        self._polling.begin()
         if self._source.paused():
             return []
         alignment = self._source.alignment
         if (tick := self._time.passed_tick()) is not None:
-            self._was_empty = not self._time.has_tick and self._next == len(self._rows)
+            if self._time.has_tick or self._next < len(self._rows):
+                self._polling.goes_on()
             alignment.ticks(self._index, self._time.log_time)
             return [tick]
         until = alignment.limit(self._index)
         has_rows = self._next < len(self._rows) or self._fetch(until)
         batch = self._take(until) if has_rows and until else []
-        self._held = 0 if batch or self._next == len(self._rows) else self._held + 1
-        if batch or (has_rows and self._next == len(self._rows)):
-            self._was_empty = False
-            self._polling.found()
-        if self._next < len(self._rows):
-            alignment.has_next(self._index, self._time.expected(self._rows[self._next].time))
-        elif has_rows:
-            alignment.has_next(self._index, self._time.log_time)
+        if has_rows:
+            in_hand = self._next < len(self._rows)
+            if batch or not in_hand:
+                self._polling.found()
+            else:
+                self._polling.waits()
+            alignment.has_next(self._index, self._time.expected(self._rows[self._next].time if in_hand else None))
         return batch
 
     @override
     def next_awake(self) -> datetime | None:
-        """As in the Kafka source."""
-        if self._held:
-            return self._polling.next_try(self._held)
-        return self._polling.next_awake() if self._was_empty else None
+        return self._polling.next_awake()
 
     @override
     def snapshot(self) -> Snapshot:
