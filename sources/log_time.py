@@ -9,7 +9,7 @@ idle and was read to its end, the wall clock minus ``IDLE_MARGIN_MS`` advances l
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from sources.alignment import NEVER
 from sources.batching import BatchAction, BatchPlanner, BatchPolicy
@@ -27,27 +27,26 @@ _APPEND: Final = BatchAction.APPEND
 """By its class a member of an ``Enum`` takes ten times as long to find, and nearly every message is appended."""
 
 
-class LogTime:
-    """The log time of one partition, and where its batches end and its ticks stand. The source calls it for every message, in order.
+class TimeState(NamedTuple):
+    """What a source keeps in its snapshot. ``seq`` is that of the last message, ``ticked`` the time of the last tick."""
 
-    ``now`` returns wall-clock milliseconds. ``ticked`` is the time of the last tick. A source keeps ``log_time``, ``seq`` and ``ticked`` in
-    its snapshot, and gives them back here when it resumes.
-    """
+    log_time: int = MIN_TIME
+    seq: int = 0
+    ticked: int = MIN_TIME
+
+
+BEGINNING: Final = TimeState()
+"""Before the first message."""
+
+
+class LogTime:
+    """The log time of one partition, and where its batches end and its ticks stand. The source calls it for every message, in order."""
 
     __slots__ = ("_now", "_partition", "_planner", "_run_end", "_slot_end", "_trusted_until", "_until", "idle_time", "log_time", "seq")
 
-    def __init__(
-        self,
-        policy: BatchPolicy,
-        partition: int,
-        *,
-        now: Callable[[], int],
-        log_time: int = MIN_TIME,
-        seq: int = 0,
-        ticked: int = MIN_TIME,
-    ) -> None:
-        self.log_time = log_time
-        self.seq = seq
+    def __init__(self, policy: BatchPolicy, partition: int, state: TimeState = BEGINNING, *, now: Callable[[], int]) -> None:
+        """Resume at ``state``. ``now`` returns wall-clock milliseconds."""
+        self.log_time, self.seq, ticked = state
         self.idle_time = MIN_TIME
         """What the wall clock says. ``commit_idle_time`` makes it ``log_time`` with the next snapshot."""
         self._planner = BatchPlanner(policy, partition, ticked)
@@ -59,12 +58,12 @@ class LogTime:
         self._until = NEVER
 
     @property
-    def ticked(self) -> int:
-        """The time of the last tick."""
-        return self._planner.ticked
+    def state(self) -> TimeState:
+        """What a snapshot keeps."""
+        return TimeState(self.log_time, self.seq, self._planner.ticked)
 
     def tick(self) -> Tick:
-        """Return the tick at ``ticked``."""
+        """Return the last tick."""
         return Tick(self._partition, self._planner.ticked, self.seq + 1)
 
     @property

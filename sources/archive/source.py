@@ -160,7 +160,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, None]):
             raise StopIteration
         resume: Any = None
         if self._offset is not None:
-            resume = log.snapshot_at(self._offset, self._time, log_id=self._source.archive.log_id, stamp=self._stamp)
+            resume = log.snapshot_at(self._offset, self._time.state, log_id=self._source.archive.log_id, stamp=self._stamp)
         self._log = log.build_part(self._step_id, self._name, resume)
 
     def _take(self, until: int) -> list[Message | Tick]:

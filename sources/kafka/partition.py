@@ -21,9 +21,9 @@ from sources.kafka.error_codes import Reaction, rule_for
 from sources.kafka.liveness import INTERVAL_MS, Liveness
 from sources.kafka.record import headers_of, parts_of, time_of
 from sources.kafka.schema_registry import FramingError, RegistryUnavailableError
-from sources.kafka.snapshot import VERSION, Snapshot, load
+from sources.kafka.snapshot import Snapshot, dump, load
 from sources.kafka.topic_identity import TopicIdentity
-from sources.log_time import MIN_TIME, LogTime
+from sources.log_time import BEGINNING, MIN_TIME, LogTime
 from sources.positions import Position
 from state.events import may_switch
 from state.messages import Message, Tick
@@ -53,10 +53,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._timeout_s = source.cluster.timeout_s if open_s is None else open_s
         self._topic = source.cluster.topic
         self._index = index
-        offset, known = None, ""
-        log_time, seq, ticked = MIN_TIME, 0, MIN_TIME
-        if resume is not None:
-            _, offset, log_time, seq, ticked, known = load(resume)
+        offset, time_state, known = (None, BEGINNING, "") if resume is None else load(resume)
         self._errors = ErrorHandler(source.cluster)
         self._identity = TopicIdentity(source, index, self._errors, known)
         self._liveness = Liveness(self._topic, index)
@@ -77,7 +74,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             self._consumer.close()  # nobody else knows it, and a spare partition tries again and again
             raise
         self._timeout_s = source.cluster.timeout_s
-        self._time = LogTime(source.policy, index, now=source.now, log_time=log_time, seq=seq, ticked=ticked)
+        self._time = LogTime(source.policy, index, time_state, now=source.now)
         self._at_end = False
         self._polling = IdlePolling(source.policy.while_idle)
         self._durable_next: int | None = None
@@ -85,7 +82,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         source.opened.add(index)
         source.alignment.add(index)
         if offset is not None:
-            source.positions.of[index] = Position(self._offset, log_time)
+            source.positions.of[index] = Position(self._offset, time_state.log_time)
 
     @override
     def next_batch(self) -> list[Message | Tick]:
@@ -140,7 +137,7 @@ class Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._time.commit_idle_time()
         self._source.positions.clock.snapshot(self._index)
         self._source.positions.of[self._index] = Position(self._offset, self._time.log_time)
-        return (VERSION, self._offset, self._time.log_time, self._time.seq, self._time.ticked, self._identity.id)
+        return dump(self._offset, self._time.state, self._identity.id)
 
     @override
     def close(self) -> None:

@@ -26,10 +26,10 @@ from sources.kafka.closing import ConsumerCloser
 from sources.kafka.partition import ACCEPT_GAP_SETTING, Partition
 from sources.kafka.partition_watch import WATCH_EVERY_S, PartitionWatch, with_spares
 from sources.kafka.schema_registry import SchemaRegistry
-from sources.kafka.snapshot import VERSION, Snapshot
+from sources.kafka.snapshot import Snapshot, dump
 from sources.kafka.spare_partition import SparePartition
 from sources.log_ids import is_another
-from sources.log_time import IDLE_MARGIN_MS, LogTime
+from sources.log_time import IDLE_MARGIN_MS, TimeState
 from sources.positions import Positions
 from state.messages import Message, Tick
 from state.never import never
@@ -129,9 +129,9 @@ class KafkaSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
             return self.now() - IDLE_MARGIN_MS
         return min(of[index].log_time for index in opened) if all(index in of for index in opened) else None
 
-    def snapshot_at(self, offset: int, time: LogTime, *, log_id: str, stamp: int) -> Snapshot:  # noqa: ARG002 - as of the local log
+    def snapshot_at(self, offset: int, time: TimeState, *, log_id: str, stamp: int) -> Snapshot:  # noqa: ARG002 - as of the local log
         """Return a snapshot with which a partition begins at ``offset`` of the topic with the id ``log_id``."""
-        return (VERSION, offset, time.log_time, time.seq, time.ticked, log_id)
+        return dump(offset, time, log_id)
 
     @override
     def build_part(self, step_id: str, for_part: str, resume_state: Snapshot | None) -> Partition | SparePartition:

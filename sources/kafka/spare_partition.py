@@ -15,7 +15,7 @@ from sources.errors import UnknownTopicError, UnreachableError
 from sources.idle_polling import SHORTEST_MS
 from sources.kafka.partition import Partition
 from sources.kafka.partition_watch import PartitionWatch
-from sources.kafka.snapshot import VERSION, Snapshot, load
+from sources.kafka.snapshot import Snapshot, dump, load
 from sources.log_time import LogTime
 from state.messages import Message, Tick
 
@@ -43,8 +43,8 @@ class SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._offset, self._topic_id = 0, ""
         self._time: LogTime | None = None
         if resume is not None:
-            _, self._offset, log_time, seq, ticked, self._topic_id = load(resume)
-            self._time = LogTime(source.policy, index, now=source.now, log_time=log_time, seq=seq, ticked=ticked)
+            self._offset, time_state, self._topic_id = load(resume)
+            self._time = LogTime(source.policy, index, time_state, now=source.now)
             if source.is_in_another_topic(self._topic_id):
                 self._offset, self._topic_id = 0, source.topic_id
         self._opened: Partition | None = None
@@ -93,8 +93,7 @@ class SparePartition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         return self._state()
 
     def _state(self) -> Snapshot | None:
-        passed = self._time
-        return None if passed is None else (VERSION, self._offset, passed.log_time, passed.seq, passed.ticked, self._topic_id)
+        return None if self._time is None else dump(self._offset, self._time.state, self._topic_id)
 
     @override
     def close(self) -> None:

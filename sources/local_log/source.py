@@ -24,7 +24,7 @@ from sources.headers import traceparent_of
 from sources.idle_polling import IdlePolling
 from sources.local_log.erase import is_erased
 from sources.local_log.reader import LogReader, Stored
-from sources.log_time import MIN_TIME, LogTime
+from sources.log_time import BEGINNING, MIN_TIME, LogTime, TimeState
 from sources.positions import Position, Positions
 from state.events import may_switch
 from state.messages import Message, Tick
@@ -43,6 +43,14 @@ _DELETED: Final = "messages were deleted before they were read, or an older copy
 
 Snapshot = tuple[int, int, int, int, int, str, int]
 """(version, next offset, log time, seq, log time of the last tick, id of the log, append time of the last message; 0 without one)"""
+
+
+def _load(snapshot: Snapshot) -> tuple[int, TimeState, str, int]:
+    """Return offset, time, id of the log and append time of the last message. Raises ``SourceError`` for another version."""
+    if snapshot[0] != _VERSION:
+        raise SourceError(f"{other_version('the position in the event log', snapshot[0], _VERSION)}.")
+    _, offset, log_time, seq, ticked, log, stamp = snapshot
+    return offset, TimeState(log_time, seq, ticked), log, stamp
 
 
 class LocalLogSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
@@ -84,9 +92,9 @@ class LocalLogSource(FixedPartitionedSource[Message | Tick, Snapshot | None]):
         reader.close()
         return [f"{NAME}:{index}" for index in range(reader.identity.partitions)]
 
-    def snapshot_at(self, offset: int, time: LogTime, *, log_id: str, stamp: int) -> Snapshot:
+    def snapshot_at(self, offset: int, time: TimeState, *, log_id: str, stamp: int) -> Snapshot:
         """Return a snapshot with which a partition begins at ``offset`` of the log ``log_id``. ``stamp``: of the message before (ms)."""
-        return (_VERSION, offset, time.log_time, time.seq, time.ticked, log_id, stamp)
+        return (_VERSION, offset, *time, log_id, stamp)
 
     @override
     def build_part(self, step_id: str, for_part: str, resume_state: Snapshot | None) -> _Partition:
@@ -98,15 +106,8 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
     def __init__(self, source: LocalLogSource, index: int, resume: Snapshot | None) -> None:
         self._source = source
         self._index = index
-        offset, log = None, ""
-        self._stamp = 0
-        log_time, seq, ticked = MIN_TIME, 0, MIN_TIME
-        if resume is not None:
-            version = resume[0]
-            if version != _VERSION:
-                raise SourceError(f"{other_version('the position in the event log', version, _VERSION)}.")
-            _, offset, log_time, seq, ticked, log, self._stamp = resume
-        self._time = LogTime(source.policy, index, now=source.now, log_time=log_time, seq=seq, ticked=ticked)
+        offset, time_state, log, self._stamp = (None, BEGINNING, "", 0) if resume is None else _load(resume)
+        self._time = LogTime(source.policy, index, time_state, now=source.now)
         self._rows: list[Stored] = []
         self._next = 0
         self._at_end = False
@@ -120,7 +121,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
             raise
         source.alignment.add(index)
         if offset is not None:
-            source.positions.of[index] = Position(self._offset, log_time)
+            source.positions.of[index] = Position(self._offset, time_state.log_time)
 
     @override
     def next_batch(self) -> list[Message | Tick]:
@@ -159,7 +160,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, Snapshot | None]):
         self._time.commit_idle_time()
         self._source.positions.clock.snapshot(self._index)
         self._source.positions.of[self._index] = Position(self._offset, self._time.log_time)
-        return (_VERSION, self._offset, self._time.log_time, self._time.seq, self._time.ticked, self._reader.identity.id, self._stamp)
+        return (_VERSION, self._offset, *self._time.state, self._reader.identity.id, self._stamp)
 
     @override
     def close(self) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sources.batching import ALL, BatchAction, BatchPlanner, BatchPolicy, PeekTimers
-from sources.log_time import MAX_AHEAD_MS, LogTime
+from sources.log_time import MAX_AHEAD_MS, LogTime, TimeState
 from state.messages import Tick
 from state.stuck.parameters import PERIOD
 
@@ -217,7 +217,7 @@ class Job:
 def divided(messages: list[tuple[int, int]], lookahead: int, batch_size: int) -> list[tuple[int, int, int, int]]:
     """Run ``messages``, each its log time and person, in batches of at most ``batch_size`` items; return what happened."""
     job = Job(lookahead)
-    time = LogTime(BatchPolicy(job.peek, lambda _: lookahead), 0, now=lambda: 1 << 60, ticked=START)
+    time = LogTime(BatchPolicy(job.peek, lambda _: lookahead), 0, TimeState(ticked=START), now=lambda: 1 << 60)
     place = 0
     while place < len(messages):
         if (tick := time.passed_tick()) is not None:
@@ -265,7 +265,7 @@ def test_time_that_passes_at_once_stops_at_each_boundary_up_to_which_a_timer_is_
     def peek(_partition: int, after: int = ALL) -> int | None:
         return min((each for each in due if each > after), default=None)
 
-    time = LogTime(BatchPolicy(peek, lambda _: MINUTE), 0, now=lambda: 1 << 60, log_time=START, ticked=START)
+    time = LogTime(BatchPolicy(peek, lambda _: MINUTE), 0, TimeState(START, ticked=START), now=lambda: 1 << 60)
     found = []
     for tick in ticks(time, START + 10 * PERIOD):
         found.append(tick.at - START)
@@ -275,13 +275,13 @@ def test_time_that_passes_at_once_stops_at_each_boundary_up_to_which_a_timer_is_
 
 @pytest.mark.parametrize("peek", [lambda *_: None, None])
 def test_a_year_without_timers_passes_with_one_tick(peek: PeekTimers | None) -> None:
-    time = LogTime(BatchPolicy(peek, lambda _: MINUTE), 0, now=lambda: 1 << 60, log_time=START, ticked=START)
+    time = LogTime(BatchPolicy(peek, lambda _: MINUTE), 0, TimeState(START, ticked=START), now=lambda: 1 << 60)
     assert [tick.at - START for tick in ticks(time, START + 17_520 * PERIOD)] == [17_520 * PERIOD - SECOND]
 
 
 def test_a_timer_from_before_the_last_tick_does_not_hold_up_time_that_passes() -> None:
     """Another worker still holds it, or a person came with it from another partition. It may set one that is due soon."""
-    time = LogTime(BatchPolicy(lambda *_: START - MINUTE, lambda _: MINUTE), 0, now=lambda: 1 << 60, log_time=START, ticked=START)
+    time = LogTime(BatchPolicy(lambda *_: START - MINUTE, lambda _: MINUTE), 0, TimeState(START, ticked=START), now=lambda: 1 << 60)
     found = [tick.at - START for tick in ticks(time, START + 2 * PERIOD + MINUTE)]
     assert found == [PERIOD, 2 * PERIOD, 2 * PERIOD + MINUTE - SECOND]
 
@@ -299,7 +299,7 @@ def test_how_often_idle_time_passes_changes_nothing(people: list[int], steps: li
     def idle(moments: list[int]) -> list[tuple[int, int, int]]:
         job = Job(lookahead)
         job.due = {person: START + after * MINUTE for person, after in enumerate(people)}
-        time = LogTime(BatchPolicy(job.peek, lambda _: lookahead), 0, now=lambda: 1 << 60, log_time=START, ticked=START)
+        time = LogTime(BatchPolicy(job.peek, lambda _: lookahead), 0, TimeState(START, ticked=START), now=lambda: 1 << 60)
         for moment in [*moments, end]:
             for tick in ticks(time, moment):
                 job.take([tick])
@@ -309,7 +309,7 @@ def test_how_often_idle_time_passes_changes_nothing(people: list[int], steps: li
 
 
 def test_where_no_timer_is_due_batches_end_at_boundaries_without_a_tick() -> None:
-    time = LogTime(BatchPolicy(lambda *_: None, lambda _: MINUTE), 0, now=lambda: 1 << 60, ticked=START)
+    time = LogTime(BatchPolicy(lambda *_: None, lambda _: MINUTE), 0, TimeState(ticked=START), now=lambda: 1 << 60)
     time.begin_batch()
     actions = []
     for at in (START + SECOND, START + PERIOD + 5 * SECOND):
@@ -366,7 +366,7 @@ def test_a_message_taken_in_one_call_is_as_one_that_was_admitted_and_appended(
         return min((due for due in timers if due > after), default=None)
 
     policy = BatchPolicy(peek, lambda _: lookahead)
-    plain, quick = (LogTime(policy, 0, now=lambda: clock, log_time=START, ticked=START) for _ in range(2))
+    plain, quick = (LogTime(policy, 0, TimeState(START, ticked=START), now=lambda: clock) for _ in range(2))
     for time in (plain, quick):
         time.begin_batch()
     for ahead, kind in steps:
@@ -388,7 +388,7 @@ def test_a_message_taken_in_one_call_is_as_one_that_was_admitted_and_appended(
 
 
 def test_most_messages_are_taken_in_one_call() -> None:
-    time = LogTime(BatchPolicy(lambda *_: None, lambda _: MINUTE), 0, now=lambda: 1 << 60, log_time=START, ticked=START)
+    time = LogTime(BatchPolicy(lambda *_: None, lambda _: MINUTE), 0, TimeState(START, ticked=START), now=lambda: 1 << 60)
     time.begin_batch()
     assert not time.take_next(START), "the planner does not know the batch yet"
     time.append(time.admit(START)[0])
