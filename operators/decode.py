@@ -66,7 +66,7 @@ class Decoder:
                 decoded = rejected(item, UNKNOWN_TENANT, REJECTIONS[UNKNOWN_TENANT])  # type: ignore[arg-type]
             if type(decoded) is DeadLetter:
                 out.rejected.append(decoded)
-                counters.count(out.counts, counters.MESSAGES_REJECTED, decoded.reason)
+                counters.increment(out.counts, counters.MESSAGES_REJECTED, decoded.reason)
                 continue
             event: Event = decoded  # type: ignore[assignment]
             if event.type == SWITCHED:
@@ -88,7 +88,7 @@ class Decoder:
         """Add the merge for the visitor that the event names."""
         visitor = str(event.payload["previousId"])
         if visitor == event.user:
-            counters.count(out.counts, counters.EVENTS_IGNORED, REFUSED_CIRCULAR)
+            counters.increment(out.counts, counters.EVENTS_IGNORED, REFUSED_CIRCULAR)
             return
         key = self._keys.stream_key(event.tenant, visitor)
         merged = VisitorMerged(

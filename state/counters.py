@@ -104,7 +104,7 @@ COUNTERS: Final = (
 _FROM_EVENTS: Final = f"{TRAITS_NOT_KEPT.name}|"
 
 
-def count(totals: CounterTotals, counter: Counter, label: str = "", by: int = 1) -> None:
+def increment(totals: CounterTotals, counter: Counter, label: str = "", by: int = 1) -> None:
     """Add ``by`` to one counter in place."""
     name = counter.key(label) if label else counter.name
     totals[name] = totals.get(name, 0) + by
@@ -114,7 +114,7 @@ def add_to_totals(totals: CounterTotals, more: CounterTotals) -> None:
     """Add ``more`` to the totals of a job in place, which tell at most ``MOST_NAMED`` labels apart that come from events."""
     for name, number in more.items():
         if name not in totals and name.startswith(_FROM_EVENTS) and sum(each.startswith(_FROM_EVENTS) for each in totals) >= MOST_NAMED:
-            count(totals, TRAITS_NOT_KEPT, OTHERS, number)
+            increment(totals, TRAITS_NOT_KEPT, OTHERS, number)
         else:
             totals[name] = totals.get(name, 0) + number
 

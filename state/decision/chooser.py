@@ -69,8 +69,8 @@ class Chooser:
         drawn = draw(propensities, request.decision)
         learner.pending[request.decision] = keys[eligible[drawn]]
         arms = tuple(request.arms[index] for index in eligible)
-        counters.count(out.counts, counters.DECISIONS)
-        counters.count(out.counts, counters.ARMS_CHOSEN, arms[drawn])
+        counters.increment(out.counts, counters.DECISIONS)
+        counters.increment(out.counts, counters.ARMS_CHOSEN, arms[drawn])
         out.decisions.append(Decision(request, arms[drawn], propensities[drawn]))
         out.rows.append(
             DecisionFact(
@@ -110,7 +110,7 @@ class Chooser:
             learner.pending.pop(outcome.decision, None)
         if arm and outcome.kind in ("success", "failure") and outcome.group != _RULES:
             bandit.observe(arm, f"{outcome.step}|{outcome.segment}", outcome.kind == "success", outcome.at, outcome.matures_at)
-        counters.count(out.counts, counters.OUTCOMES, outcome.kind)
+        counters.increment(out.counts, counters.OUTCOMES, outcome.kind)
         out.rows.append(
             OutcomeFact(
                 tenant_id=outcome.tenant,
@@ -134,7 +134,7 @@ class Chooser:
             self._live[trigger] = [f"{arm}@{self._plan.arm_version(trigger, arm)}" for arm in self._plan.component]
         live = self._live[trigger]
         for fit in bandit.learn(now, live):
-            counters.count(out.counts, counters.LEARNER_FITS)
+            counters.increment(out.counts, counters.LEARNER_FITS)
             out.rows += self._fit_facts(tenant, trigger, live, fit)
 
     def _fit_facts(self, tenant: str, trigger: str, live: list[str], fit: FitResult) -> list[Fact]:

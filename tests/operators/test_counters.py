@@ -58,7 +58,7 @@ def _uses(path: Path) -> list[tuple[str, str, bool]]:
         place = f"{path.relative_to(ROOT)}:{node.lineno}"
         if node.func.attr == "count" and node.args and (name := _counter_in(node.args[0])):
             found.append((place, name, len(node.args) > 1 or any(each.arg == "label" for each in node.keywords)))
-        elif node.func.attr == "count" and len(node.args) > 1 and (name := _counter_in(node.args[1])):
+        elif node.func.attr == "increment" and len(node.args) > 1 and (name := _counter_in(node.args[1])):
             found.append((place, name, len(node.args) > 2 or any(each.arg == "label" for each in node.keywords)))
         elif name := _counter_in(node.func.value):
             if node.func.attr == "key":

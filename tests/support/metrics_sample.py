@@ -87,7 +87,7 @@ class MetricsSample:
         totals = dict(self.side.counters.total)
         for counter in COUNTERS:
             for label in LABELS.get(counter.name, ("some_reason",)) if counter.label else ("",):
-                counters.count(totals, counter, label, by)
+                counters.increment(totals, counter, label, by)
         self.side.counters.total = totals
         self.watched.old_snapshots.removed += by
         for histogram in self.latency.by_trigger.values():
