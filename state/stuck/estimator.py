@@ -22,8 +22,16 @@ from state.stuck.completion_times import CURVE, CompletionTimes, level_of
 from state.stuck.first_episodes import FirstEpisodes
 from state.stuck.observations import BEGUN, CENSORED, COMPLETED, WAITING, EpisodeObservation
 from state.stuck.operating_point import OperatingPoint, Past
-from state.stuck.parameters import PERIOD, Parameters, begin_evidence, expected_horizon, fitted, prior, replaceable
-from state.stuck.parameters import operating_point as choose_point
+from state.stuck.parameters import (
+    PERIOD,
+    Parameters,
+    begin_evidence,
+    choose_operating_point,
+    expected_horizon,
+    fitted,
+    prior,
+    replaceable,
+)
 from state.stuck.row import with_packed_features
 from state.stuck.score import ScoreLearner, ScoreState, bucket_at, last_look
 
@@ -307,7 +315,7 @@ class Estimator:
         if self._point is None:
             past = [each for each in state.past[: len(state.past) - state.unread] if each.step not in plan.without_alarms]
             past = operating_point.current(past, state.settled)
-            self._point = choose_point(past, plan)
+            self._point = choose_operating_point(past, plan)
         return Parameters(plan, state.learned_period + 1, horizons, settled, self._learner.score(), self._point, finished)
 
 

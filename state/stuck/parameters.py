@@ -137,7 +137,7 @@ def prior(plan: Plan) -> Parameters:
     for step, shares in fitted(plan).items():
         learner.begin(step, shares)
     begin_evidence(learner, plan)
-    return Parameters(plan, 0, horizons, dict.fromkeys(fitted(plan), 0), learner.score(), operating_point([], plan))
+    return Parameters(plan, 0, horizons, dict.fromkeys(fitted(plan), 0), learner.score(), choose_operating_point([], plan))
 
 
 def fitted(plan: Plan) -> Mapping[str, Sequence[float]]:
@@ -157,7 +157,7 @@ def begin_evidence(learner: ScoreLearner, plan: Plan) -> None:
         learner.begin_evidence(read_weights(evidence.weights), evidence.trust)
 
 
-def operating_point(past: list[Past], plan: Plan) -> OperatingPoint:
+def choose_operating_point(past: list[Past], plan: Plan) -> OperatingPoint:
     """The thresholds from past episodes; while they are few, those of the catalog."""
     triggers = plan.triggers
     first = (triggers.alarm_at.early, triggers.alarm_at.last) if triggers.alarm_at is not None else (FIRST_THRESHOLD, FIRST_THRESHOLD)
