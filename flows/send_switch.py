@@ -30,7 +30,7 @@ class SwitchError(Exception):
     """The job would reject the switch. The text is one sentence for the user."""
 
 
-class Sent(NamedTuple):
+class SwitchSent(NamedTuple):
     """A switch that was stored. ``live``: a job that runs reads it at once; otherwise the next run on a file does."""
 
     event: Event
@@ -38,7 +38,7 @@ class Sent(NamedTuple):
     live: bool
 
 
-def send_switch(settings: Settings, *, tenant: str, by: str, because: str, action: str, share: float | None = None) -> Sent:
+def send_switch(settings: Settings, *, tenant: str, by: str, because: str, action: str, share: float | None = None) -> SwitchSent:
     """Send one switch, durably. ``share`` is that of a ``ramp``.
 
     Raises ``SwitchError`` for what the job would reject, what ``require_receiver`` raises, and ``SourceError`` or ``LogError`` where it
@@ -62,14 +62,14 @@ def send_switch(settings: Settings, *, tenant: str, by: str, because: str, actio
     require_catalog(settings, tenant)
     if settings.kafka_brokers is not None:
         append_everywhere(kafka_cluster(settings, timeout_s=COMMAND_SECONDS), value, now)
-        return Sent(found, f"the topic {settings.kafka_topic}", live=True)
+        return SwitchSent(found, f"the topic {settings.kafka_topic}", live=True)
     if settings.event_log is not None:
         with EventLog(settings.event_log, retention=None) as log:
             log.append_everywhere(value)
-        return Sent(found, f"the event log {settings.event_log}", live=True)
+        return SwitchSent(found, f"the event log {settings.event_log}", live=True)
     switches = DataDir.open(settings.data_dir).switches
     append_switch(switches, value)
-    return Sent(found, str(switches), live=False)
+    return SwitchSent(found, str(switches), live=False)
 
 
 def require_receiver(settings: Settings) -> None:

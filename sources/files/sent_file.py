@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from sources.errors import InputError
-from sources.files.append_lines import append_lines
+from sources.files.appended_lines import append_lines, whole_lines
 from state.records.dead_letter import Header, content_as_json, content_of
 
 
@@ -35,13 +34,7 @@ def append_sent(path: Path, messages: Sequence[Sent]) -> None:
 
 def read_sent(path: Path) -> list[Sent | None]:
     """Return all whole lines, None for one that holds no message; nothing where there is no file. Raises ``InputError``."""
-    try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}; check its rights and the disk, and repeat the command.") from error
-    return [_message(line) for line in lines]
+    return [_message(line) for line in whole_lines(path)]
 
 
 def _message(line: bytes) -> Sent | None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sources.errors import InputError
-from sources.files.append_lines import append_lines
+from sources.files.appended_lines import append_lines, whole_lines
 
 
 def append_switch(path: Path, value: bytes) -> None:
@@ -19,9 +18,4 @@ def append_switch(path: Path, value: bytes) -> None:
 
 def read_switches(path: Path) -> list[bytes]:
     """Return all whole lines; none where there is no file. Raises ``InputError``."""
-    try:
-        return path.read_bytes().split(b"\n")[:-1]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}; check its rights and the disk, and repeat the command.") from error
+    return whole_lines(path)

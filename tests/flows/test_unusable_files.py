@@ -16,7 +16,7 @@ from local.backup_file import BackupError, check
 from local.data_dir import DataDir, DataDirError
 from local.secret import secret_of_job
 from sources.errors import InputError
-from sources.files.append_lines import append_lines
+from sources.files.appended_lines import append_lines
 from sources.files.sent_file import read_sent
 from sources.files.switch_file import read_switches
 

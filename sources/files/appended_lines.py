@@ -1,4 +1,4 @@
-"""Appends lines to a file of the data directory that a run on files reads: what commands send there."""
+"""Files of the data directory to which commands append lines, and which a run on files reads."""
 
 from __future__ import annotations
 
@@ -28,3 +28,13 @@ def append_lines(path: Path, lines: bytes) -> None:
             os.close(descriptor)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}; check its rights and the disk, and repeat the command.") from error
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """Return all lines that have their newline, without it; none where there is no file. Raises ``InputError``."""
+    try:
+        return path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}; check its rights and the disk, and repeat the command.") from error
