@@ -35,7 +35,6 @@ def export(
     from flows import forget as job
     from reports.render import out as console
     from reports.values import json_value
-    from state.records.subject import Subject
     from state.times import rfc3339
     from system.private_files import write_private
     from system.wall_clock import wall_clock
@@ -44,7 +43,7 @@ def export(
     with job.open_stores(settings) as stores:
         hashed = stores.keys.stream_key(tenant, user)
         with audit_log(settings).of("export", by=who, tenant=tenant, user=hashed):
-            subject = Subject(tenant, stores.ids(tenant, user))
+            subject = job.subject_of(stores, tenant, user)
             held = job.collect(stores, subject)
             job.refuse_unknown_tenant(stores, subject, known=any(held.values()))
             found = {

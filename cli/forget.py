@@ -37,7 +37,7 @@ def forget(
 
     It sends user_deleted to the input of the job, waits for a running job, erases what the job does not, and reads every store again.
     The receipt names the user by a hash. Exits with 1 if a store still holds something; run it again with --check later. Once the rows
-    are erased, the earlier visitor ids cannot be found any more: name them with --also.
+    and messages are erased, the earlier visitor ids cannot be found any more: name them with --also.
 
     \b
     Example:  onramp forget u-17
@@ -48,14 +48,12 @@ def forget(
     from cli.support.live_job import settings_for_user_data
     from flows import forget as job
     from state.quantity import count
-    from state.records.subject import Subject
     from state.times import rfc3339
-    from system.wall_clock import wall_clock
 
     settings, who = settings_for_user_data(data_dir), login_name(by)
     log = audit_log(settings)
     with job.open_stores(settings) as stores:
-        subject = Subject(tenant, tuple(dict.fromkeys((*stores.ids(tenant, user), *(also or ())))))
+        subject = job.subject_of(stores, tenant, user, also or ())
         named = f"{user} and {count(len(subject.ids) - 1, 'visitor id')}"
         if maintain:
             job.refuse_while_running(stores)
@@ -63,19 +61,22 @@ def forget(
         job.refuse_unknown_tenant(stores, subject, known=known)
         if not check:
             confirm(f"Forget {named} for good?", yes)
-        asked_at, sent_to = rfc3339(wall_clock()), ""
+        asked, sent_to = job.before_asking(stores, subject), ""
         what = {"tenant": tenant, "user": stores.keys.stream_key(tenant, user), "visitors": len(subject.ids) - 1}
         with log.of("forget.check", by=who, **what) if check else log.begun("forget", by=who, **what) as entry:
             if not check:
-                sent_to = job.ask_to_forget(stores, subject, visitor=visitor)
+                sent_to = job.ask_to_forget(stores, subject, visitor=visitor, at=asked.at)
                 if settings.live or stores.data_dir.is_running():
-                    job.wait_for_job(stores, subject, wait if settings.live else 0, known=known)
-                job.erase(stores, subject)
+                    job.wait_for_job(stores, subject, wait if settings.live else 0, known=known, asked=asked)
+                subject = job.subject_of(stores, tenant, user, subject.ids)  # the job may have read of a visitor meanwhile
+                entry["visitors"] = len(subject.ids) - 1
+                taken = job.has_taken(stores, subject, known=known, asked=asked)
+                job.erase(stores, subject._replace(merges_stay=not taken and job.needs_merges(stores, subject)))
             more = job.maintain(stores, subject) if maintain else []
-            taken = job.has_taken(stores, subject, known=known)
+            taken = job.has_taken(stores, subject, known=known, asked=None if check else asked)
             lines = [*job.verify(stores, subject), *more]
             found = entry["receipt"] = job.receipt(
-                stores, subject, lines, by=who, sent_to=sent_to, asked_at=asked_at, taken=taken, known=known
+                stores, subject, lines, by=who, sent_to=sent_to, asked_at=rfc3339(asked.at), taken=taken, known=known
             )
     _print_receipt(found, as_json=as_json)
     if not found["complete"]:

@@ -6,11 +6,11 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from flows.archive import open_archive
 from flows.bound_input import require_input
@@ -19,11 +19,12 @@ from flows.clickhouse_store import open_store
 from flows.inputs import kafka_cluster, registry_of
 from flows.job_input import JobInput
 from flows.places.archive import ArchiveFiles
-from flows.places.clickhouse import Tables, Traces, ids_of
+from flows.places.clickhouse import Merges, Tables, Traces
 from flows.places.event_log import EventLogMessages, retention_in_words
 from flows.places.files import DeadLetterLines, Recovery, SentLines, SpoolFiles, files_with
 from flows.places.place import Place
 from flows.places.redis import ModelTexts, UserRecords
+from flows.places.visitors import Visitors
 from flows.settings import Settings
 from local.clickhouse import EmbeddedClickHouse
 from local.data_dir import DataDir, DataDirInUseError
@@ -64,7 +65,9 @@ class Stores:
     tables: Tables | None
     kept: dict[str, str] = field(default_factory=dict)
     ids: Callable[[str, str], tuple[str, ...]] = lambda _tenant, user: (user,)
-    """Returns all ids of a user of a tenant: the user's own first."""
+    """Returns all ids of a user of a tenant: the user's own first. Ask again when the job has read more."""
+    user_of: Callable[[str, str], str] = lambda _tenant, _visitor: ""
+    """Returns whose visitor an id of a tenant is, empty where it is nobody's."""
 
 
 @contextmanager
@@ -96,8 +99,21 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
         if settings.kafka_brokers is not None:
             for topic in (settings.kafka_topic, settings.kafka_dead_letter_topic):
                 kept[f"topic {topic}"] = retention_in_words(kafka_cluster(settings, topic, timeout_s=_KAFKA_SECONDS))
-        known = (lambda tenant, user: ids_of(store, tenant, user)) if store is not None else (lambda _tenant, user: (user,))
-        yield Stores(settings, data_dir, keys, tuple(places), redis_url, tables, kept, known)
+        merges = Merges(store) if store is not None else None
+        visitors = Visitors(keys, Recovery(data_dir), merges, places)
+        yield Stores(settings, data_dir, keys, tuple(places), redis_url, tables, kept, visitors.ids_of, visitors.user_of)
+
+
+class Asked(NamedTuple):
+    """A deletion that is asked for ``at`` (ms), when the tombstone of the user had the version ``tombstone``; 0 for none."""
+
+    at: int
+    tombstone: int
+
+
+def subject_of(stores: Stores, tenant: str, user: str, also: Iterable[str] = ()) -> Subject:
+    """Return a user with all ids that are theirs, as far as stores and logs tell now, and with those of ``also``."""
+    return Subject(tenant, tuple(dict.fromkeys((*stores.ids(tenant, user), *also))))
 
 
 def collect(stores: Stores, subject: Subject) -> dict[str, Any]:
@@ -105,12 +121,17 @@ def collect(stores: Stores, subject: Subject) -> dict[str, Any]:
     return {place.name: place.held(subject) for place in stores.places}
 
 
-def ask_to_forget(stores: Stores, subject: Subject, *, visitor: bool = False) -> str:
+def before_asking(stores: Stores, subject: Subject) -> Asked:
+    """Look at the tombstone, and at the clock. Call it before ``ask_to_forget``."""
+    return Asked(wall_clock(), _tombstone(stores, subject) if stores.settings.live else 0)
+
+
+def ask_to_forget(stores: Stores, subject: Subject, *, visitor: bool = False, at: int | None = None) -> str:
     """Send ``user_deleted`` to the input of the job. Return its name. ``visitor``: the id is an ``anonymousId``.
 
-    Raises ``ForgetError`` for what the job would reject, and what ``JobInput.send`` raises.
+    ``at`` is its time (ms), by default now. Raises ``ForgetError`` for what the job would reject, and what ``JobInput.send`` raises.
     """
-    now, user = wall_clock(), subject.ids[0]
+    now, user = wall_clock() if at is None else at, subject.ids[0]
     event = {
         "eventId": uuid.uuid4().hex,
         "tenantId": subject.tenant,
@@ -144,32 +165,54 @@ def is_known(stores: Stores, subject: Subject) -> bool:
     return any(place.held(subject) for place in stores.places if not place.is_trace)
 
 
-def wait_for_job(stores: Stores, subject: Subject, seconds: float, *, known: bool) -> bool:
-    """Wait until the job has processed the deletion, and its rows are gone. Return whether it has. ``known`` is as in ``has_taken``."""
+def wait_for_job(stores: Stores, subject: Subject, seconds: float, *, known: bool, asked: Asked | None = None) -> bool:
+    """Wait until the job has processed the deletion, and its rows are gone. Return whether it has. Arguments are as of ``has_taken``."""
     deadline = time.monotonic() + seconds
     while True:
-        if has_taken(stores, subject, known=known) and not (stores.tables is not None and stores.tables.held(subject)):
+        if has_taken(stores, subject, known=known, asked=asked) and not (stores.tables is not None and stores.tables.held(subject)):
             return True
         if time.monotonic() >= deadline:
             return False
         time.sleep(_PAUSE_S)
 
 
-def has_taken(stores: Stores, subject: Subject, *, known: bool) -> bool:
-    """Whether the job has processed the deletion: there is then a tombstone of the user in Redis.
+def has_taken(stores: Stores, subject: Subject, *, known: bool, asked: Asked | None = None) -> bool:
+    """Whether the job has processed the deletion: there is then a newer tombstone of the user in Redis than when it was ``asked`` for.
 
-    A job writes no tombstone for a user without anything to delete. Such a user counts as deleted if the recovery store does not hold them;
-    so does any user of runs on files. A live job may know more than its last snapshot: for a user who was ``known`` only the tombstone
-    counts.
+    A user who has signed up again since may have none, but the recovery store has the time of the deletion. A job writes no tombstone for a
+    user without anything to delete. Such a user counts as deleted if the recovery store does not hold them; so does any user of runs on
+    files. A live job may know more than its last snapshot: for a user who was ``known`` only the tombstone or the time counts.
     """
     states = [place for place in stores.places if isinstance(place, Recovery)]
     if not (stores.settings.live and known) and stores.data_dir.state.is_dir() and not any(place.held(subject) for place in states):
         return True
+    if _tombstone(stores, subject) > (asked.tombstone if asked is not None else 0):
+        return True
+    key = stores.keys.stream_key(subject.tenant, subject.ids[0])
+    people = (place.people({key}).get(key) for place in states)
+    return asked is not None and any(
+        person is not None and max(person.deleted_at, person.previous_deletion_at) >= asked.at for person in people
+    )
+
+
+def needs_merges(stores: Stores, subject: Subject) -> bool:
+    """Whether a job that has not taken the deletion needs the user's merges to find what it has of a visitor.
+
+    If none runs, it goes on from the recovery store, and what is not in there it will never meet: its messages are erased.
+    """
+    keys = set(subject.hashes(stores.keys))
+    states = [place.people(keys).values() for place in stores.places if isinstance(place, Recovery)]
+    return stores.data_dir.is_running() or any(person.user for people in states for person in people)
+
+
+def _tombstone(stores: Stores, subject: Subject) -> int:
+    """The version of the tombstone of the user, 0 where there is none."""
     reader = RecommendationReader(stores.redis_url)
     try:
-        return isinstance(reader.read(subject.tenant, subject.ids[0]), Deleted)
+        found = reader.read(subject.tenant, subject.ids[0])
     finally:
         reader.close()
+    return found.version if isinstance(found, Deleted) else 0
 
 
 def erase(stores: Stores, subject: Subject) -> None:

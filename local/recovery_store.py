@@ -5,9 +5,10 @@ Reads it too, and gives back the space of old snapshots, for what is known about
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
@@ -59,6 +60,22 @@ def snapshots_with(state: Path, texts: Sequence[bytes], pattern: re.Pattern[byte
     except sqlite3.Error as error:
         raise recovery_fault(state, "be read", error, "stop the job, or try again") from error
     return found
+
+
+def newest_snapshots(state: Path, keys: Collection[str]) -> dict[tuple[str, str], bytes]:
+    """Return the newest snapshot of each step for each of ``keys``, by step and key. Raises ``DataDirError``."""
+    found: dict[tuple[str, str], tuple[int, bytes | None]] = {}
+    wanted = json.dumps(sorted(keys))
+    sql = "SELECT step_id, state_key, snap_epoch, ser_change FROM snaps WHERE state_key IN (SELECT value FROM json_each(?))"
+    try:
+        for file in part_files(state):
+            with closing(sqlite3.connect(file)) as part:
+                for step, key, epoch, change in part.execute(sql, [wanted]):
+                    if epoch >= found.get((step, key), (0, None))[0]:
+                        found[step, key] = epoch, change
+    except sqlite3.Error as error:
+        raise recovery_fault(state, "be read", error, "stop the job, or try again") from error
+    return {place: change for place, (_, change) in found.items() if change is not None}
 
 
 _REPLACED: Final = """

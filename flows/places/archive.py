@@ -12,7 +12,7 @@ import msgspec
 import polars as pl
 from typing_extensions import override
 
-from flows.places.place import Place
+from flows.places.place import Logged, Place
 from sources.archive.archive import Archive, Forgotten, concerns, left_of
 from sources.archive.names import ArchiveFile
 from sources.archive.rows import is_forgotten, rows_of
@@ -56,12 +56,24 @@ class ArchiveFiles(Place):
         ]
         return [*found, *({"waitsFor": "messages that are not archived yet"} for _ in range(self.waits(subject)))]
 
+    @override
+    def messages(self, texts: Sequence[bytes]) -> Iterator[Logged]:
+        """Yield the messages in which one of ``texts`` may be, file by file. Of two files with the same messages both are read."""
+        for file in self._files():
+            with suppress(FileNotFoundError):
+                for row in rows_of(self._archive.read(file).filter(_may_have(texts).fill_null(value=False))):
+                    yield Logged(self._now() if row.time is None else row.time, self._plain(row.value or b""))
+
     def waits(self, subject: Subject) -> bool:
         """Whether the archive still keeps the ids, to leave out messages that it has not read yet."""
         return any(each.tenant == subject.tenant and not set(each.ids).isdisjoint(subject.ids) for each in self._archive.waiting())
 
     def erase(self, subject: Subject) -> None:
-        """Erase the messages. A process may archive meanwhile; it leaves out what it has read and not written yet."""
+        """Erase the messages. A process may archive meanwhile; it leaves out what it has read and not written yet.
+
+        Merges go too: the job does not read the archive.
+        """
+        subject = subject._replace(merges_stay=False)
         person = Forgotten(subject.tenant, subject.ids, self._now())
         self._archive.wait_for(person)
         self._archive.erase(_maybe(subject), lambda row: concerns(subject, row, self._plain), lambda row: left_of(row, self._plain))
@@ -108,11 +120,18 @@ def _maybe(subject: Subject) -> pl.Expr:
     texts = [each.encode("utf-8", "surrogatepass") for each in subject.ids]
     if any("\ufffd" in each for each in subject.ids):  # stands for bytes that are not UTF-8
         return pl.lit(value=True)
-    value, key = pl.col("value"), pl.col("key")
-    found = value.bin.contains(b"\\") | value.bin.starts_with(b"\x00")
-    for text in texts:
-        found |= value.bin.contains(text)
+    key = pl.col("key")
+    found = _may_have(texts)
     in_key = pl.lit(value=False)
     for text in texts:
         in_key |= key == text
     return found.fill_null(value=False) | in_key.fill_null(value=False)
+
+
+def _may_have(texts: Sequence[bytes]) -> pl.Expr:
+    """A quick look at the value: it has one of ``texts`` as it is, or an escape with which one may be written, or is not JSON."""
+    value = pl.col("value")
+    found = value.bin.contains(b"\\") | value.bin.starts_with(b"\x00")
+    for text in texts:
+        found |= value.bin.contains(text)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -12,13 +12,14 @@ from clickhouse_connect.driver.binding import format_str
 from typing_extensions import override
 
 from flows.places.place import FOR_MAINTENANCE, Place, erasures_of
+from flows.places.visitors import Row
 from local.clickhouse import EmbeddedClickHouse
 from local.clickhouse_leftovers import remove_leftovers
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.errors import QueryFailed
 from sinks.clickhouse.inserter import PERSONAL_TABLES, ClickHouseInserter
 from sinks.clickhouse.read_only_query import query
-from state.person.visitors_of import Claim, visitors_of
+from state.person.visitors_of import Claim
 from state.records.subject import Subject
 
 _TABLES: Final = (*PERSONAL_TABLES, "dead_letters")
@@ -159,39 +160,34 @@ def _texts(subject: Subject) -> dict[str, list[str]]:
     return {"texts": [text for each in quoted for text in (each, f"{each[:-1]}\\'")]}
 
 
-def ids_of(store: ClickHouse, tenant: str, user: str) -> tuple[str, ...]:
-    """Return ``user`` and the ids of earlier visitors, found by the keys in ``people`` and by the merges in the table of events."""
-    by_key = set[str]()
-    if query(store, "EXISTS visitors_by_key")["result"][0]:  # not before the first job of this release has run
-        keyed = "SELECT visitor_id FROM visitors_by_key WHERE tenant_id = {tenant:String} AND user_id = {user:String}"
-        by_key = set(query(store, keyed, {"tenant": tenant, "user": user}, private=True)["visitor_id"])
-    claims, known = dict[tuple[str, str], int](), {user, *by_key}
-    while True:
+class Merges:
+    """The merges that the job has recorded, and the rows of people that were merged."""
+
+    def __init__(self, store: ClickHouse) -> None:
+        """``store`` must stay open for as long as this is used."""
+        self._store = store
+
+    def claims(self, tenant: str, ids: Collection[str]) -> list[Claim]:
+        """Return the merges that name one of ``ids``, or were sent by one. The table does not say which of them the job refused."""
         found = query(
-            store,
+            self._store,
             "SELECT user_id, JSONExtractString(payload, 'previousId') AS visitor, toUnixTimestamp64Milli(min(log_time)) AS at FROM events "
             "WHERE tenant_id = {tenant:String} AND event_type = 'identity_merged' AND (has({ids:Array(String)}, user_id) "
             "OR has({ids:Array(String)}, JSONExtractString(payload, 'previousId'))) GROUP BY user_id, visitor",
-            {"tenant": tenant, "ids": sorted(known)},
+            {"tenant": tenant, "ids": sorted(ids)},
             private=True,
         )
-        claims |= {(by, visitor): at for by, visitor, at in found.iter_rows()}
-        named = {each for pair in claims for each in pair}
-        if named <= known:
-            break
-        known |= named
-    users = _users_among(store, tenant, sorted(known))
-    by_events = visitors_of(user, (Claim(at, by, visitor) for (by, visitor), at in claims.items()), users.__contains__)
-    return user, *sorted(by_key.union(by_events))
+        return [Claim(at, by, visitor) for by, visitor, at in found.iter_rows()]
 
-
-def _users_among(store: ClickHouse, tenant: str, ids: Sequence[str]) -> set[str]:
-    """Which of ``ids`` are users of their own. A visitor that became a user is marked as merged; one without events has no row."""
-    found = query(
-        store,
-        "SELECT user_id FROM people_final WHERE tenant_id = {tenant:String} AND has({ids:Array(String)}, user_id) "
-        "AND experiment_group != 'merged'",
-        {"tenant": tenant, "ids": list(ids)},
-        private=True,
-    )
-    return set(found["user_id"].to_list())
+    def rows(self, tenant: str, ids: Collection[str], keys: Collection[str]) -> list[Row]:
+        """Return the rows of people with one of these ids or keys."""
+        keyed = query(self._store, "EXISTS visitors_by_key")["result"][0]  # not before the first job of this release has run
+        key = "person_key" if keyed else "''"
+        found = query(
+            self._store,
+            f"SELECT user_id, experiment_group = 'merged' AS merged, {key} AS key FROM people FINAL WHERE tenant_id = {{tenant:String}} "  # noqa: S608 - a column
+            "AND (has({ids:Array(String)}, user_id) OR has({keys:Array(String)}, key))",
+            {"tenant": tenant, "ids": sorted(ids), "keys": sorted(keys)},
+            private=True,
+        )
+        return [Row(user, bool(merged), key) for user, merged, key in found.iter_rows()]

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from typing_extensions import override
 
-from flows.places.place import Place
+from flows.places.ids_in_bytes import may_have
+from flows.places.place import UNREAD_MERGES, Logged, Place
 from sources.errors import BrokerError
 from sources.kafka.backlog import topic_config
 from sources.kafka.client import Cluster
 from sources.local_log.erase import ERASED, erase, is_erased, remove_old_bytes
-from sources.local_log.reader import LogReader
+from sources.local_log.reader import LogReader, Stored
 from sources.local_log.store import Record
 from state.duration import DAY
 from state.records.dead_letter import content_as_json
-from state.records.subject import Subject, bare_deletion, must_go
+from state.records.subject import Subject, left_of, must_go
 
 _AT_ONCE: Final = 1_000
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -39,9 +40,17 @@ class EventLogMessages(Place):
         """Return the messages."""
         return [_as_json(each) for each in self._records() if _concerned(each, subject)]
 
+    @override
+    def note_for(self, held: Sequence[Any], subject: Subject) -> str:
+        return UNREAD_MERGES if held and not self.held(subject._replace(merges_stay=True)) else super().note_for(held, subject)
+
+    @override
+    def messages(self, texts: Sequence[bytes]) -> Iterator[Logged]:
+        return (Logged(each.time, each.record.value) for each in self._stored() if may_have(each.record.value, texts))
+
     def erase(self, subject: Subject) -> None:
         """Erase the messages. A job may read and others may append meanwhile."""
-        erase(self.path, lambda record: _concerned(record, subject), _left_of)
+        erase(self.path, lambda record: _concerned(record, subject), lambda record: _left_of(record, subject))
 
     def maintain(self, subject: Subject) -> None:  # noqa: ARG002 - the bytes of all messages that were deleted or erased go
         """Remove the bytes of messages that are no longer in the log."""
@@ -52,13 +61,16 @@ class EventLogMessages(Place):
         return sum(len(pattern.findall(_ENCODER.encode(each))) for each in self._records() if not _concerned(each, subject))
 
     def _records(self) -> Iterator[Record]:
+        return (each.record for each in self._stored())
+
+    def _stored(self) -> Iterator[Stored]:
         reader = LogReader(self.path)
         try:
             for partition in range(reader.identity.partitions):
                 offset = reader.first_bounds(partition).low
                 while rows := reader.read(partition, offset, _AT_ONCE):
                     offset = rows[-1].offset + 1
-                    yield from (row.record for row in rows)
+                    yield from rows
         finally:
             reader.close()
 
@@ -84,8 +96,8 @@ def _concerned(record: Record, subject: Subject) -> bool:
     return not is_erased(record) and must_go(record.value, record.key, record.headers, subject)
 
 
-def _left_of(record: Record) -> Record:
-    bare = bare_deletion(record.value, record.headers)
+def _left_of(record: Record, subject: Subject) -> Record:
+    bare = left_of(record.value, record.headers, subject)
     return ERASED if bare is None else Record(record.key, *bare)
 
 

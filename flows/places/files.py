@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickletools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,11 +13,11 @@ import msgspec
 from typing_extensions import override
 
 from flows.dead_letters import in_file
-from flows.places.ids_in_bytes import LONGEST_CONTEXT, as_values, as_words, texts_of
-from flows.places.place import FOR_MAINTENANCE, Place, erasures_of
+from flows.places.ids_in_bytes import LONGEST_CONTEXT, as_values, as_words, may_have, texts_of
+from flows.places.place import FOR_MAINTENANCE, UNREAD_MERGES, Logged, Place, erasures_of
 from local.blank_lines import blank_lines
 from local.data_dir import DataDir, DataDirError
-from local.recovery_store import compact, remove_undurable_snapshots, snapshots_with
+from local.recovery_store import compact, newest_snapshots, remove_undurable_snapshots, snapshots_with
 from sinks.clickhouse.erased_rows import erased_rows
 from sinks.clickhouse.errors import SegmentDamaged
 from sinks.clickhouse.rejected import Rejected
@@ -28,9 +28,10 @@ from state.person.deduplication import remembered
 from state.person.person import Person
 from state.records.dead_letter import DeadLetter, content_as_json, content_of, decode_line
 from state.records.fact_builders import dead_letter_fact
-from state.records.subject import Subject, bare_deletion, letter_is_about, must_go
+from state.records.subject import Subject, left_of, letter_is_about, must_go
 from state.snapshot_codec import SnapshotError
 from state.stuck.row import Row
+from system.wall_clock import wall_clock
 
 _UNREADABLE: Final = "unreadable"  # marks what is held in a file that cannot be read
 _SHOWN: Final = 5  # unreadable files that the receipt names
@@ -74,9 +75,19 @@ class SentLines(Place):
         found = (each for each in read_sent(self.path) if each is not None)
         return [content_as_json(each.value, each.key, each.headers) for each in found if _sent_is_about(each, subject)]
 
+    @override
+    def note_for(self, held: Sequence[Any], subject: Subject) -> str:
+        return UNREAD_MERGES if held and not self.held(subject._replace(merges_stay=True)) else super().note_for(held, subject)
+
+    @override
+    def messages(self, texts: Sequence[bytes]) -> Iterator[Logged]:
+        """Yield the messages in which one of ``texts`` may be. They have no time: the next run reads them after all that it has read."""
+        found = (each for each in read_sent(self.path) if each is not None)
+        return (Logged(at, each.value) for at, each in enumerate(found, wall_clock()) if may_have(each.value, texts))
+
     def erase(self, subject: Subject) -> None:
         """Blank the messages about the user."""
-        _blank(self.path, lambda line: _sent_line_is_about(line, subject), _left_of_sent)
+        _blank(self.path, lambda line: _sent_line_is_about(line, subject), lambda line: _left_of_sent(line, subject))
 
     @override
     def hits_that_stay(self, subject: Subject, pattern: re.Pattern[bytes]) -> int:
@@ -153,6 +164,15 @@ class Recovery(Place):
             if person is None or (person.tenant == subject.tenant and person.user in subject.ids):
                 found.append({"step": step, "key": key, "state": {"bytes": len(change)} if person is None else _named(person)})
         return found
+
+    def people(self, keys: Collection[str]) -> dict[str, Person]:
+        """Return what the job knew of the people under these stream keys at its last snapshot: key → person."""
+        if not keys or not self._data_dir.state.is_dir():
+            return {}
+        found = {
+            key: _person(change) for (step, key), change in newest_snapshots(self._data_dir.state, keys).items() if step.endswith(".track")
+        }
+        return {key: person for key, person in found.items() if person is not None}
 
     def has_of_others(self, subject: Subject) -> bool:
         """Whether another tenant has a user with one of the ids."""
@@ -247,10 +267,10 @@ def _sent_is_about(sent: Sent, subject: Subject) -> bool:
     return must_go(sent.value, sent.key, sent.headers, subject)
 
 
-def _left_of_sent(line: bytes) -> bytes:
-    """The deletion of a line without its content; nothing of another message."""
+def _left_of_sent(line: bytes, subject: Subject) -> bytes:
+    """What stays of the message of a line, without content; nothing of most."""
     value, key, headers = content_of(msgspec.json.decode(line))
-    bare = bare_deletion(value, headers)
+    bare = left_of(value, headers, subject)
     return b"" if bare is None else msgspec.json.encode(content_as_json(bare[0], key, bare[1]))
 
 

@@ -28,6 +28,11 @@ def texts_of(ids: Sequence[str]) -> list[bytes]:
     return sorted({text for each in ids for text in (each.encode("utf-8", "surrogatepass"), json.dumps(each)[1:-1].encode())})
 
 
+def may_have(value: bytes, texts: Sequence[bytes]) -> bool:
+    """Whether JSON may hold one of ``texts``: as it is, or written with escapes."""
+    return b"\\" in value or any(text in value for text in texts)
+
+
 def _as_value(text: bytes) -> bytes:
     """A string behind its length (of a short one MessagePack writes it into the byte of the type), or in quotes, which may be escaped."""
     size, escaped = len(text), re.escape(text)

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from state.records.recommendation import Erase
 from state.records.subject import Subject
 
 FOR_MAINTENANCE: Final = "they go with `onramp forget --maintain`, while no job runs"
+UNREAD_MERGES: Final = (
+    "ids of merges, without content, by which the job finds the visitors when it reads the deletion; forget the user again when it has"
+)
 _ANY_VERSION: Final = 2**63 - 1
 
 
 def erasures_of(subject: Subject) -> list[Erase]:
     """The deletion of all rows about the user."""
     return [Erase(subject.tenant, each, _ANY_VERSION) for each in subject.ids]
+
+
+class Logged(NamedTuple):
+    """A message that a place holds: when it was logged (ms), and its value as JSON."""
+
+    at: int
+    value: bytes
 
 
 class Place:
@@ -40,6 +50,10 @@ class Place:
     def note_for(self, held: Sequence[Any], subject: Subject) -> str:  # noqa: ARG002 - for places that tell more
         """What the receipt says where ``held`` was found; empty for nothing."""
         return f"stays: {self.note}" if self.note else ""
+
+    def messages(self, texts: Sequence[bytes]) -> Iterator[Logged]:  # noqa: ARG002 - for places of messages
+        """Yield the messages in which one of ``texts`` may be, of each partition in order. Raises the errors of the store."""
+        return iter(())
 
     def erase(self, subject: Subject) -> None:
         """Erase what the job does not. Raises the errors of the store."""

@@ -18,7 +18,13 @@ class Claim(NamedTuple):
 
 
 def visitors_of(user: str, claims: Iterable[Claim], is_user: Callable[[str], bool]) -> list[str]:
-    """Return the visitors that belong to ``user``, in order of their ids. ``is_user``: whether an id was used as a ``userId``.
+    """Return the visitors that belong to ``user``, in order of their ids. ``is_user``: whether an id was used as a ``userId``."""
+    found = users_of_visitors(claims, lambda key: key == user or is_user(key))
+    return sorted(visitor for visitor, whose in found.items() if whose == user)
+
+
+def users_of_visitors(claims: Iterable[Claim], known: Callable[[str], bool]) -> dict[str, str]:
+    """Return whose each visitor is: a user's, or that of the visitor that stands for its chain. ``known``: whether an id is a user's.
 
     An id that is used as a ``userId`` is nobody's visitor, a visitor belongs to the first user that named it, and visitors that name each
     other belong together.
@@ -30,9 +36,6 @@ def visitors_of(user: str, claims: Iterable[Claim], is_user: Callable[[str], boo
             key = roots[key]
         return key
 
-    def known(key: str) -> bool:
-        return key == user or is_user(key)
-
     for claim in sorted(claims):
         if claim.by == claim.visitor or known(claim.visitor):
             continue
@@ -42,4 +45,4 @@ def visitors_of(user: str, claims: Iterable[Claim], is_user: Callable[[str], boo
         if known(named):
             named, namer = namer, named
         roots[named] = namer
-    return sorted(key for key in roots if root(key) == user)
+    return {key: root(key) for key in roots}

@@ -19,10 +19,14 @@ H = TypeVar("H", bound=Header)
 
 
 class Subject(NamedTuple):
-    """A user with all ids that are theirs: ``ids[0]`` is the user's, the others are of earlier visitors."""
+    """A user with all ids that are theirs: ``ids[0]`` is the user's, the others are of earlier visitors.
+
+    ``merges_stay``: the job has yet to find the visitors by the user's merges. These stay in its input, without content (``left_of``).
+    """
 
     tenant: str
     ids: tuple[str, ...]
+    merges_stay: bool = False
 
     def hashes(self, keys: Keys) -> list[str]:
         """The ids as keyed hashes, which do not reveal them."""
@@ -60,11 +64,16 @@ def is_about(value: bytes, key: bytes | None, subject: Subject) -> bool:
         return True
     if b"\\" not in value and not any(each.encode("utf-8", "surrogatepass") in value for each in subject.ids):
         return False
+    return _named_visitor(value) in subject.ids
+
+
+def _named_visitor(value: bytes) -> str:
+    """The visitor whom a merge names; empty for another message."""
     try:
         found = _merging.decode(value)
     except (ValueError, RecursionError):  # a DecodeError is a ValueError, and so is a text that is not UTF-8
-        return False
-    return found.event_type == IDENTITY_MERGED and found.payload is not None and found.payload.previous_id in subject.ids
+        return ""
+    return found.payload.previous_id if found.event_type == IDENTITY_MERGED and found.payload is not None else ""
 
 
 def is_deletion(value: bytes) -> bool:
@@ -80,11 +89,20 @@ def bare_deletion(value: bytes, headers: tuple[H, ...] = ()) -> tuple[bytes, tup
 
     They are those given where these hold no content.
     """
-    if not is_deletion(value):
-        return None
+    return _bare(value, headers, b"{}") if is_deletion(value) else None
+
+
+def left_of(value: bytes, headers: tuple[H, ...], subject: Subject) -> tuple[bytes, tuple[H, ...]] | None:
+    """Return value and headers of what stays of a message about a user: of a deletion, and of a merge if it must. None for another one."""
+    if subject.merges_stay and (visitor := _named_visitor(mend_text(value))):
+        return _bare(value, headers, msgspec.json.encode({"previousId": visitor}))
+    return bare_deletion(value, headers)
+
+
+def _bare(value: bytes, headers: tuple[H, ...], payload: bytes) -> tuple[bytes, tuple[H, ...]]:
     mended = mend_text(value)
     fields = {
-        name: msgspec.Raw(b"{}") if name == "payload" else each
+        name: msgspec.Raw(payload) if name == "payload" else each
         for name, each in _raw_fields.decode(mended).items()
         if (bytes(each).startswith(b"{") if name == "payload" else name in _ENVELOPE and not bytes(each).startswith((b"{", b"[")))
     }
@@ -94,8 +112,8 @@ def bare_deletion(value: bytes, headers: tuple[H, ...] = ()) -> tuple[bytes, tup
 
 
 def must_go(value: bytes, key: bytes | None, headers: tuple[Header, ...], subject: Subject) -> bool:
-    """Whether a message is about the user, and is no deletion or one with content."""
-    return is_about(value, key, subject) and bare_deletion(value, headers) != (value, headers)
+    """Whether a message is about the user, and has more than what stays of it."""
+    return is_about(value, key, subject) and left_of(value, headers, subject) != (value, headers)
 
 
 def letter_is_about(letter: DeadLetter, subject: Subject) -> bool:

@@ -136,3 +136,60 @@ def test_a_user_whom_the_app_deleted_long_ago_is_taken_from_the_job_as_well(tmp_
             assert redis.delete(redis_key("default", USER)) == 1
         done = onramp("forget", USER, "--yes", "--json", cwd=tmp_path, **settings)
     assert (done.json["known"], done.json["jobHasTakenIt"]) == (True, True), done.out
+
+
+VISITOR = {"anonymousId": VISITORS[0]}
+SIGN_IN = ({**VISITOR, "eventType": "signup", "payload": {"traits": {"firstName": "Ana"}}},
+           {"userId": USER, "eventType": "identity_merged", "payload": {"previousId": VISITORS[0]}},
+           {"userId": USER, "eventType": "signup"})  # fmt: skip
+
+
+def test_a_sign_in_that_no_job_has_read_yet_is_forgotten_with_its_visitor(tmp_path: Path) -> None:
+    """The command erases what the visitor sent, and leaves the job the ids by which it finds the visitor."""
+    make_data_dir(tmp_path / "data")
+    data = DataDir.create(tmp_path / "data")
+    settings = {**SECRET, "ONRAMP_EVENT_LOG": str(data.path / "log"), "ONRAMP_DATA_DIR": str(data.path)}
+
+    def job_reads_on(last: str) -> None:
+        """Let a job read the log to its end."""
+        with running(start("run", cwd=tmp_path, **settings)) as job:
+            rows = ("sql", "SELECT user_id FROM events", "--csv")
+            wait_until(lambda: last in onramp(*rows, cwd=tmp_path, **settings).out, "the last event", every=1.0, process=job)
+            job.send_signal(signal.SIGTERM)
+            assert job.wait(60) == 0
+
+    send(data.path / "log", SIGN_IN[0])
+    job_reads_on(VISITORS[0])
+    send(data.path / "log", {**VISITOR, "eventType": "track", "name": "looked"}, *SIGN_IN[1:])
+    asked = onramp("forget", USER, "--yes", "--wait", "0", "--json", cwd=tmp_path, **settings)
+    assert (asked.code, asked.json["jobHasTakenIt"], len(asked.json["visitors"])) == (1, False, 1), asked.out
+    (line,) = [line for line in asked.json["stores"] if line["store"] == "event_log"]
+    assert (line["held"], line["note"].split(",")[0]) == (1, "ids of merges"), line
+    assert b"Ana" not in b"".join(path.read_bytes() for path in (data.path / "log").iterdir())
+    send(data.path / "log", {"userId": STAYS, "eventType": "signup"})
+    job_reads_on(STAYS)
+    again = onramp("forget", USER, "--check", "--json", cwd=tmp_path, **settings)
+    assert {name for name, count in held(again).items() if count} - {"recovery"} == {"event_log", "clickhouse_traces"}, again.out
+    assert len(again.json["visitors"]) == 1
+    last = onramp("forget", USER, "--maintain", "--yes", "--json", cwd=tmp_path, **settings)
+    assert not any(held(last).values()), last.out
+    assert onramp("forget", USER, "--check", cwd=tmp_path, **settings).code == 0
+    assert VISITORS[0].encode() not in b"".join(path.read_bytes() for path in (data.path / "log").iterdir())
+
+
+def test_of_a_user_whom_the_app_has_deleted_the_log_tells_which_visitors_to_forget(tmp_path: Path) -> None:
+    """The job has erased the rows that named them."""
+    make_data_dir(tmp_path / "data")
+    data = DataDir.create(tmp_path / "data")
+    log = data.path / "log"
+    settings = {**SECRET, "ONRAMP_EVENT_LOG": str(log), "ONRAMP_DATA_DIR": str(data.path)}
+    with running(start("run", cwd=tmp_path, **settings)) as job:
+        send(log, *SIGN_IN, {"userId": USER, "eventType": "user_deleted"})
+        wait_until(data.is_running, "the job to use its directory", process=job)
+        with redis_for_reader(None, data) as url, closing(RecommendationReader(url)) as reader:
+            wait_until(lambda: isinstance(reader.read("default", USER), Deleted), "the tombstone", process=job)
+        exported = json.loads(onramp("export", USER, cwd=tmp_path, **settings).out)
+        assert (exported["visitorIds"], len(exported["held"]["event_log"])) == ([VISITORS[0]], 3)
+        done = onramp("forget", USER, "--yes", "--json", cwd=tmp_path, **settings)
+    assert (len(done.json["visitors"]), held(done)["event_log"]) == (1, 0), done.out
+    assert VISITORS[0].encode() not in b"".join(path.read_bytes() for path in log.iterdir())

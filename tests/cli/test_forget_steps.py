@@ -74,6 +74,18 @@ def test_a_user_is_forgotten_and_the_receipt_recorded(data_dir: DataDir, memory:
     assert (entry["by"], entry["user"], entry["receipt"]) == ("eva", done.json["user"], done.json)
 
 
+def test_a_visitor_of_whom_the_job_read_meanwhile_is_erased_too(
+    data_dir: DataDir, memory: Memory, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory.rows.add("late-cookie")
+    found = iter([("ann",), ("ann", "cookie-of-ann", "late-cookie")])
+    monkeypatch.setattr("flows.forget.subject_of", lambda _stores, tenant, _user, _also=(): Subject(tenant, next(found)))
+    done = inside("forget", "ann", "--yes", "--json", cwd=data_dir.path.parent)
+    assert (memory.rows, len(done.json["visitors"])) == ({"old-cookie", "ben"}, 2)
+    begun, ended = map(json.loads, data_dir.audit.read_bytes().splitlines())
+    assert (begun["visitors"], ended["visitors"]) == (0, 2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "runs", "code", "said"),
     [

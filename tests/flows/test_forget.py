@@ -15,6 +15,7 @@ from flows.forget import (
     ForgetError,
     Stores,
     ask_to_forget,
+    before_asking,
     erase,
     has_taken,
     is_known,
@@ -37,6 +38,7 @@ from sources.local_log.log import EventLog
 from state.events import Event, decode
 from state.ids import Keys
 from state.messages import Message
+from state.person.person import Person
 from state.records.dead_letter import DeadLetter, encode_line
 from state.records.subject import Subject
 from system.wall_clock import wall_clock
@@ -78,6 +80,35 @@ def test_an_empty_recovery_store_says_nothing_of_a_user_newer_than_it(stores: St
     assert has_taken(stores, ANN, known=known) is taken
     Redis.deleted = True
     assert has_taken(stores, ANN, known=known)
+
+
+class RecoveryOf(Recovery):
+    """Knows one person."""
+
+    name, note = "recovery", ""
+
+    def __init__(self, person: Person) -> None:
+        self._person = person
+
+    def held(self, _subject: Subject) -> list[Any]:
+        return ["u-17"]
+
+    def people(self, keys: Any) -> dict[str, Person]:
+        return dict.fromkeys(keys, self._person)
+
+
+@pytest.mark.parametrize("stores", ["live"], indirect=True)
+def test_the_tombstone_of_an_earlier_deletion_does_not_tell_of_this_one(stores: Stores) -> None:
+    Redis.deleted = True
+    asked = before_asking(stores, ANN)
+    assert asked.tombstone == 1
+    assert has_taken(stores, ANN, known=True)
+    assert not has_taken(stores, ANN, known=True, asked=asked)
+    assert has_taken(stores, ANN, known=True, asked=asked._replace(tombstone=0))
+    for at, taken in ((asked.at - 1, False), (asked.at, True)):
+        for person in (Person("", "", deleted_at=at), Person("default", "u-17", previous_deletion_at=at)):
+            knows = dataclasses.replace(stores, places=(RecoveryOf(person),))
+            assert has_taken(knows, ANN, known=True, asked=asked) is taken, "also if they have signed up again since"
 
 
 @pytest.mark.parametrize("stores", ["files"], indirect=True)

@@ -115,6 +115,20 @@ def test_messages_of_the_local_log_go_and_their_offsets_stay(tmp_path: Path) -> 
     assert b"cookie-of-ann" not in bytes_left
 
 
+@pytest.mark.parametrize("unread", [True, False])
+def test_merges_that_the_job_has_yet_to_read_stay_as_ids(unread: bool, data_dir: DataDir) -> None:
+    merge = event("ann-who-leaves", "identity_merged", previousId="cookie-of-ann", email="ann@home.example")
+    with EventLog(data_dir.event_log, partitions=1, retention=None, now=lambda: NOW) as log:
+        log.append([Record(b"k", merge), Record(b"k", event("ann-who-leaves"))])
+    append_sent(data_dir.sent, [Sent(merge), Sent(event("ann-who-leaves"))])
+    for place in (EventLogMessages(data_dir.event_log), SentLines(data_dir)):
+        place.erase(ANN._replace(merges_stay=unread))
+        found = [json.loads(each["raw"])["payload"] for each in place.held(ANN)]
+        assert found == ([{"previousId": "cookie-of-ann"}] if unread else [])
+        assert place.held(ANN._replace(merges_stay=True)) == []
+        assert len(list(place.messages([b"identity_merged"]))) == unread
+
+
 def test_a_deletion_with_content_is_held_until_only_its_envelope_is_left(data_dir: DataDir) -> None:
     with EventLog(data_dir.event_log, partitions=1, retention=None, now=lambda: NOW) as log:
         log.append([Record(b"k", WITH_CONTENT, HEADERS), Record(b"k", deletion("ann-who-leaves"), HEADERS[1:])])

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from flows.forget import Stores, verify
-from flows.places.clickhouse import Tables, Traces, ids_of
+from flows.places.clickhouse import Merges, Tables, Traces
+from flows.places.files import Recovery
+from flows.places.visitors import Visitors
 from flows.settings import load_settings
 from local.data_dir import DataDir
 from sinks.clickhouse.client import ClickHouse
@@ -41,6 +43,11 @@ def merge(by: str, visitor: str, at: int, tenant: str = "t") -> EventFact:
     return make(
         EventFact, event_id=f"{by}-{visitor}", tenant_id=tenant, user_id=by, event_type="identity_merged", payload=payload, log_time=at
     )
+
+
+def ids_of(store: ClickHouse, tenant: str, user: str) -> tuple[str, ...]:
+    """By the tables alone."""
+    return Visitors(Keys(b"x" * 16), Recovery(DataDir(Path("nowhere"))), Merges(store), ()).ids_of(tenant, user)
 
 
 @on_the_embedded_one

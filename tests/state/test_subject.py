@@ -10,7 +10,7 @@ import pytest
 from state.events import Event, decode, peek_person
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
-from state.records.subject import Subject, bare_deletion, is_about, is_deletion, letter_is_about, must_go
+from state.records.subject import Subject, bare_deletion, is_about, is_deletion, left_of, letter_is_about, must_go
 
 ANN = Subject("default", ("u-17", "é-visitor"))
 BOM = b"\xef\xbb\xbf"
@@ -139,3 +139,22 @@ def test_a_header_with_content_goes_and_other_messages_are_no_deletion() -> None
 @pytest.mark.parametrize("value", [b"\xff", b"", b"{", event(eventType="user_deleted\u00e9").replace(b"\\u00e9", b"\xff")])
 def test_what_cannot_be_read_asks_for_no_deletion(value: bytes) -> None:
     assert not is_deletion(value)
+
+
+@pytest.mark.parametrize("by", [{"userId": "u-17"}, {"userId": None, "anonymousId": "u-17"}])
+def test_of_a_merge_that_the_job_has_yet_to_read_the_ids_stay(by: dict[str, Any]) -> None:
+    value = event(eventType="identity_merged", payload={"previousId": "é-visitor", "email": "a@b.c"}, traits={"name": "A"}, **by)
+    unread = ANN._replace(merges_stay=True)
+    assert must_go(value, None, (), unread)
+    (found, headers) = left_of(value, (("mail", b"a@b.c"), ("traceparent", b"00")), unread) or (b"", ())
+    assert headers == (("traceparent", b"00"),)
+    assert json.loads(found)["payload"] == {"previousId": "é-visitor"}
+    assert b"a@b.c" not in found
+    assert b"traits" not in found
+    before, after = (decode(Message(each, None, "", 0, 0, NOW, NOW, 0)) for each in (value, found))
+    assert isinstance(before, Event)
+    assert isinstance(after, Event)
+    assert (before.id, before.user, before.anonymous, before.timestamp) == (after.id, after.user, after.anonymous, after.timestamp)
+    assert not must_go(found, None, headers, unread)
+    assert must_go(found, None, headers, ANN), "it goes when the job has read it"
+    assert left_of(event(), (), unread) is None
