@@ -21,7 +21,7 @@ from state.events import Event
 from state.messages import Tick
 from state.person.arrivals import Arrival, SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.chains import CHAINS_CODEC, Chains
-from state.person.link import LINK_CODEC, Link, Merging, in_input_order, seen_as_user
+from state.person.link import LINK_CODEC, Chaining, Link, Merging, in_input_order, seen_as_user
 from state.vocabulary import USER_DELETED
 
 AddressedArrival = tuple[str, Arrival]
@@ -51,7 +51,7 @@ class Linked:
         self.ticks: list[Tick] = ticks if ticks is not None else []
         self.users: list[AddressedEvent] = users if users is not None else []
         self.visitors: list[AddressedToVisitor] = visitors if visitors is not None else []
-        self.chained: list[AddressedMerging] = []
+        self.chained: list[Chaining] = []
 
 
 class VisitorIds:
@@ -97,23 +97,25 @@ class LinkLogic(StatefulBatchLogic[AddressedMerging | Linked, Linked, bytes]):
 
     @override
     def on_batch(self, values: list[AddressedMerging | Linked]) -> tuple[list[Linked], bool]:
-        passed, own = _apart(values)
+        passed = [each for each in values if isinstance(each, Linked)]
+        own = [each for each in values if not isinstance(each, Linked)]
         if not own:
             return passed, False
+        own.sort(key=lambda each: in_input_order(each[1]))
         link, out = self._link, Linked()
         for key, arrival in own:
             visitors, chained = link.take(key, arrival)
             out.visitors += [(each.key if not isinstance(each, Event) else key, each) for each in visitors]
-            out.chained += [(each.key if not isinstance(each, Event) else key, each) for each in chained]
+            out.chained += chained
         passed.append(out)
-        return passed, not (link.into or link.chained or link.user)
+        return passed, not (link.into or link.chained or link.user or link.deleted_at)
 
     @override
     def snapshot(self) -> bytes:
         return LINK_CODEC.encode(self._link)
 
 
-class ChainLogic(StatefulBatchLogic[AddressedMerging | Linked, Linked, bytes]):
+class ChainLogic(StatefulBatchLogic[Chaining | Linked, Linked, bytes]):
     """The chains of one tenant; or a lane of other inputs, which has no state."""
 
     def __init__(self, resume_state: bytes | None) -> None:
@@ -121,11 +123,11 @@ class ChainLogic(StatefulBatchLogic[AddressedMerging | Linked, Linked, bytes]):
         self._chains = CHAINS_CODEC.decode(resume_state) if resume_state is not None else Chains()
 
     @override
-    def on_batch(self, values: list[AddressedMerging | Linked]) -> tuple[list[Linked], bool]:
-        passed, own = _apart(values)
+    def on_batch(self, values: list[Chaining | Linked]) -> tuple[list[Linked], bool]:
+        passed = [each for each in values if isinstance(each, Linked)]
+        own = sorted((each for each in values if not isinstance(each, Linked)), key=in_input_order)
         if own:
-            follows = [each for key, arrival in own for each in self._chains.take(key, arrival)]
-            passed.append(Linked(visitors=[(each.key, each) for each in follows]))
+            passed.append(Linked(visitors=[(told.key, told) for each in own for told in self._chains.take(each)]))
         return passed, False
 
     @override
@@ -169,10 +171,10 @@ def link_step(step_id: str, up: Stream[Decoded], ids: VisitorIds, lanes: Lanes) 
                 routed.append((news[0], news))
         return routed
 
-    def gather(batch: list[tuple[str, Linked]]) -> list[tuple[str, AddressedMerging | Linked]]:
-        routed: list[tuple[str, AddressedMerging | Linked]] = []
+    def gather(batch: list[tuple[str, Linked]]) -> list[tuple[str, Chaining | Linked]]:
+        routed: list[tuple[str, Chaining | Linked]] = []
         for key, linked in batch:
-            routed += [(f"{_TENANT}{each[1].tenant}", each) for each in linked.chained]
+            routed += [(f"{_TENANT}{each.tenant}", each) for each in linked.chained]
             if is_lane(key):
                 routed.append((key, linked))
             elif linked.visitors:
@@ -187,11 +189,3 @@ def link_step(step_id: str, up: Stream[Decoded], ids: VisitorIds, lanes: Lanes) 
 
 def _by_seq(addressed: AddressedEvent) -> int:
     return addressed[1].seq
-
-
-def _apart(values: list[AddressedMerging | Linked]) -> tuple[list[Linked], list[AddressedMerging]]:
-    """What passes through, and what concerns this key, in input order."""
-    passed = [each for each in values if isinstance(each, Linked)]
-    own = [each for each in values if not isinstance(each, Linked)]
-    own.sort(key=lambda each: in_input_order(each[1]))
-    return passed, own

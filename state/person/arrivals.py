@@ -49,7 +49,10 @@ class VisitorMerged(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class VisitorDeleted(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Sent to a visitor's key: the person under ``into_key``, into whom this visitor was merged, was deleted at ``timestamp``."""
+    """Sent to a visitor's key: the person under ``into_key``, into whom this visitor was merged, was deleted at ``timestamp``.
+
+    ``into_key`` is empty where this visitor is the person: one that was merged into it was deleted.
+    """
 
     tenant: str
     key: str

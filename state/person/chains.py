@@ -2,7 +2,8 @@
 
 Merges of visitors may come in any order, so the answer to "whose is this visitor?" needs all of them in one place. Visitors that name each
 other form a *group*: one person. Its *root* is the user to whom it belongs; before there is one, the visitor that named the others. Only
-visitors that take part in such a merge are here, each with about sixty bytes. The snapshot holds digests only.
+visitors that take part in such a merge are here, each with about sixty bytes, and with fifty more once it was deleted. The snapshot holds
+digests only.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from typing import Final
 
 import msgspec
 
-from state.events import Event
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
-from state.person.link import REFUSED_OTHER, REFUSED_USER, Merging, refuse
+from state.person.link import REFUSED_OTHER, REFUSED_USER, Chaining, refuse, visitor_deleted
 from state.snapshot_codec import SnapshotCodec
 
 MOST: Final = 256
@@ -25,41 +25,60 @@ REFUSED_MANY: Final = "merge_too_many"
 
 
 class Chains(msgspec.Struct, gc=False, array_like=True):
-    """All groups. ``roots``: visitor → root, the roots left out. ``groups``: root → its visitors. ``users``: the roots that are users."""
+    """All groups. ``roots``: visitor → root, the roots left out. ``groups``: root → its visitors. ``users``: the roots that are users.
+
+    ``deleted``: visitor → when it was last deleted, by itself or with its group. Deletions and merges take ways of their own, and a merge
+    from before a deletion may arrive after it.
+    """
 
     roots: dict[str, str] = {}
     groups: dict[str, list[str]] = {}
     users: dict[str, bool] = {}
+    deleted: dict[str, int] = {}
 
-    def take(self, key: str, arrival: Merging) -> list[VisitorMerged | VisitorDeleted]:
-        """Take an input that concerns the chained visitor ``key``. Return what follows for visitors."""
+    def take(self, arrival: Chaining) -> list[VisitorMerged | VisitorDeleted]:
+        """Take an input that concerns a chained visitor. Return what follows for visitors."""
         if isinstance(arrival, VisitorMerged):
-            return list(self._merge(arrival))
+            return self._merge(arrival)
         if isinstance(arrival, SeenAsUser):
             return list(self._see_as_user(arrival))
-        return list(self._delete(key, arrival))
+        return list(self._delete(arrival))
 
-    def _merge(self, merged: VisitorMerged) -> list[VisitorMerged]:
+    def _merge(self, merged: VisitorMerged) -> list[VisitorMerged | VisitorDeleted]:
         named, namer = self._root(merged.key), merged.into_key
         if merged.into_anonymous:
             namer = self._root(namer)
-        if named == merged.key and named in self.users:
-            return [refuse(merged, REFUSED_USER)]
+        if reason := self._refusal(merged, named, namer):
+            return [refuse(merged, reason)]
+        late = self._late(merged)  # before the merge, which then hands nothing on
         if named == namer:
-            return [refuse(merged, REFUSED_CIRCULAR) if named == merged.key else self._into(namer, merged.key, merged)]
-        if named in self.users and (namer in self.users or not merged.into_anonymous):
-            return [refuse(merged, REFUSED_OTHER)]
+            return [*late, self._into(namer, merged.key, merged)]
         root, other = (named, namer) if named in self.users else (namer, named)
-        joining = [other, *self.groups.get(other, ())]
-        group = self.groups.get(root, [])
-        if len(group) + len(joining) > MOST:
-            return [refuse(merged, REFUSED_MANY)]
+        joining = [other, *self.groups.pop(other, ())]
         if not merged.into_anonymous:
             self.users[root] = True
-        self.groups.pop(other, None)
-        self.groups[root] = group + joining
+        self.groups[root] = self.groups.get(root, []) + joining
         self.roots.update(dict.fromkeys(joining, root))
-        return [self._into(root, visitor, merged) for visitor in joining]
+        return [*late, *(self._into(root, visitor, merged) for visitor in joining)]
+
+    def _refusal(self, merged: VisitorMerged, named: str, namer: str) -> str:
+        """Why the merge of these two roots changes nothing; empty where it is accepted."""
+        if named == merged.key and named in self.users:
+            return REFUSED_USER
+        if named == namer:
+            return REFUSED_CIRCULAR if named == merged.key else ""
+        if named in self.users and (namer in self.users or not merged.into_anonymous):
+            return REFUSED_OTHER
+        return REFUSED_MANY if len(self.groups.get(named, ())) + len(self.groups.get(namer, ())) >= MOST else ""
+
+    def _late(self, merged: VisitorMerged) -> list[VisitorDeleted]:
+        """The deletions of one side that came after the merge of visitors, and arrived before it: they reach the other side too."""
+        told: list[VisitorDeleted] = []
+        for deleted, other in ((merged.key, merged.into_key), (merged.into_key, merged.key)) if merged.into_anonymous else ():
+            at = self.deleted.get(deleted, 0)
+            if merged.timestamp <= at and self.deleted.get(other, 0) < at:
+                told += self._delete_with(other, at, merged, because_of=deleted)
+        return told
 
     def _see_as_user(self, seen: SeenAsUser) -> list[VisitorMerged]:
         """An id turned out to be a user's: it leaves its group; where it is the root, the group's visitors are that user's."""
@@ -69,6 +88,7 @@ class Chains(msgspec.Struct, gc=False, array_like=True):
             if not self.groups[root]:
                 del self.groups[root]
         self.users[seen.key] = True
+        self.deleted.pop(seen.key, 0)
         return [
             VisitorMerged(
                 tenant=seen.tenant,
@@ -84,23 +104,27 @@ class Chains(msgspec.Struct, gc=False, array_like=True):
             for visitor in self.groups.get(seen.key, ())
         ]
 
-    def _delete(self, key: str, deletion: Event) -> list[VisitorDeleted]:
+    def _delete(self, deletion: VisitorDeleted) -> list[VisitorDeleted]:
         """A visitor was deleted, and with it those of its group. A user's are reached by way of the user (``state/person/identity.py``)."""
+        key, at, because_of = deletion.key, deletion.timestamp, deletion.into_key
+        if because_of:
+            self.deleted[because_of] = max(at, self.deleted.get(because_of, 0))
+        if at <= self.deleted.get(key, 0):
+            return []
+        told = self._delete_with(key, at, deletion, because_of=because_of)
+        return [each for each in told if because_of or each.into_key or each.key != key]  # a root knows of its own
+
+    def _delete_with(self, key: str, at: int, cause: VisitorMerged | VisitorDeleted, *, because_of: str) -> list[VisitorDeleted]:
+        """Delete ``key`` and those of its group that are not deleted yet. Where the visitor that was deleted is of the same group, only
+        ``key``: others may have joined it since.
+        """
         root = self._root(key)
         if root in self.users:
             return []
-        return [
-            VisitorDeleted(
-                tenant=deletion.tenant,
-                key=visitor,
-                into_key=root,
-                timestamp=deletion.timestamp,
-                log_time=deletion.log_time,
-                partition=deletion.partition,
-                seq=deletion.seq,
-            )
-            for visitor in self.groups.get(root, ())
-        ]
+        group = [key] if self._root(because_of) == root else [root, *self.groups.get(root, ())]
+        gone = [each for each in group if self.deleted.get(each, 0) < at]
+        self.deleted.update(dict.fromkeys(gone, at))
+        return [visitor_deleted(cause, at, key=each, into_key="" if each == root else root) for each in gone]
 
     def _root(self, key: str) -> str:
         return self.roots.get(key, key)

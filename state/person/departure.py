@@ -53,17 +53,17 @@ class Departure:
             self._hand_over(visitor, deleted.into_key, out)
         known = visitor.user
         _erase(Erase(visitor.tenant, visitor.user, visitor.version + 1), out)
-        _forget(visitor, deleted.timestamp, merged_into=deleted.into_key)
+        _forget(visitor, deleted.timestamp, merged_into=deleted.into_key or visitor.merged_into)
         if not known:
             visitor.version = 0  # nothing has been erased yet
 
-    def delete(self, person: Person, event: Event, out: Collector) -> None:
+    def delete(self, person: Person, deletion: Event | VisitorDeleted, out: Collector) -> None:
         """Forget the person except for the time of the deletion. The version increases, so that no older record can return."""
         self._guidance.attribution.void(person, person.now, out)
         self._detector.censor(person, person.now, out)
         _leave(person, out)
         _erase(Erase(person.tenant, person.user, person.version + 1), out)
-        _forget(person, event.timestamp)
+        _forget(person, deletion.timestamp)
 
     @staticmethod
     def delete_again(person: Person, event: Event, out: Collector) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from state.events import Event
-from state.person.arrivals import SeenAsUser, VisitorMerged
+from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
 from state.snapshot_codec import SnapshotCodec
 
 REFUSED_USER: Final = "merge_refused"
@@ -21,17 +21,23 @@ REFUSED_OTHER: Final = "merge_other_user"
 
 Merging = VisitorMerged | SeenAsUser | Event
 """What concerns the merges of an id. An ``Event`` is a visitor's ``user_deleted``."""
+Chaining = VisitorMerged | SeenAsUser | VisitorDeleted
+"""What concerns the chains. A ``VisitorDeleted`` says that the visitor was deleted, or is to be, because the one under ``into_key`` was."""
 
 
 class Link(msgspec.Struct, gc=False, array_like=True):
-    """One id. ``key``: its stream key; ``into``: that of the user whose visitor it is; ``user``: it was seen as a ``userId``."""
+    """One id. ``key``: its stream key; ``into``: that of the user whose visitor it is; ``user``: it was seen as a ``userId``.
+
+    ``deleted_at``: the time of the last deletion that the visitor sent, 0 for none.
+    """
 
     key: str = ""
     into: str = ""
     chained: bool = False
     user: bool = False
+    deleted_at: int = 0
 
-    def take(self, key: str, arrival: Merging) -> tuple[list[Merging | VisitorMerged], list[Merging]]:
+    def take(self, key: str, arrival: Merging) -> tuple[list[Merging], list[Chaining]]:
         """Take an input of the id under ``key``. Return what the visitor must know at once, and what is a matter for the chains."""
         self.key = key
         if isinstance(arrival, VisitorMerged):
@@ -39,28 +45,38 @@ class Link(msgspec.Struct, gc=False, array_like=True):
         if isinstance(arrival, SeenAsUser):
             if self.user:
                 return [], []
-            self.user, self.into = True, ""
-        return [arrival], [arrival] if self.chained else []
+            self.user, self.into, self.deleted_at = True, "", 0
+            return [arrival], [arrival] if self.chained else []
+        if not self.user:
+            self.deleted_at = max(self.deleted_at, arrival.timestamp)
+        return [arrival], [visitor_deleted(arrival, arrival.timestamp, key=key, into_key="")] if self.chained else []
 
-    def _name(self, arrival: VisitorMerged) -> tuple[list[Merging], list[Merging]]:
+    def _name(self, arrival: VisitorMerged) -> tuple[list[Merging], list[Chaining]]:
         """This visitor names another as its earlier id."""
-        chains = self._chain(arrival)
+        chains = self._chain(arrival) + self._delete_too(arrival, arrival.key)
         if self.user:
             chains.append(seen_as_user(arrival, key=arrival.into_key, user=arrival.into))
         return [], chains
 
-    def _merge(self, arrival: VisitorMerged) -> tuple[list[Merging], list[Merging]]:
+    def _merge(self, arrival: VisitorMerged) -> tuple[list[Merging], list[Chaining]]:
         """Somebody names this id as their earlier one."""
         if self.user:
             return [refuse(arrival, REFUSED_USER)], []
         if arrival.into_anonymous or self.chained:
-            return [], [*self._chain(arrival), arrival]
+            late = self._delete_too(arrival, arrival.into_key) if arrival.into_anonymous else []
+            return [], [*self._chain(arrival), *late, arrival]
         if self.into not in ("", arrival.into_key):
             return [refuse(arrival, REFUSED_OTHER)], []
         self.into = arrival.into_key
         return [arrival], []
 
-    def _chain(self, arrival: VisitorMerged) -> list[Merging]:
+    def _delete_too(self, arrival: VisitorMerged, other: str) -> list[Chaining]:
+        """A merge from before the deletion of this visitor arrived late: the visitor under ``other`` was deleted too."""
+        if arrival.timestamp > self.deleted_at:
+            return []
+        return [visitor_deleted(arrival, self.deleted_at, key=other, into_key=self.key)]
+
+    def _chain(self, arrival: VisitorMerged) -> list[Chaining]:
         """Join the chains, and tell them to whom this visitor belongs already."""
         if self.chained:
             return []
@@ -77,9 +93,24 @@ def refuse(merged: VisitorMerged, reason: str) -> VisitorMerged:
     return msgspec.structs.replace(merged, refused=reason)
 
 
-def in_input_order(arrival: Merging) -> tuple[int, int]:
-    """Sort key: input order; of one input first what was before it."""
-    return arrival.seq, isinstance(arrival, VisitorMerged) and (1 if not arrival.into_anonymous else 2)
+def in_input_order(arrival: Merging | Chaining) -> tuple[int, int]:
+    """Sort key: input order; of one input first what was before it, then the deletions that a late merge brings, then the merge."""
+    if isinstance(arrival, VisitorDeleted):
+        return arrival.seq, 2 if arrival.into_key else 0
+    return arrival.seq, isinstance(arrival, VisitorMerged) and (3 if arrival.into_anonymous else 1)
+
+
+def visitor_deleted(cause: Event | VisitorMerged | VisitorDeleted, at: int, *, key: str, into_key: str) -> VisitorDeleted:
+    """The deletion of the visitor under ``key`` at ``at``, which follows from ``cause``."""
+    return VisitorDeleted(
+        tenant=cause.tenant,
+        key=key,
+        into_key=into_key,
+        timestamp=at,
+        log_time=cause.log_time,
+        partition=cause.partition,
+        seq=cause.seq,
+    )
 
 
 def seen_as_user(cause: Event | VisitorMerged, *, key: str, user: str) -> SeenAsUser:

@@ -39,10 +39,11 @@ class Visitor(msgspec.Struct, gc=False, array_like=True):
     merged_at: int = 0
 
     def delete(self, at: int) -> None:
-        """The visitor was deleted at ``at``: forget the events, and keep none from before it that come late."""
-        self.forget()
-        self.merged_at = 0  # a later deletion is of whom it became, and would not find rows under its own id
-        self.deleted_at = max(self.deleted_at, at)
+        """The visitor was deleted at ``at``: forget the events, and keep none from before it that come late. A repetition has no effect."""
+        if at > self.deleted_at:
+            self.forget()
+            self.merged_at = 0  # a later deletion is of whom it became, and would not find rows under its own id
+            self.deleted_at = at
 
     def leave(self) -> None:
         """The id is a user's: it is nobody's visitor."""

@@ -17,7 +17,7 @@ from state.person.chains import MOST
 from state.person.snapshot import decode
 from state.records.facts import DecisionFact, EventFact, PersonFact, ProgressFact
 from state.records.recommendation import Erase, Publish
-from tests.support.memory_job import Job, named_in, newest_snapshots
+from tests.support.memory_job import Job, named_in, newest_snapshots, not_erased
 from tests.support.stories import Log
 
 USER, CHAIN = "ursula-who-signs-in", ("cookie-first", "cookie-second", "cookie-third")
@@ -277,15 +277,36 @@ def test_what_a_deleted_visitor_sends_late_after_a_merge_is_erased_with_the_user
     assert not_erased(ran(log, tmp_path / "state")) == []
 
 
-def not_erased(job: Job) -> list[tuple[str, str]]:
-    """User and id of each event whose row no deletion removes: each removes those of lower versions that are there."""
-    rows = list[EventFact]()
-    for row in job.facts.items:
-        if isinstance(row, EventFact):
-            rows.append(row)
-        elif isinstance(row, Erase):
-            rows = [each for each in rows if each.user_id != row.user_id or each.version >= row.version]
-    return [(row.user_id, row.event_id) for row in rows]
+@pytest.mark.parametrize("batch_size", [1, 100])
+@pytest.mark.parametrize("deleted", [0, 1], ids=["the older visitor", "the newer visitor"])
+def test_a_deletion_that_either_visitor_of_a_chain_sends_forgets_what_both_did(deleted: int, batch_size: int, tmp_path: Path) -> None:
+    log = Log()
+    log.send(8 * HOUR, CHAIN[1], "signup", visitor=True, traits={**ANALYST, "firstName": "Secretia"})
+    log.send(8 * HOUR + MINUTE, CHAIN[1], "track", visitor=True, name="source_connected", status="connected")
+    log.send(8 * HOUR + 2 * MINUTE, CHAIN[1], "identity_merged", visitor=True, previousId=CHAIN[0])
+    log.send(8 * HOUR + 3 * MINUTE, CHAIN[deleted], "user_deleted", visitor=True)
+    job = ran(log, tmp_path / "deleted", batch_size=batch_size)
+    assert not_erased(job) == []
+    assert named_in(newest_snapshots(job.store), [*CHAIN, "Secretia"]) == set()
+    log.send(9 * HOUR, USER, "signup", traits=ANALYST)
+    log.send(9 * HOUR + MINUTE, USER, "identity_merged", previousId=CHAIN[1])
+    job = ran(log, tmp_path / "signed in", batch_size=batch_size)
+    assert completed(job, USER) == {}
+    assert named_in(newest_snapshots(job.store), ["Secretia"]) == set()
+    assert job.counters.total["people"] == 1
+
+
+@pytest.mark.parametrize("visitor", [True, False])
+def test_a_deletion_reaches_a_visitor_whose_merge_comes_late(visitor: bool, tmp_path: Path) -> None:
+    """Whether a user is deleted or a visitor."""
+    log, who = Log(), CHAIN[1] if visitor else USER
+    log.send(8 * HOUR, CHAIN[0], "page_view", visitor=True, path="/pricing")
+    log.send(8 * HOUR + MINUTE, who, "signup", visitor=visitor, traits=ANALYST)
+    log.send(8 * HOUR + 9 * MINUTE, who, "user_deleted", visitor=visitor)
+    log.send(8 * HOUR + 10 * MINUTE, who, "identity_merged", visitor=visitor, timestamp=8 * HOUR + 5 * MINUTE, previousId=CHAIN[0])
+    job = ran(log, tmp_path / "state")
+    assert not_erased(job) == []
+    assert named_in(newest_snapshots(job.store), [who, *CHAIN]) == set()
 
 
 def kiosk_log() -> Log:

@@ -22,7 +22,7 @@ from sources.local_log.source import LocalLogSource
 from state.catalog.by_tenant import ByTenant
 from state.duration import HOUR, MINUTE
 from state.records.facts import EventFact, PersonFact, ProgressFact
-from tests.support.memory_job import KEYS, PLAN, Job
+from tests.support.memory_job import KEYS, PLAN, Job, not_erased
 from tests.support.stories import MONDAY, Log, MemoryRedis, MemorySink, rfc3339
 
 USERS = [f"user-{number}" for number in range(60)]
@@ -119,3 +119,16 @@ def test_no_event_of_a_visitor_who_has_just_signed_in_is_lost(workers: int, tmp_
     assert len([row for row in facts.items if isinstance(row, EventFact)]) == sent
     done = {row.user_id for row in facts.items if isinstance(row, ProgressFact) and row.completed_at and row.user_id.startswith("user")}
     assert len(done) == 400
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_a_deletion_reaches_all_visitors_of_a_chain(workers: int, tmp_path: Path) -> None:
+    """The merge and the deletion take ways of their own to the chains."""
+    log = Log()
+    for number in range(300):
+        log.send(0, f"first-{number}", "page_view", visitor=True, path="/")
+        log.send(MINUTE, f"second-{number}", "identity_merged", visitor=True, previousId=f"first-{number}")
+        log.send(2 * MINUTE, f"second-{number}", "user_deleted", visitor=True)
+    job = Job(log.items, tmp_path / "state", batch_size=1_000)
+    job.run(workers=workers, epoch=timedelta(milliseconds=20))
+    assert not_erased(job) == []

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.events import Event
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.chains import CHAINS_CODEC, MOST, Chains
-from state.person.link import LINK_CODEC, Link, Merging, in_input_order, seen_as_user
+from state.person.link import LINK_CODEC, Chaining, Link, Merging, in_input_order, seen_as_user, visitor_deleted
 from state.snapshot_codec import SnapshotError
 from tests.state.lives import KEYS, START, anonymously, event
 
@@ -24,6 +23,22 @@ Merge = tuple[str, str]
 
 def key(name: str) -> str:
     return KEYS.stream_key("t", name)
+
+
+def merge_of(named: str, namer: str, *, at: int, seq: int = 0) -> VisitorMerged:
+    """``namer`` names ``named`` as an earlier id."""
+    return VisitorMerged(
+        tenant="t",
+        key=key(named),
+        user=named,
+        into=namer,
+        into_key=key(namer),
+        into_anonymous=not namer.startswith("u"),
+        timestamp=START + at,
+        log_time=START + at,
+        partition=0,
+        seq=seq,
+    )
 
 
 class World:
@@ -37,27 +52,16 @@ class World:
         self.final: set[str] = set()
         self.refused: list[str] = []
         self.deleted: list[str] = []
+        self.deletions: dict[str, int] = {}
         self.seq = 0
 
-    def merge(self, *merges: Merge) -> None:
-        """Take merges in this order."""
+    def merge(self, *merges: Merge, at: int | None = None) -> None:
+        """Take merges in this order. They happened ``at`` ms after the beginning, else now."""
         for named, namer in merges:
             self.names |= {key(each): each for each in (named, namer)}
             self.seq += 1
-            anonymous = not namer.startswith("u")
-            merged = VisitorMerged(
-                tenant="t",
-                key=key(named),
-                user=named,
-                into=namer,
-                into_key=key(namer),
-                into_anonymous=anonymous,
-                timestamp=START + self.seq,
-                log_time=START + self.seq,
-                partition=0,
-                seq=self.seq,
-            )
-            self._take([(key(named), merged), *([(key(namer), merged)] if anonymous else [])])
+            merged = merge_of(named, namer, at=self.seq if at is None else at, seq=self.seq)
+            self._take([(key(named), merged), *([(key(namer), merged)] if merged.into_anonymous else [])])
 
     def sign_in(self, name: str) -> None:
         """The id is used as a ``userId``."""
@@ -65,10 +69,11 @@ class World:
         self.seq += 1
         self._take([(key(name), seen_as_user(event("track", self.seq, user=name), key=key(name), user=name))])
 
-    def delete(self, name: str) -> list[str]:
-        """A visitor asks to be forgotten: the names of the others that are."""
+    def delete(self, name: str, at: int | None = None) -> list[str]:
+        """A visitor asks to be forgotten: the names of whom the chains tell so. It happened ``at`` ms after the beginning, else now."""
+        self.names[key(name)] = name
         self.deleted = []
-        self._take([(key(name), anonymously(event("user_deleted", self.seq, user=name)))])
+        self._take([(key(name), anonymously(event("user_deleted", self.seq if at is None else at, user=name)))])
         return sorted(self.deleted)
 
     def restart(self) -> None:
@@ -77,18 +82,19 @@ class World:
         self.chains = CHAINS_CODEC.decode(CHAINS_CODEC.encode(self.chains))
 
     def _take(self, arrivals: Sequence[tuple[str, Merging]]) -> None:
-        inside: list[tuple[str, Merging]] = []
+        inside: list[Chaining] = []
         for at, arrival in arrivals:
             visitors, chained = self.links.setdefault(at, Link()).take(at, arrival)
             self._tell(visitors)
-            inside += [(at if isinstance(each, Event) else each.key, each) for each in chained]
-        for at, arrival in sorted(inside, key=lambda each: in_input_order(each[1])):
-            self._tell(self.chains.take(at, arrival))
+            inside += chained
+        for each in sorted(inside, key=in_input_order):
+            self._tell(self.chains.take(each))
 
     def _tell(self, told: Iterable[Merging | VisitorDeleted]) -> None:
         for each in told:
             if isinstance(each, VisitorDeleted):
                 self.deleted.append(self.names[each.key])
+                self.deletions[self.names[each.key]] = each.timestamp - START
             elif isinstance(each, SeenAsUser):
                 self.owner.pop(self.names[each.key], None)
             elif isinstance(each, VisitorMerged) and each.refused:
@@ -170,10 +176,62 @@ def test_a_visitor_that_is_named_by_an_id_that_is_a_users_belongs_to_that_user()
 
 def test_the_deletion_of_a_visitor_reaches_its_chain_and_no_user() -> None:
     found = world(("c1", "c2"), ("c2", "c3"), ("d1", "d2"))
-    assert found.delete("c1") == found.delete("c3") == ["c1", "c2"]
+    assert found.delete("c1") == ["c1", "c2", "c3"], "the person of the chain, too"
+    assert found.delete("c1", at=3) == found.delete("c2", at=3) == [], "a repetition"
+    found.seq += 1
+    assert found.delete("c3") == ["c1", "c2"], "it knows of its own"
     assert found.delete("lonely") == []
     found.merge(("c2", "u1"))
     assert found.delete("c1") == [], "the user's deletion reaches them"
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["of whom it names", "of whom it is named by"])
+@pytest.mark.parametrize("chained", [True, False])
+def test_a_merge_from_before_the_deletion_of_a_visitor_brings_it_to_the_other_side(named: bool, chained: bool) -> None:
+    """Whether the deleted one took part in a merge before or not; and not to those who joined it after the deletion."""
+    found = world(*((("c0", "gone"),) if chained else ()), ("c1", "c2"))
+    found.seq = 10
+    found.delete("gone")
+    found.restart()
+    found.merge(("later", "gone"))
+    found.deleted = []
+    late = ("gone", "c1") if named else ("c1", "gone")
+    found.merge(late, at=5)
+    assert sorted(found.deleted) == ["c1", "c2"]
+    found.merge(late, at=5)
+    assert sorted(found.deleted) == ["c1", "c2"], "a repetition deletes nobody else"
+
+
+def test_a_deletion_that_overtakes_the_merge_reaches_the_visitor_that_was_merged() -> None:
+    """They take different ways: with several workers the chains may meet the deletion first."""
+    chains = world(("c1", "c2")).chains
+    cause = event("user_deleted", 9)
+    assert chains.take(visitor_deleted(cause, START + 9, key=key("c2"), into_key="")) != []
+    ((told, _), (merged, _)) = ((each, each.key) for each in chains.take(merge_of("c3", "c2", at=8)))
+    assert isinstance(told, VisitorDeleted)
+    assert (told.key, told.timestamp) == (key("c3"), START + 9)
+    assert isinstance(merged, VisitorMerged)
+    assert [type(each) for each in chains.take(merge_of("c4", "c2", at=10))] == [VisitorMerged]
+
+
+def test_a_late_merge_with_a_user_deletes_nothing_of_the_user() -> None:
+    found = world(("c1", "c2"), ("c2", "u1"))
+    found.seq = 10
+    found.delete("gone")
+    found.merge(("gone", "c1"), at=5)
+    assert found.deleted == []
+    assert found.owner["gone"] == "u1"
+
+
+def test_an_id_that_is_a_users_was_not_deleted_as_a_visitor() -> None:
+    found = world(("c1", "x"))
+    found.seq = 10
+    found.delete("x")
+    found.sign_in("x")
+    found.deleted = []
+    found.merge(("c2", "x"), at=5)
+    assert (found.deleted, found.owner["c2"]) == ([], "x")
+    assert key("x") not in found.chains.deleted
 
 
 def test_an_id_that_too_many_share_gathers_no_more_and_each_is_counted() -> None:
@@ -233,6 +291,51 @@ def test_a_user_never_loses_a_visitor_to_another_however_they_are_named(drawn: l
     assert sum(map(len, found.chains.groups.values())) == len(found.chains.roots)
 
 
+@st.composite
+def deletions(draw: st.DrawFn) -> tuple[list[tuple[int, Merge]], list[tuple[int, str]]]:
+    """Merges that join visitors, each pair in one way only, and deletions of visitors, all at different times."""
+    names = [f"c{number}" for number in range(draw(st.integers(2, 7)))]
+    pairs = [(names[draw(st.integers(0, place - 1))], names[place]) for place in range(1, len(names)) if draw(st.booleans())]
+    merges = [pair if draw(st.booleans()) else pair[::-1] for pair in pairs]
+    gone = draw(st.lists(st.sampled_from(names), max_size=3))
+    times = draw(st.permutations(range(1, len(merges) + len(gone) + 1)))
+    return list(zip(times, merges, strict=False)), list(zip(times[len(merges) :], gone, strict=True))
+
+
+def deleted_in_order(merges: list[tuple[int, Merge]], gone: list[tuple[int, str]]) -> dict[str, int]:
+    """The reference: until when each visitor is deleted."""
+    found: dict[str, int] = {}
+    for at, name in sorted(gone):
+        joined = [group for group in groups_of(pair for when, pair in merges if when < at) if name in group]
+        found |= dict.fromkeys(joined[0] if joined else {name}, at)
+    return found
+
+
+@given(deletions(), st.booleans(), st.randoms(use_true_random=False))
+def test_a_deletion_reaches_whoever_was_the_same_visitor_in_any_order(
+    drawn: tuple[list[tuple[int, Merge]], list[tuple[int, str]]], in_order: bool, rng: Any
+) -> None:
+    merges, gone = drawn
+    inputs: list[tuple[int, Merge | str]] = sorted([*merges, *gone], key=lambda each: each[0])
+    if not in_order:
+        rng.shuffle(inputs)
+    found, deleted = World(), dict[str, int]()
+    for at, what in inputs:
+        found.deleted, found.deletions = [], {}
+        if isinstance(what, str):
+            found.delete(what, at)
+            found.deletions[what] = max(at, found.deletions.get(what, 0))
+        else:
+            found.merge(what, at=at)
+        deleted |= {name: max(when, deleted.get(name, 0)) for name, when in found.deletions.items()}
+        if rng.random() < 0.3:
+            found.restart()
+    expected = deleted_in_order(merges, gone)
+    assert {name: min(deleted.get(name, 0), at) for name, at in expected.items()} == expected
+    if in_order:
+        assert deleted == expected
+
+
 def test_damaged_snapshots_are_refused_in_words() -> None:
     found = world(("c1", "c2"))
     for data, read in (
@@ -248,4 +351,4 @@ def test_damaged_snapshots_are_refused_in_words() -> None:
 def test_new_chains_share_nothing() -> None:
     one = world(("c1", "c2")).chains
     assert Chains() != one
-    assert msgspec.structs.asdict(Chains()) == {"roots": {}, "groups": {}, "users": {}}
+    assert msgspec.structs.asdict(Chains()) == {"roots": {}, "groups": {}, "users": {}, "deleted": {}}

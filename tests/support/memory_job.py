@@ -21,7 +21,7 @@ from state.catalog.by_tenant import ByTenant, Plans
 from state.catalog.plan import Plan
 from state.ids import Keys
 from state.messages import Message, Tick
-from state.records.facts import Fact, StepMetricFact
+from state.records.facts import EventFact, Fact, StepMetricFact
 from state.records.recommendation import Erase
 from tests.support.stories import MemoryRedis, MemorySink, rich_log, visitors_log
 
@@ -98,6 +98,17 @@ def newest_snapshots(store: Path) -> dict[tuple[str, str], bytes]:
 def named_in(snapshots: dict[tuple[str, str], bytes], names: Iterable[str]) -> set[tuple[str, str]]:
     """(step, name) where a snapshot of the step holds the name."""
     return {(step, name) for (step, _), state in snapshots.items() for name in names if name.encode() in state}
+
+
+def not_erased(job: Job) -> list[tuple[str, str]]:
+    """User and id of each event whose row no deletion removes: each removes those of lower versions that are there."""
+    rows = list[EventFact]()
+    for row in job.facts.items:
+        if isinstance(row, EventFact):
+            rows.append(row)
+        elif isinstance(row, Erase):
+            rows = [each for each in rows if each.user_id != row.user_id or each.version >= row.version]
+    return [(row.user_id, row.event_id) for row in rows]
 
 
 def metrics(rows: Iterable[Fact | Erase]) -> Counter[tuple[Any, ...]]:
