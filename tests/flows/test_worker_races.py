@@ -132,3 +132,39 @@ def test_a_deletion_reaches_all_visitors_of_a_chain(workers: int, tmp_path: Path
     job = Job(log.items, tmp_path / "state", batch_size=1_000)
     job.run(workers=workers, epoch=timedelta(milliseconds=20))
     assert not_erased(job) == []
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_a_chain_belongs_as_a_whole_to_one_user_who_named_it(workers: int, tmp_path: Path) -> None:
+    """To the first one with one worker; with more that is so only where no other user named it. Each row is that of somebody of the chain
+    (docs/scaling.md).
+    """
+    log, chains = Log(), range(150)
+    named_twice = {number for number in chains if number % 3 == 0}
+    for number in chains:
+        log.send(0, f"old-{number}", "page_view", visitor=True, path="/")
+        log.send(0, f"new-{number}", "page_view", visitor=True, path="/")
+    for number in chains:
+        log.send(MINUTE, f"new-{number}", "identity_merged", visitor=True, previousId=f"old-{number}")
+    for number in chains:
+        log.send(10 * MINUTE, f"first-{number}", "identity_merged", previousId=f"new-{number}")
+    for number in named_twice:
+        log.send(HOUR, f"second-{number}", "identity_merged", previousId=f"old-{number}")
+    for number in chains:
+        log.send(2 * HOUR, f"old-{number}", "track", id=f"step-{number}", visitor=True, name="source_connected", status="connected")
+        log.send(2 * HOUR, f"first-{number}", "signup", traits={"persona": "analyst"})
+        log.send(2 * HOUR, f"second-{number}", "signup", traits={"persona": "analyst"})
+    for count in (1, workers):
+        job = Job(log.items, tmp_path / f"{count}", batch_size=1_000)
+        job.run(workers=count, epoch=timedelta(milliseconds=20))
+        done_by = {row.user_id for row in job.facts.items if isinstance(row, ProgressFact) and row.completed_at}
+        may_have = set[tuple[str, str]]()
+        for number in chains:
+            users = {f"first-{number}", f"second-{number}"} & done_by
+            assert users == {f"first-{number}"} or (count > 1 and number in named_twice and users == {f"second-{number}"})
+            may_have |= {(f"step-{number}", who) for who in (f"old-{number}", f"new-{number}", *users)}
+        events = [row for row in job.facts.items if isinstance(row, EventFact)]
+        assert set(Counter(row.event_id for row in events).values()) == {1}
+        steps = {(row.event_id, row.user_id) for row in events if row.event_id.startswith("step")}
+        assert len(steps) == len(chains)
+        assert steps <= may_have
