@@ -9,7 +9,7 @@ import typer
 from cli.support.audit_options import ByOption, YesOption
 from cli.support.options import DataDirOption, JsonOption, TenantOption, UserArgument
 
-_VisitorOption = Annotated[bool, typer.Option("--visitor", help="USER is an anonymousId that was never merged.")]
+_VisitorOption = Annotated[bool, typer.Option("--visitor", help="USER is an anonymousId. One that signed in is refused: forget its user.")]
 _WaitOption = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the job to process the deletion.")]
 _CheckOption = Annotated[bool, typer.Option("--check", help="Only read every store again; erase nothing.")]
 _MaintainOption = Annotated[
@@ -60,6 +60,7 @@ def forget(
         known = job.is_known(stores, subject)
         job.refuse_unknown_tenant(stores, subject, known=known)
         if not check:
+            job.refuse_visitor_of_another(stores, subject)
             confirm(f"Forget {named} for good?", yes)
         asked, sent_to = job.before_asking(stores, subject), ""
         what = {"tenant": tenant, "user": stores.keys.stream_key(tenant, user), "visitors": len(subject.ids) - 1}

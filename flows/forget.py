@@ -160,6 +160,14 @@ def refuse_unknown_tenant(stores: Stores, subject: Subject, *, known: bool) -> N
             raise ForgetError(f"{missing}, and no store holds anything about this user there. Name the tenant with --tenant.")
 
 
+def refuse_visitor_of_another(stores: Stores, subject: Subject) -> None:
+    """Raise ``ForgetError`` if the id is a visitor of somebody: the job would erase that user, whom nobody has named."""
+    if whose := stores.user_of(subject.tenant, subject.ids[0]):
+        raise ForgetError(
+            f"{subject.ids[0]} is an earlier id of {whose}, and goes when {whose} is forgotten; nothing was erased. Forget {whose} instead."
+        )
+
+
 def is_known(stores: Stores, subject: Subject) -> bool:
     """Whether a store holds something about the user, other than traces of deletions. Ask before the deletion is asked for."""
     return any(place.held(subject) for place in stores.places if not place.is_trace)

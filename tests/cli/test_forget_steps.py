@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from flows import forget
 from flows.forget import Stores
 from flows.places.files import Recovery, SentLines
 from flows.places.place import Place
@@ -101,6 +103,26 @@ def test_what_is_refused_has_changed_nothing(
         result = inside("forget", *arguments, cwd=data_dir.path.parent)
     assert (result.code, said in result.err) == (code, True), result.err
     assert ("ann" in memory.rows, data_dir.sent.exists(), audited(data_dir)) == (True, False, [])
+
+
+@pytest.mark.parametrize("arguments", [("--visitor",), ()])
+def test_a_visitor_who_signed_in_is_not_forgotten_under_the_old_id(
+    data_dir: DataDir, memory: Memory, inside: Inside, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job would erase the user, whom the command has not named."""
+    opened = forget.open_stores
+
+    @contextmanager
+    def knowing(settings: Settings) -> Iterator[Stores]:
+        with opened(settings) as stores:
+            yield dataclasses.replace(stores, user_of=lambda _tenant, visitor: "ann" if visitor == "cookie-of-ann" else "")
+
+    monkeypatch.setattr(forget, "open_stores", knowing)
+    refused = inside("forget", "cookie-of-ann", "--yes", *arguments, cwd=data_dir.path.parent)
+    assert (refused.code, "Forget ann instead" in " ".join(refused.err.split())) == (1, True), refused.err
+    assert ("cookie-of-ann" in memory.rows, data_dir.sent.exists(), audited(data_dir)) == (True, False, [])
+    assert inside("forget", "cookie-of-ann", "--check", *arguments, cwd=data_dir.path.parent).code == 1
+    assert inside("forget", "ann", "--yes", cwd=data_dir.path.parent).code == 0
 
 
 ONE_TENANT = (ROOT / "catalog" / "saas.yaml").read_text().replace("\nversion:", "\ntenants: [acme]\nversion:", 1)
