@@ -117,7 +117,11 @@ def subject_of(stores: Stores, tenant: str, user: str, also: Iterable[str] = ())
 
 
 def collect(stores: Stores, subject: Subject) -> dict[str, Any]:
-    """Return everything that is held about a user: place → what is there. Raises the errors of the stores."""
+    """Return everything that is held about a user: place → what is there. Raises the errors of the stores.
+
+    A message in which somebody else names a visitor of the user is left out: it has that one's id.
+    """
+    subject = subject._replace(own_only=True)
     return {place.name: place.held(subject) for place in stores.places}
 
 

@@ -20,7 +20,7 @@ from sinks.clickhouse.errors import QueryFailed
 from sinks.clickhouse.inserter import PERSONAL_TABLES, ClickHouseInserter
 from sinks.clickhouse.read_only_query import query
 from state.person.visitors_of import Claim
-from state.records.subject import Subject
+from state.records.subject import Subject, is_sent_by_another
 
 _TABLES: Final = (*PERSONAL_TABLES, "dead_letters")
 _KEEP_LITTLE: Final = (
@@ -55,6 +55,8 @@ class Tables(Place):
         for table, condition in (*((table, _ROWS) for table in PERSONAL_TABLES), ("dead_letters", _LETTERS)):
             rows = query(self._store, f"SELECT * FROM {table} WHERE {condition}", values, private=True)  # noqa: S608
             found += [{"table": table, **row} for row in rows.to_dicts()]
+        if subject.own_only:
+            found = [each for each in found if each["table"] != "dead_letters" or not is_sent_by_another(each["raw"].encode(), subject)]
         return found
 
     def has_of_others(self, subject: Subject) -> bool:

@@ -22,11 +22,13 @@ class Subject(NamedTuple):
     """A user with all ids that are theirs: ``ids[0]`` is the user's, the others are of earlier visitors.
 
     ``merges_stay``: the job has yet to find the visitors by the user's merges. These stay in its input, without content (``left_of``).
+    ``own_only``: no message counts that somebody else sent and that only names a visitor. It is that sender's, so no export has it.
     """
 
     tenant: str
     ids: tuple[str, ...]
     merges_stay: bool = False
+    own_only: bool = False
 
     def hashes(self, keys: Keys) -> list[str]:
         """The ids as keyed hashes, which do not reveal them."""
@@ -60,8 +62,8 @@ def is_about(value: bytes, key: bytes | None, subject: Subject) -> bool:
         return letter_is_about(DeadLetter("", "", value, "", 0, 0, 0, key), subject)
     if sender[0] != subject.tenant:
         return False
-    if sender[1] in subject.ids:
-        return True
+    if sender[1] in subject.ids or subject.own_only:
+        return sender[1] in subject.ids
     if b"\\" not in value and not any(each.encode("utf-8", "surrogatepass") in value for each in subject.ids):
         return False
     return _named_visitor(value) in subject.ids
@@ -74,6 +76,12 @@ def _named_visitor(value: bytes) -> str:
     except (ValueError, RecursionError):  # a DecodeError is a ValueError, and so is a text that is not UTF-8
         return ""
     return found.payload.previous_id if found.event_type == IDENTITY_MERGED and found.payload is not None else ""
+
+
+def is_sent_by_another(value: bytes, subject: Subject) -> bool:
+    """Whether a message, perhaps cut off or no event, has a sender who is not the user."""
+    sender = peek_person(value)
+    return sender is not None and not is_placeholder_id(sender[1]) and sender[1] not in subject.ids
 
 
 def is_deletion(value: bytes) -> bool:
@@ -121,4 +129,6 @@ def letter_is_about(letter: DeadLetter, subject: Subject) -> bool:
     row = dead_letter_fact(letter)
     of_tenant = not row.tenant_ids or subject.tenant in row.tenant_ids
     key = None if letter.key is None else letter.key.decode("utf-8", "replace")
+    if subject.own_only and is_sent_by_another(letter.raw if letter.text is None else letter.text, subject):
+        return False
     return of_tenant and (key in subject.ids or not set(row.user_ids).isdisjoint(subject.ids))

@@ -16,6 +16,7 @@ from flows.forget import (
     Stores,
     ask_to_forget,
     before_asking,
+    collect,
     erase,
     has_taken,
     is_known,
@@ -149,6 +150,14 @@ def test_a_deletion_that_the_job_would_reject_is_not_sent(stores: Stores) -> Non
     with pytest.raises(ForgetError, match="the job would reject the deletion"):
         ask_to_forget(stores, Subject("default", ("undefined",)))
     assert not stores.data_dir.sent.exists()
+
+
+@pytest.mark.parametrize("stores", ["files"], indirect=True)
+def test_an_export_has_no_message_of_a_second_user_of_the_device(stores: Stores) -> None:
+    fields = {"eventId": "e", "timestamp": "2026-01-05T08:00:00Z", "eventType": "identity_merged", "payload": {"previousId": "cookie"}}
+    append_sent(stores.data_dir.sent, [Sent(json.dumps({**fields, "userId": user}).encode()) for user in ("u-17", "ben")])
+    (found,) = collect(stores, Subject("default", ("u-17", "cookie")))["sent"]
+    assert "ben" not in found["raw"]
 
 
 class Rows(Place):

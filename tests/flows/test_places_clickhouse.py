@@ -80,6 +80,17 @@ def test_rows_and_rejected_messages_go_and_the_text_of_the_deletion_is_told(migr
     assert traces.held(Subject("t", ("an", "cookie-of-ann"))) == [], "a part of an id is nobody's"
 
 
+@on_the_embedded_one
+def test_a_rejected_message_of_somebody_else_is_in_no_export(migrated: ClickHouse) -> None:
+    raws = {user: json.dumps({"userId": user, "payload": {"previousId": ANN.ids[1]}}) for user in ("ben", "ann")}
+    letters = [make(DeadLetterFact, dead_letter_id=user, raw=raw, user_ids=(user, ANN.ids[1])) for user, raw in raws.items()]
+    insert(migrated, *letters)
+    subject = ANN._replace(tenant="default")
+    tables = Tables(migrated)
+    assert len(tables.held(subject)) == 2
+    assert [each["dead_letter_id"] for each in tables.held(subject._replace(own_only=True))] == ["ann"]
+
+
 @pytest.fixture
 def watched(server_url: str) -> Iterator[tuple[ClickHouse, FaultProxy]]:
     """A server's database, and what is asked of it."""

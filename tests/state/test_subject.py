@@ -84,6 +84,19 @@ def test_a_deletion_is_seen_in_what_the_decoder_mends_and_beside_any_payload() -
     assert not is_deletion(event())
 
 
+def test_what_somebody_else_said_of_a_visitor_is_not_the_users_own() -> None:
+    """It has the id of somebody else, whom the export of the user must not name."""
+    own = ANN._replace(own_only=True)
+    assert is_about(MERGE, None, ANN)
+    for value in (MERGE, BOM + MERGE):
+        assert not is_about(value, None, own)
+    rejected = event(userId="ben", eventType="identity_merged", payload={"previousId": "é-visitor"}, timestamp=None)
+    letter = DeadLetter("", "", rejected, "", 0, 0, 0, b"u-17")
+    assert (letter_is_about(letter, ANN), letter_is_about(letter, own)) == (True, False)
+    for value in HERS:
+        assert is_about(value, None, own) or value in {MERGE, BOM + MERGE}
+
+
 BARE = event(eventType="user_deleted", tenantId="default")
 HEADERS = (("traceparent", b"00"), ("onramp-attempts", b"2"))
 CONTENT: dict[str, Any] = {
