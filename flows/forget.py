@@ -16,6 +16,7 @@ from flows.archive import open_archive
 from flows.bound_input import require_input
 from flows.catalogs import CatalogFileError, without_catalog
 from flows.clickhouse_store import open_store
+from flows.dead_letters import read_dead_letters
 from flows.inputs import kafka_cluster, registry_of
 from flows.job_input import JobInput
 from flows.places.archive import ArchiveFiles
@@ -39,7 +40,8 @@ from state.ids import Keys
 from state.messages import Message
 from state.quantity import count
 from state.records.dead_letter import DeadLetter
-from state.records.subject import Subject
+from state.records.fact_builders import dead_letter_fact
+from state.records.subject import Subject, letter_is_about
 from state.times import rfc3339
 from state.vocabulary import USER_DELETED
 from system.wall_clock import wall_clock
@@ -87,7 +89,7 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
             stack.callback(store.close)
         redis_url = stack.enter_context(redis_for_reader(settings.redis_address(), data_dir))
         places: list[Place] = [UserRecords(redis_url, embedded=settings.redis_url is None), ModelTexts(redis_url)]
-        tables = Tables(store) if store is not None else None
+        tables = Tables(store, lambda subject: _letters_about(settings, subject)) if store is not None else None
         if tables is not None and store is not None:
             places += [tables, Traces(store, data_dir.clickhouse if settings.clickhouse_url is None else None)]
         places += [SpoolFiles(data_dir), DeadLetterLines(data_dir), SentLines(data_dir), Recovery(data_dir)]
@@ -102,6 +104,11 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
         merges = Merges(store) if store is not None else None
         visitors = Visitors(keys, Recovery(data_dir), merges, places)
         yield Stores(settings, data_dir, keys, tuple(places), redis_url, tables, kept, visitors.ids_of, visitors.user_of)
+
+
+def _letters_about(settings: Settings, subject: Subject) -> set[str]:
+    """The ids of the rejected messages that are about the user. Reads all of them."""
+    return {dead_letter_fact(each).dead_letter_id for each in read_dead_letters(settings) if letter_is_about(each, subject)}
 
 
 class Asked(NamedTuple):

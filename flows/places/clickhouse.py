@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -44,9 +44,14 @@ class Tables(Place):
 
     name = "clickhouse"
 
-    def __init__(self, store: ClickHouse) -> None:
-        """``store`` must stay open for as long as this is used."""
+    def __init__(self, store: ClickHouse, letters: Callable[[Subject], Collection[str]] = lambda _subject: ()) -> None:
+        """``store`` must stay open for as long as this is used.
+
+        ``letters`` returns which rejected messages are about a user, by the ids of their rows: rows from before migration 39 do not tell
+        whom the key names.
+        """
         self._store = store
+        self._letters = letters
 
     def held(self, subject: Subject) -> list[Any]:
         """Return the rows, each with the name of its table."""
@@ -71,7 +76,9 @@ class Tables(Place):
 
     def erase(self, subject: Subject) -> None:
         """Delete the rows, and wait until they are gone. Only where no job writes new ones."""
-        ClickHouseInserter(self._store).erase(erasures_of(subject))
+        inserter = ClickHouseInserter(self._store)
+        inserter.erase(erasures_of(subject))
+        inserter.erase_letters(sorted(self._letters(subject)))
 
 
 class Traces(Place):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import polars as pl
@@ -102,21 +102,35 @@ class ClickHouseInserter:
 
         Rejected messages that name one of them are deleted too. A table that refuses does not keep the people in the other tables.
         """
+        self._delete(
+            pair
+            for where, rejected in _conditions(erasures)
+            for pair in (*((table, where) for table in PERSONAL_TABLES), ("dead_letters", rejected))
+        )
+
+    def erase_letters(self, ids: Sequence[str]) -> None:
+        """Delete the rows of these rejected messages, and wait for all replicas."""
+        self._delete(
+            ("dead_letters", f"dead_letter_id IN ({', '.join(map(format_str, ids[at : at + _ERASED_AT_ONCE]))})")
+            for at in range(0, len(ids), _ERASED_AT_ONCE)
+        )
+
+    def _delete(self, conditions: Iterable[tuple[str, str]]) -> None:
+        """Run a mutation for each table and condition."""
         refused: list[StoreError] = []
-        for where, rejected in _conditions(erasures):
-            for table, condition in (*((table, where) for table in PERSONAL_TABLES), ("dead_letters", rejected)):
-                try:
-                    client = self._store.client()
-                    statement = f"ALTER TABLE {table} DELETE WHERE {condition} SETTINGS mutations_sync = 2"
-                    answer = client.command(statement, settings=unlogged(client))
-                except StoreError as error:
-                    raise TransientInsert(str(error)) from error
-                except (ClickHouseError, OSError) as error:
-                    refused.append(self._store_error(f"erasure from {table}", error, people=True))
-                    if is_no_answer(error):
-                        raise refused[0] from error
-                else:
-                    self._check_answer(f"erasure from {table}", answer)
+        for table, condition in conditions:
+            try:
+                client = self._store.client()
+                statement = f"ALTER TABLE {table} DELETE WHERE {condition} SETTINGS mutations_sync = 2"
+                answer = client.command(statement, settings=unlogged(client))
+            except StoreError as error:
+                raise TransientInsert(str(error)) from error
+            except (ClickHouseError, OSError) as error:
+                refused.append(self._store_error(f"erasure from {table}", error, people=True))
+                if is_no_answer(error):
+                    raise refused[0] from error
+            else:
+                self._check_answer(f"erasure from {table}", answer)
         if refused:
             raise refused[0]
 

@@ -37,6 +37,7 @@ from state.times import rfc3339
 RAW_SHOWN: Final = 4_096
 """Bytes of a rejected message that its row contains. The dead-letter topic or file has all of them."""
 _USER_ID: Final = re.compile(rb'"(?:userId|user_id|anonymousId|anonymous_id|previousId)"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+)')
+_LONGEST_ID: Final = 256  # as in event_schema.py
 _TENANT: Final = re.compile(rb'"(?:tenantId|tenant_id)"\s*:\s*("(?:[^"\\]|\\.)*")')
 _raw_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text: Final = msgspec.json.Decoder(str)
@@ -261,7 +262,7 @@ def dead_letter_fact(letter: DeadLetter) -> DeadLetterFact:
         raw=text[:RAW_SHOWN].decode("utf-8", "replace"),
         log_time=max(letter.log_time, 0),
         version=1,
-        user_ids=_named(_USER_ID, text),
+        user_ids=tuple(dict.fromkeys((*_named(_USER_ID, text), *_in_key(letter.key)))),
         tenant_ids=_tenants(text),
     )
 
@@ -295,6 +296,12 @@ def _tenants(text: bytes) -> tuple[str, ...]:
     else:
         found = _named(_TENANT, text)
     return tuple(each for each in found if is_tenant_id(each))
+
+
+def _in_key(key: bytes | None) -> tuple[str, ...]:
+    """Whom the key of a message names: apps send the user's id as the key. One that no id can be names nobody."""
+    text = (key or b"").decode("utf-8", "replace")
+    return (text,) if 0 < len(text) <= _LONGEST_ID else ()
 
 
 def _named(field: re.Pattern[bytes], text: bytes) -> tuple[str, ...]:

@@ -443,8 +443,8 @@ class DeadLetterFact(Fact, frozen=True, gc=False, kw_only=True):
 
     ``raw`` is its first 4 KiB, undecodable bytes replaced, or what they say where a schema registry decoded them. It is empty where the
     message has a registry's framing and could not be decoded: nobody could tell whom it names. The dead-letter topic or file has all of it.
-    ``user_ids``: whom the whole message names; a deletion finds the row by them. ``tenant_ids``: its tenant, ``default`` where it leaves
-    that out; where no sender can be read, all that it names. Empty where nobody can tell: it may then be of any tenant.
+    ``user_ids``: whom the whole message and its key name; a deletion finds the row by them. ``tenant_ids``: its tenant, ``default`` where
+    it leaves that out; where no sender can be read, all that it names. Empty where nobody can tell: it may then be of any tenant.
     """
 
     TABLE = "dead_letters"

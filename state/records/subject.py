@@ -128,7 +128,6 @@ def letter_is_about(letter: DeadLetter, subject: Subject) -> bool:
     """Whether a rejected message names one of the user's ids. A message whose tenant cannot be told may be of any."""
     row = dead_letter_fact(letter)
     of_tenant = not row.tenant_ids or subject.tenant in row.tenant_ids
-    key = None if letter.key is None else letter.key.decode("utf-8", "replace")
     if subject.own_only and is_sent_by_another(letter.raw if letter.text is None else letter.text, subject):
         return False
-    return of_tenant and (key in subject.ids or not set(row.user_ids).isdisjoint(subject.ids))
+    return of_tenant and not set(row.user_ids).isdisjoint(subject.ids)

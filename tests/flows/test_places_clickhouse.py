@@ -81,6 +81,13 @@ def test_rows_and_rejected_messages_go_and_the_text_of_the_deletion_is_told(migr
 
 
 @on_the_embedded_one
+def test_rows_of_before_that_do_not_tell_whom_the_key_names_go_by_what_the_letters_tell(migrated: ClickHouse) -> None:
+    insert(migrated, *(make(DeadLetterFact, dead_letter_id=f"it's {number}") for number in range(450)))
+    Tables(migrated, lambda _: [f"it's {number}" for number in range(449)]).erase(ANN)
+    assert query(migrated, "SELECT dead_letter_id FROM dead_letters")["dead_letter_id"].to_list() == ["it's 449"]
+
+
+@on_the_embedded_one
 def test_a_rejected_message_of_somebody_else_is_in_no_export(migrated: ClickHouse) -> None:
     raws = {user: json.dumps({"userId": user, "payload": {"previousId": ANN.ids[1]}}) for user in ("ben", "ann")}
     letters = [make(DeadLetterFact, dead_letter_id=user, raw=raw, user_ids=(user, ANN.ids[1])) for user, raw in raws.items()]

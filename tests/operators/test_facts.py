@@ -153,6 +153,24 @@ def test_a_dead_letter_s_row_knows_whom_the_whole_message_names(raw: bytes, name
 
 
 @pytest.mark.parametrize(
+    ("raw", "key", "named"),
+    [
+        (b'{"eventType": "track"}', b"ada", ("ada",)),
+        (b'{"userId": "ada"}', b"ada", ("ada",)),
+        (b'{"userId": "ada"}', b"ben", ("ada", "ben")),
+        (b"{", "Zoë".encode(), ("Zoë",)),
+        (b"{", b"\xff", ("\ufffd",)),
+        (b"{", b"", ()),
+        (b"{", b"x" * 257, ()),
+        (b"\x00\x00\x00\x00\x05\x06", b"ada", ("ada",)),
+    ],
+)
+def test_a_dead_letter_s_row_knows_whom_its_key_names(raw: bytes, key: bytes, named: tuple[str, ...]) -> None:
+    """A message without an id has only the key, and a deletion must find it."""
+    assert dead_letter_fact(structs.replace(LETTER, raw=raw, key=key)).user_ids == named
+
+
+@pytest.mark.parametrize(
     ("raw", "tenants"),
     [
         (b'{"tenantId": "acme", "userId": "ada"}', ("acme",)),
