@@ -152,7 +152,7 @@ format: ## Format the code and apply safe fixes
 
 image-check: ## Build the image without a container engine and run all commands of the README in it (installs all packages again)
 	@scripts/setup.sh dev
-	@$(BIN)/python -m pytest -m '' tests/test_image.py $(ARGS)
+	@$(BIN)/python -m pytest -m '' tests/test_dockerfile.py tests/test_image.py $(ARGS)
 
 # The type checker uses one core. Meanwhile the demo runs, and one process compiles all tests, which else each test process does.
 ci: ## Run what CI runs: the checks beside a small demo, then the tests (the image: make image-check)
