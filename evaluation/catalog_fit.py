@@ -25,7 +25,7 @@ from state.duration import SECOND, parse, render_rounded
 from state.events import Event, decode
 from state.ids import Keys
 from state.messages import Message
-from state.person.arrivals import VisitorMerged
+from state.person.arrivals import merge_by
 from state.person.collector import Collector
 from state.person.fold import Fold
 from state.person.person import Person
@@ -247,18 +247,7 @@ class CatalogFit:
         earlier = self._people.get(user)
         if user == into or (earlier is not None and earlier.known):
             return
-        merged = VisitorMerged(
-            tenant=event.tenant,
-            key=self._keys.stream_key(*user),
-            user=user[1],
-            into=event.user,
-            into_key=self._keys.stream_key(*into),
-            into_anonymous=event.anonymous,
-            timestamp=event.timestamp,
-            log_time=event.log_time,
-            partition=event.partition,
-            seq=event.seq,
-        )
+        merged = merge_by(event, user[1], key=self._keys.stream_key(*user), into_key=self._keys.stream_key(*into))
         after = self._fold.merge(earlier, merged, Collector())
         if after is not None:
             self._people[user] = after

@@ -13,7 +13,7 @@ from state.event_contract import REJECTIONS, UNKNOWN_TENANT
 from state.events import Event, decode, rejected
 from state.ids import Keys
 from state.messages import Message, Tick
-from state.person.arrivals import VisitorMerged
+from state.person.arrivals import VisitorMerged, merge_by
 from state.person.chains import REFUSED_CIRCULAR
 from state.records.dead_letter import DeadLetter
 from state.records.fact_builders import dead_letter_fact
@@ -91,19 +91,7 @@ class Decoder:
             counters.increment(out.counts, counters.EVENTS_IGNORED, REFUSED_CIRCULAR)
             return
         key = self._keys.stream_key(event.tenant, visitor)
-        merged = VisitorMerged(
-            tenant=event.tenant,
-            key=key,
-            user=visitor,
-            into=event.user,
-            into_key=into_key,
-            into_anonymous=event.anonymous,
-            timestamp=event.timestamp,
-            log_time=event.log_time,
-            partition=event.partition,
-            seq=event.seq,
-        )
-        out.identity.append((key, merged))
+        out.identity.append((key, merge_by(event, visitor, key=key, into_key=into_key)))
 
 
 def decode_step(step_id: str, up: Stream[Message | Tick], keys: Keys, switches: Switches, plans: Plans) -> Stream[Decoded]:

@@ -11,7 +11,7 @@ from state.decision.guidance import wording_context
 from state.decision.wording_request import WordingRequest, consider
 from state.events import Event
 from state.ids import Keys
-from state.person.arrivals import VisitorMerged
+from state.person.arrivals import merge_by
 from state.person.chains import MOST
 from state.person.collector import Collector
 from state.person.fold import Fold
@@ -110,18 +110,7 @@ def _stitched(facts: Facts, plan: Plan, event: Event) -> list[Event]:
                 named = str(earlier.payload.get("previousId")) if earlier.type == IDENTITY_MERGED else previous
                 if named not in visitors and len(visitors) < MOST:
                     visitors.append(named)
-        merged = VisitorMerged(
-            tenant=event.tenant,
-            key="",
-            user=previous,
-            into=event.user,
-            into_key="",
-            timestamp=event.timestamp,
-            log_time=event.log_time,
-            partition=event.partition,
-            seq=event.seq,
-        )
-        handed_on += stitcher.merge(visitor, merged)
+        handed_on += stitcher.merge(visitor, merge_by(event, previous, key="", into_key=""))
     return sorted(handed_on, key=lambda each: each.offset)
 
 

@@ -48,6 +48,22 @@ class VisitorMerged(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     seq: int
 
 
+def merge_by(event: Event, visitor: str, *, key: str, into_key: str) -> VisitorMerged:
+    """The news for ``visitor``, whose stream key is ``key``, that ``event`` merges it into the person of the event, under ``into_key``."""
+    return VisitorMerged(
+        tenant=event.tenant,
+        key=key,
+        user=visitor,
+        into=event.user,
+        into_key=into_key,
+        into_anonymous=event.anonymous,
+        timestamp=event.timestamp,
+        log_time=event.log_time,
+        partition=event.partition,
+        seq=event.seq,
+    )
+
+
 class VisitorDeleted(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Sent to a visitor's key: the person under ``into_key``, into whom this visitor was merged, was deleted at ``timestamp``.
 
