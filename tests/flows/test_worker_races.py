@@ -122,13 +122,16 @@ def test_no_event_of_a_visitor_who_has_just_signed_in_is_lost(workers: int, tmp_
 
 
 @pytest.mark.parametrize("workers", [2, 3])
-def test_a_deletion_reaches_all_visitors_of_a_chain(workers: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("signed_in", [False, True], ids=["of a visitor", "of a user"])
+def test_a_deletion_reaches_all_visitors_of_a_chain(signed_in: bool, workers: int, tmp_path: Path) -> None:
     """The merge and the deletion take ways of their own to the chains."""
     log = Log()
     for number in range(300):
         log.send(0, f"first-{number}", "page_view", visitor=True, path="/")
         log.send(MINUTE, f"second-{number}", "identity_merged", visitor=True, previousId=f"first-{number}")
-        log.send(2 * MINUTE, f"second-{number}", "user_deleted", visitor=True)
+        if signed_in:
+            log.send(2 * MINUTE, f"user-{number}", "identity_merged", previousId=f"second-{number}")
+        log.send(3 * MINUTE, f"{'user' if signed_in else 'second'}-{number}", "user_deleted", visitor=not signed_in)
     job = Job(log.items, tmp_path / "state", batch_size=1_000)
     job.run(workers=workers, epoch=timedelta(milliseconds=20))
     assert not_erased(job) == []
