@@ -18,6 +18,7 @@ import msgspec
 from bytewax.run import cli_main
 
 from flows.catalogs import load_plans, named
+from flows.deleted_users import EFFECTS, REJECTED, DeletedUsers
 from flows.inputs import COMMAND_SECONDS, kafka_cluster, registry_of
 from flows.onboarding import FlowParts, SideChannels, build
 from flows.settings import Settings
@@ -185,37 +186,54 @@ def differences(found: Rebuilt, live: dict[str, Any] | None) -> list[Change]:
 def rerun(settings: Settings, keys: Keys, since: int | None, until: int | None, into: Path, given: Input) -> dict[str, int]:
     """Run the messages of a range of log time through the graph, and write what comes out to files in the new directory ``into``.
 
-    Times are in milliseconds, ``until`` exclusive. Every user starts with empty state. Returns file → lines. Raises ``SourceError``, and
-    ``ReplayError`` for an ``into`` that has files and for a range without a message.
+    Times are in milliseconds, ``until`` exclusive. Every user starts with empty state. What a deletion erases is left out, also where the
+    deletion is after the range: so the log is read twice. Returns file → lines. Raises ``SourceError``, and ``ReplayError`` for an ``into``
+    that has files and for a range without a message.
     """
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise ReplayError(f"{into} exists already; name a new directory with --into.")
     into.mkdir(parents=True, exist_ok=True, mode=0o700)
     into.chmod(0o700)  # one that was there, too: the files hold data about people
     plans, written = load_plans(settings.catalog), dict[str, int]()
+    source = log_source(settings, given, plans, SideChannels())
+    deleted = DeletedUsers(_messages(source), until)
+    _raise_error_of(source)
     files: dict[str, IO[bytes]] = {}
-    with _whole_or_none(into, files), ExitStack() as stack:
-
-        def put(name: str, line: bytes) -> None:
-            if name not in files:
-                files[name] = stack.enter_context(open(into / f"{name}{_PART}", "xb", opener=_private))
-            files[name].write(line)
-            written[name] = written.get(name, 0) + 1
-
-        def take_effect(effect: Any) -> None:
-            kind = type(effect).__name__
-            body = effect.recommendation if isinstance(effect, Publish) else effect
-            put("effects", msgspec.json.encode({"effect": kind, **msgspec.to_builtins(body)}) + b"\n")
-
-        def take_row(row: Any) -> None:
-            if isinstance(row, Fact):
-                put(row.TABLE, msgspec.json.encode(msgspec.structs.asdict(row)) + b"\n")
-
-        def take_letter(letter: DeadLetter) -> None:
-            put("rejected", encode_line(letter))
-
-        run_range(settings, keys, plans, given, Taking(take_effect, take_row, take_letter), since, until)
+    with _whole_or_none(into, files):
+        with ExitStack() as stack:
+            taking = _into_files(into, files, written, deleted, stack)
+            run_range(settings, keys, plans, given, taking, since, until)
+        for name in files:
+            written[name] -= deleted.leave_out(into / f"{name}{_PART}", name)
     return written
+
+
+def _into_files(into: Path, files: dict[str, IO[bytes]], written: dict[str, int], deleted: DeletedUsers, stack: ExitStack) -> Taking:
+    """Return what writes results to files of ``into``, opens them in ``stack`` and counts the lines."""
+
+    def put(name: str, line: bytes) -> None:
+        if name not in files:
+            files[name] = stack.enter_context(_new(into / f"{name}{_PART}"))
+        files[name].write(line)
+        written[name] = written.get(name, 0) + 1
+
+    def take_effect(effect: Any) -> None:
+        if isinstance(effect, Erase):
+            deleted.erased(effect, written, effects=True)
+        kind = type(effect).__name__
+        body = effect.recommendation if isinstance(effect, Publish) else effect
+        put(EFFECTS, msgspec.json.encode({"effect": kind, **msgspec.to_builtins(body)}) + b"\n")
+
+    def take_row(row: Any) -> None:
+        if isinstance(row, Erase):
+            deleted.erased(row, written, effects=False)
+        elif isinstance(row, Fact):
+            put(row.TABLE, msgspec.json.encode(msgspec.structs.asdict(row)) + b"\n")
+
+    def take_letter(letter: DeadLetter) -> None:
+        put(REJECTED, encode_line(letter))
+
+    return Taking(take_effect, take_row, take_letter)
 
 
 @contextmanager
@@ -231,8 +249,9 @@ def _whole_or_none(into: Path, names: Iterable[str]) -> Iterator[None]:
         (into / f"{name}{_PART}").rename(into / f"{name}.jsonl")
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def _new(path: Path) -> IO[bytes]:
+    """A new file that only its owner may read."""
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 class Taking(NamedTuple):

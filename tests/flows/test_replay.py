@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ import pytest
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.testing import TestingSource, run_main
 
+from flows import replay
 from flows.archive import archive_dir, run_archive
 from flows.catalogs import load_catalog
+from flows.deleted_users import DeletedUsers
 from flows.onboarding import FlowParts, SideChannels, build
 from flows.places.archive import ArchiveFiles
 from flows.places.event_log import EventLogMessages
@@ -104,6 +107,40 @@ def test_a_range_of_the_local_log_is_run_into_files_of_a_new_directory(tmp_path:
     assert not (tmp_path / "d").exists(), "the job's own directory is as it was"
     with pytest.raises(ReplayError, match="exists already"):
         rerun(settings, KEYS, None, None, into, Input())
+
+
+@pytest.mark.parametrize("end", ["behind the deletions", "before the deletions", "the last deletion alone is missing"])
+def test_a_range_run_into_files_brings_nobody_back(end: str, tmp_path: Path) -> None:
+    """Neither a deleted user nor a visitor of theirs, also where the deletion is behind the range."""
+    log = visitors_log(staying=STAYING[:2], leaving=LEAVING[:2])
+    for user in LEAVING[:2]:
+        log.raw(json.dumps({"userId": user, "eventType": "odd", "payload": {"email": "a@b.c"}}).encode(), 200 * HOUR)
+    for user in LEAVING[:2]:
+        log.send(201 * HOUR, user, "user_deleted")
+    deletions = [item.log_time for item in log.items if isinstance(item, Message) and b"user_deleted" in item.value]
+    until = {"behind the deletions": None, "before the deletions": min(deletions)}.get(end, max(deletions))
+    source, into = written(log, tmp_path / "events.jsonl"), tmp_path / "out"
+    lines = rerun(load_settings(data_dir=tmp_path / "d"), KEYS, None, until, into, Input(source))
+    gone = {each for user in LEAVING[:2] for each in (user, *visitors_of(user))}
+    for path in into.iterdir():
+        found = [line for line in path.read_text().splitlines() if '"effect":"Erase"' not in line]
+        assert [line for line in found for each in gone if f'"{each}"' in line] == [], path.name
+    assert {json.loads(line)["user_id"] for line in (into / "people.jsonl").read_bytes().splitlines()} >= set(STAYING[:2])
+    assert lines == {path.stem: len(path.read_bytes().splitlines()) for path in into.iterdir()}
+    assert {path.suffix for path in into.iterdir()} == {".jsonl"}
+
+
+def test_what_somebody_did_who_came_back_after_the_deletion_stays(tmp_path: Path) -> None:
+    log = Log()
+    for hour, name in ((1, "first"), (5, "second")):
+        log.send(hour * HOUR, "ann", "signup", traits={"persona": "analyst"})
+        log.send(hour * HOUR + MINUTE, "ann", "track", name=name)
+        log.send((hour + 1) * HOUR, "ann", "user_deleted") if hour == 1 else None
+    into = tmp_path / "out"
+    rerun(load_settings(data_dir=tmp_path / "d"), KEYS, None, None, into, Input(written(log, tmp_path / "events.jsonl")))
+    events = [json.loads(line) for line in (into / "events.jsonl").read_bytes().splitlines()]
+    assert [row["name"] for row in events if row["event_type"] == "track"] == ["second"]
+    assert (into / "people.jsonl").exists()
 
 
 def test_ids_are_connected_over_chains_of_one_tenant(tmp_path: Path) -> None:
@@ -259,7 +296,7 @@ def test_what_the_log_has_lost_is_rebuilt_from_the_archive_and_a_deleted_user_st
     assert set(people) == {"ben"}
 
 
-def test_a_range_that_cannot_be_read_to_its_end_leaves_no_results(tmp_path: Path) -> None:
+def test_a_range_that_cannot_be_read_to_its_end_leaves_no_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = Archive(tmp_path / "archive")
     archive.bind("events", "")
     for offset in (0, 1):
@@ -267,11 +304,22 @@ def test_a_range_that_cannot_be_read_to_its_end_leaves_no_results(tmp_path: Path
     settings, into = load_settings(data_dir=tmp_path / "data", catalog="saas"), tmp_path / "into"
     assert rerun(settings, KEYS, None, None, into, Input(archive=Path(archive.place)))["rejected"] == 2
     assert "rejected.jsonl" in {path.name for path in into.iterdir()}
-    (Path(archive.place) / archive.files()[1].name).write_bytes(b"damaged")
+
+    class Damaging(DeletedUsers):
+        """The archive is damaged after it was read for the first time."""
+
+        def __init__(self, messages: Iterable[Message], until: int | None) -> None:
+            super().__init__(messages, until)
+            (Path(archive.place) / archive.files()[1].name).write_bytes(b"damaged")
+
+    monkeypatch.setattr(replay, "DeletedUsers", Damaging)
     with pytest.raises(Exception, match="next_batch") as error:
         rerun(settings, KEYS, None, None, tmp_path / "again", Input(archive=Path(archive.place)))
     assert isinstance(error.value.__cause__, ArchiveError)
     assert not list((tmp_path / "again").iterdir())
+    with pytest.raises(ArchiveError, match="cannot be read"):
+        rerun(settings, KEYS, None, None, tmp_path / "third", Input(archive=Path(archive.place)))
+    assert not list((tmp_path / "third").iterdir())
 
 
 def test_a_range_without_a_message_is_an_error_that_says_where_the_log_lies(tmp_path: Path) -> None:

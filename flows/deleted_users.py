@@ -1,0 +1,121 @@
+"""Takes the lines about deleted users out of files that a replay has written: what the job erases from the tables as it goes on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from state.events import Event, decode
+from state.messages import Message
+from state.person.visitors_of import Claim, users_of_visitors
+from state.records.dead_letter import decode_line
+from state.records.fact_builders import dead_letter_fact
+from state.records.recommendation import Erase
+from state.vocabulary import IDENTITY_MERGED, USER_DELETED
+
+EFFECTS: Final = "effects"
+REJECTED: Final = "rejected"
+_MARKS: Final = (IDENTITY_MERGED.encode(), USER_DELETED.encode())
+_EVER: Final = 2**63 - 1
+_ERASE: Final = Erase.__name__
+
+Id = tuple[str, str]
+"""Tenant and id."""
+
+
+class _Until(NamedTuple):
+    """Lines of a file are left out before ``line``, if their version is below ``version``."""
+
+    line: int
+    version: int
+
+
+class DeletedUsers:
+    """Whom the log says to be deleted, and with which visitors. ``until``: end of the range (ms) that is run; None for all of the log."""
+
+    def __init__(self, messages: Iterable[Message], until: int | None) -> None:
+        """Read ``messages``, which must be the whole log."""
+        claims, users, later = dict[str, list[Claim]](), set[Id](), set[Id]()
+        for event in _identity_events(messages):
+            if event.type == IDENTITY_MERGED:
+                claims.setdefault(event.tenant, []).append(Claim(event.log_time, event.user, str(event.payload["previousId"])))
+            elif until is not None and event.log_time >= until:
+                later.add((event.tenant, event.user))
+            if not event.anonymous:
+                users.add((event.tenant, event.user))
+        self._whose = dict[Id, Id]()
+        self._visitors = dict[Id, list[Id]]()
+        for tenant, some in claims.items():
+            for visitor, whose in users_of_visitors(some, lambda each, tenant=tenant: (tenant, each) in users).items():  # type: ignore[misc]
+                self._whose[tenant, visitor] = tenant, whose
+                self._visitors.setdefault((tenant, whose), []).append((tenant, visitor))
+        self._left_out = dict[str, dict[Id, _Until]]()
+        self._later = {each for deleted in later for each in self._all_of(self._whose.get(deleted, deleted))}
+
+    def erased(self, erase: Erase, written: dict[str, int], *, effects: bool) -> None:
+        """The run has erased somebody, when so many lines were ``written`` to each file. ``effects``: from these, not from rows."""
+        owner = erase.tenant_id, erase.user_id
+        for name, lines in written.items():
+            if (name == EFFECTS) == effects:
+                found = self._left_out.setdefault(name, {})
+                for each in self._all_of(owner):
+                    found[each] = _Until(lines, erase.version if each == owner else _EVER)
+
+    def leave_out(self, path: Path, name: str) -> int:
+        """Write the file anew without the lines about deleted users. Return how many were left out; 0 leaves the file as it is."""
+        if not self._later and name not in self._left_out:
+            return 0
+        kept, left = path.with_name(f"{path.name}.kept"), 0
+        try:
+            with path.open("rb") as lines, open(kept, "xb", opener=_private) as file:
+                for number, line in enumerate(lines):
+                    if self._is_about_deleted(name, number, line):
+                        left += 1
+                    else:
+                        file.write(line)
+            kept.replace(path)
+        finally:
+            kept.unlink(missing_ok=True)
+        return left
+
+    def _is_about_deleted(self, name: str, number: int, line: bytes) -> bool:
+        if name == REJECTED:
+            row = msgspec.structs.asdict(dead_letter_fact(decode_line(line)))
+        else:
+            row = msgspec.json.decode(line)
+            if row.get("effect") == _ERASE:  # it has the id and nothing else
+                return False
+            row = row.get("recommendation", row)
+        until = self._left_out.get(name, {})
+        return any(
+            each in self._later or (each in until and number < until[each].line and row.get("version", 0) < until[each].version)
+            for each in _ids_in(row, {*self._later, *until})
+        )
+
+    def _all_of(self, owner: Id) -> list[Id]:
+        return [owner, *self._visitors.get(owner, ())]
+
+
+def _ids_in(row: dict[str, Any], known: set[Id]) -> list[Id]:
+    """Whom a row is about, of those ``known``. A rejected message whose tenant nobody can tell may be of any."""
+    if "user_ids" not in row:
+        owner = row.get("tenant_id", row.get("tenantId")), row.get("user_id", row.get("userId"))
+        return [owner] if owner in known else []
+    tenants, named = set(row["tenant_ids"]), set(row["user_ids"])
+    return [each for each in known if each[1] in named and (not tenants or each[0] in tenants)]
+
+
+def _identity_events(messages: Iterable[Message]) -> Iterator[Event]:
+    for message in messages:
+        if any(mark in message.value for mark in _MARKS):
+            event = decode(message)
+            if isinstance(event, Event) and event.type in {IDENTITY_MERGED, USER_DELETED}:
+                yield event
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
