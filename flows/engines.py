@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from state.never import never
 _LOG = logging.getLogger(__name__)
 _FIRST_TRY_SECONDS: Final = 60.0
 """How long a run that has read all waits for the first try, so that also a run of nothing leaves tables that can be read."""
+_POLL_SECONDS: Final = 0.2  # between two looks at the stop request during that wait
 _STOP_SECONDS: Final = 2.0  # for the thread that asks ClickHouse at the end of the job; a server that stays silent holds it longer
 _RETRY_SECONDS: Final = 5.0  # between two tries to reach ClickHouse at start: less than its restart takes, and often enough for an operator
 
@@ -124,10 +126,12 @@ class ClickHouseStartup:
         if not self._idle:
             self._thread.start()
 
-    def wait_for_first_try(self) -> None:
-        """Wait until ClickHouse is prepared, or the first try has failed. Blocks for a minute at most."""
-        if self._thread.is_alive():
-            self._tried.wait(_FIRST_TRY_SECONDS)
+    def wait_for_first_try(self, stop: Callable[[], bool]) -> None:
+        """Wait until ClickHouse is prepared, the first try has failed, or ``stop()``. Blocks for a minute at most."""
+        until = time.monotonic() + _FIRST_TRY_SECONDS
+        while self._thread.is_alive() and not stop() and time.monotonic() < until:
+            if self._tried.wait(_POLL_SECONDS):
+                return
 
     def stop(self) -> None:
         """Stop waiting for a store that is down. Blocks until the thread has ended, for two seconds at most.

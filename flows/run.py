@@ -56,13 +56,15 @@ class RunningJob:
 class RunResult:
     """How a run ended. ``summary`` is what ``--json`` prints; ``finished`` is false where it was stopped before the end of its input.
 
-    ``nothing_accepted``: a file or a pipe was read to its end and held no event.
+    ``nothing_accepted``: a file or a pipe was read to its end and held no event. ``log_time`` is the newest log time of a bounded input, in
+    Unix milliseconds; None if there is none.
     """
 
     summary: dict[str, Any]
     delivery: DeliveryResult
     finished: bool
     nothing_accepted: bool = False
+    log_time: int | None = None
 
 
 def run(
@@ -95,8 +97,7 @@ def run(
                 cli_main(  # type: ignore[no-untyped-call]
                     job.flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=job.recovery
                 )
-            if not stop():
-                engines.clickhouse.wait_for_first_try()
+            engines.clickhouse.wait_for_first_try(stop)
             if engines.clickhouse.error is not None:
                 raise engines.clickhouse.error
             delivery = _deliver_last_rows(engines, stop)
@@ -110,7 +111,13 @@ def run(
         later = stop() and not delivery.complete and not delivery.rejected
         if later:  # who asks for a stop does not wait for ClickHouse: its rows are safe in the spool
             summary["notes"].append(rows_left(delivery))
-        result = RunResult(summary, delivery, progress is None or progress.done, nothing_accepted(summary, read))
+        result = RunResult(
+            summary,
+            delivery,
+            finished=progress is None or progress.done,
+            nothing_accepted=nothing_accepted(summary, read),
+            log_time=None if progress is None else progress.log_time,
+        )
         if on_end is not None:
             on_end(engines, result)
     if progress is not None and progress.error is not None:

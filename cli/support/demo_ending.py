@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from cli.support.demo_dir import option_to_read
 from cli.support.failures import say
 from cli.support.prog_name import prog_name
-from cli.support.run_ending import newest_log_time
 from llm.review_queue import ReviewQueue, ReviewUnavailableError
 from local import expiry_time
 from operators.async_map import run_in_background
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 def finish(engines: Engines, outcome: RunResult, loop: ClosedLoop, asked: Settings, demo: Settings, *, silent: bool) -> dict[str, Any]:
     """Print the end of the demo, and return it as JSON: nothing where the run was stopped."""
-    expiry_time.record_bounded_end(engines.data_dir, newest_log_time(engines))
+    expiry_time.record_bounded_end(engines.data_dir, outcome.log_time)
     if not outcome.finished:
         return {}
 

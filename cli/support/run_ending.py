@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cli.support.failures import say
 
@@ -27,7 +27,7 @@ class RunEnding:
         if self._input is not None:
             from local.expiry_time import record_bounded_end
 
-            record_bounded_end(engines.data_dir, newest_log_time(engines))
+            record_bounded_end(engines.data_dir, outcome.log_time)
 
     @property
     def nothing_accepted(self) -> bool:
@@ -65,15 +65,3 @@ def _how_to_resume(input_path: Path | None, finished: bool) -> str:
     if str(input_path) == "-":
         return "stopped before the end of the input. The events read so far are kept, but standard input cannot be resumed."
     return "stopped before the end of the input; run the same command to resume."
-
-
-def newest_log_time(engines: Engines) -> int | None:
-    """Return the newest log time in ClickHouse, in Unix milliseconds; None if there is none or ClickHouse does not answer."""
-    from sinks.clickhouse.errors import StoreError
-    from sinks.clickhouse.read_only_query import query
-
-    try:
-        found: list[dict[str, Any]] = query(engines.store, "SELECT toUnixTimestamp64Milli(max(log_time)) AS newest FROM events").to_dicts()
-    except StoreError:
-        return None
-    return int(found[0]["newest"]) or None if found else None

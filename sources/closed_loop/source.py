@@ -38,6 +38,11 @@ class LoopProgress:
     error: PopulationError | None = None
 
     @property
+    def log_time(self) -> int:
+        """The newest log time, in Unix milliseconds."""
+        return self.now
+
+    @property
     def read(self) -> int:
         """Simulated time that has passed, in milliseconds."""
         return self.now - self.start

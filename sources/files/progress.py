@@ -38,6 +38,8 @@ class Progress:
     """The beginning of the text, for a message about an input that holds no events; None if an earlier run has read it from a pipe."""
     from_start: bool = False
     """This run has read the input from its first line on."""
+    log_time: int | None = None
+    """The newest log time of the directory's files, in Unix milliseconds; None before the first line with a time."""
 
     def note_ahead(self, line: int, by: int, *, judged: bool) -> None:
         """The line with the number ``line`` is ``by`` ms past log time and did not move it. ``judged``: lines after it had a time."""

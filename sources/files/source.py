@@ -115,6 +115,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
         self._source = source
         self._positions = positions
         self._progress = source.progress
+        self._note_log_time()
         written = [] if source.switches is None else read_switches(source.switches)
         self._switches = deque(written[positions.switches :])
         self._sent = deque(() if source.sent is None else read_sent(source.sent)[positions.sent :])
@@ -142,6 +143,7 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
             full = self._take(batch)
         self._progress.read = supply.raw_read
         self._progress.lines = supply.state.line
+        self._note_log_time()
         if not batch and supply.has_ended():
             raise StopIteration
         return batch
@@ -153,6 +155,10 @@ class _Partition(StatefulSourcePartition[Message | Tick, dict[str, Any]]):
     @override
     def close(self) -> None:
         self._supply.close()
+
+    def _note_log_time(self) -> None:
+        if self._positions.log_time > MIN_TIME:
+            self._progress.log_time = self._positions.log_time
 
     def _switch(self, value: bytes) -> Message:
         """Return a switch as a message. Log time stays where it is: the switch holds for what is read from here on."""

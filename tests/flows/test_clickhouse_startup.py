@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socketserver
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+import flows.run
 from flows import engines
 from flows.engines import ClickHouseStartup, open_engines
+from flows.run import IncompleteError, run
 from flows.settings import load_settings
+from flows.stop import StopRequest
 from sinks.clickhouse.errors import MigrationRefused, StoreUnreachable
 from sources.local_log.log import EventLog
 from tests.cli.command import start
 from tests.support.waiting import PATIENCE, ends_within, running, wait_until
+
+SIGNUP = b'{"eventId": "e1", "userId": "ann", "eventType": "signup", "timestamp": "2026-01-05T08:00:00Z"}\n'
 
 
 class Store:
@@ -126,6 +132,49 @@ def test_a_job_that_waits_for_a_silent_clickhouse_obeys_sigterm(tmp_path: Path) 
             said, complained = job.communicate(timeout=PATIENCE)
         assert job.returncode == 0, complained
         assert said.count("\n") == 1
+
+
+def test_a_run_on_a_file_that_waits_for_a_silent_clickhouse_obeys_sigterm(tmp_path: Path) -> None:
+    letters = tmp_path / ".onramp" / "dead_letters.jsonl"
+    os.mkfifo(tmp_path / "pipe")
+    with silent_server() as (url, asked):
+        settings = {"ONRAMP_CLICKHOUSE_URL": url, "ONRAMP_EPOCH_SECONDS": "0.5"}
+        with running(start("run", "--input", "pipe", cwd=tmp_path, **settings)) as job, (tmp_path / "pipe").open("wb") as events:
+            events.write(b"what becomes a dead letter\n")
+            events.flush()
+            wait_until(asked.is_set, "the first question", process=job)
+            wait_until(lambda: letters.exists() and letters.read_bytes(), "a job that reads", process=job)
+            job.send_signal(signal.SIGTERM)
+            _, complained = job.communicate(timeout=PATIENCE)
+        assert "stopped before the end of the input" in complained
+
+
+def test_the_wait_for_the_first_try_ends_at_a_stop_request(monkeypatch: pytest.MonkeyPatch, delivery: tuple[Delivery, Any]) -> None:
+    _, startup = delivery
+    over = threading.Event()
+    monkeypatch.setattr(engines, "migrate", lambda _store: over.wait(PATIENCE))
+    startup.start(lambda: None)
+    stop = iter([False, False, True])
+    try:
+        with ends_within(PATIENCE / 2, "the wait"):
+            startup.wait_for_first_try(lambda: next(stop))
+    finally:
+        over.set()
+
+
+def test_a_run_knows_the_newest_log_time_without_asking_clickhouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flows.run, "_FLUSH_SECONDS", 0.1)
+    (tmp_path / "events.jsonl").write_bytes(SIGNUP)
+    (tmp_path / "empty.jsonl").write_bytes(b"\n")
+    nowhere = load_settings(data_dir=tmp_path / "data", clickhouse_url="http://127.0.0.1:1", recovery_partitions=2)
+    found: list[int | None] = []
+    for name in ("empty.jsonl", "events.jsonl", "empty.jsonl"):
+        with suppress(IncompleteError):
+            run(
+                nowhere, input_path=tmp_path / name, owner="a test", started=0.0, stop=StopRequest(),
+                on_end=lambda _engines, result: found.append(result.log_time),
+            )  # fmt: skip
+    assert found == [None, 1_767_600_000_000, 1_767_600_000_000]
 
 
 def test_the_days_of_all_settings_reach_it(tmp_path: Path) -> None:

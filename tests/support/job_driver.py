@@ -26,6 +26,7 @@ from flows.stop import StopRequest
 from sinks.clickhouse.migrate import migrate
 from sources.closed_loop import LoopProgress
 from sources.files.progress import Progress
+from state.never import never
 from tests.support.job_state import read_state
 from tests.support.waiting import pause, wait_until
 
@@ -95,7 +96,7 @@ def _die(progress: Progress, line: int, moment: float) -> None:
 
 def _dumper(path: Path) -> Callable[[Engines, RunResult], None]:
     def dump(engines: Engines, outcome: RunResult) -> None:
-        engines.clickhouse.wait_for_first_try()
+        engines.clickhouse.wait_for_first_try(never)
         engines.clickhouse.stop()
         migrate(engines.store)  # a run that is stopped may end before the job has prepared the store
         state = read_state(engines.store, engines.redis_url, engines.data_dir.dead_letters, outcome.summary)
