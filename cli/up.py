@@ -33,8 +33,12 @@ _PortOption = Annotated[
     int | None, typer.Option("--port", min=1, max=65_535, help="Port of the gateway. [default: 8080]", show_default=False)
 ]
 _DemoOption = Annotated[
-    bool,
-    typer.Option("--demo/--no-demo", help="Whether to serve the demo page. Only browsers on this machine get it, whatever --host is."),
+    bool | None,
+    typer.Option(
+        "--demo/--no-demo",
+        help="Whether to serve the demo page. Only browsers on this machine get it, whatever --host is. [default: demo]",
+        show_default=False,
+    ),
 ]
 _FOR_ALL: Final = ("--demo-for-all",)
 _EVERY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 -- names of it, not a choice
@@ -48,7 +52,7 @@ _ArchiveOption = Annotated[
 def up(
     host: _HostOption = None,
     port: _PortOption = None,
-    demo: _DemoOption = True,
+    demo: _DemoOption = None,
     demo_for_all: DemoForAllOption = False,
     archive: _ArchiveOption = False,
     catalog: CatalogsOption = None,
@@ -85,6 +89,8 @@ def up(
     from local.data_dir import DataDir, DataDirInUseError
     from local.supervisor import Supervisor
 
+    if demo_for_all and demo is False:
+        raise typer.BadParameter("it opens the demo page, which --no-demo leaves out; give one of them.", param_hint="'--demo-for-all'")
     settings = load(data_dir=data_dir, catalog=catalog, gateway_host=host, gateway_port=port)
     if settings.gateway_port == 0:
         raise SettingsError("the gateway needs a port that stays the same when it is started again: set --port or ONRAMP_GATEWAY_PORT.")
@@ -111,7 +117,7 @@ def up(
     host_part = f"[{settings.gateway_host}]" if ":" in settings.gateway_host else settings.gateway_host
     address = f"http://{host_part}:{settings.gateway_port}"
     given = _catalog_of_parts(settings, directory, catalogs)
-    options = _demo_options(demo=demo, for_all=demo_for_all) if fits_the_demo(in_force.find("default")) else ()
+    options = _demo_options(demo=demo, for_all=demo_for_all, fits=fits_the_demo(in_force.find("default")))
     if (warning := _warning(settings.gateway_host, options)) is not None:
         say(warning)
     stop = StopRequest()
@@ -146,11 +152,15 @@ def fits_the_demo(catalog: Catalog | None) -> bool:
     return catalog is not None and any(path.id == "first_dashboard" and set(path.steps) == DEMO_STEPS for path in catalog.paths)
 
 
-def _demo_options(*, demo: bool, for_all: bool) -> tuple[str, ...]:
-    """The options of the gateway for the demo page."""
-    if for_all:
-        return _FOR_ALL
-    return ("--demo",) if demo else ()
+def _demo_options(*, demo: bool | None, for_all: bool, fits: bool) -> tuple[str, ...]:
+    """The options of the gateway for the demo page. Says it on standard error if the page was asked for and does not fit the catalog."""
+    from cli.support.failures import say
+
+    if demo is False or not fits:
+        if demo or for_all:
+            say("the demo page is not served: it is for the sample product only, and the catalog of the tenant default is another.")
+        return ()
+    return _FOR_ALL if for_all else ("--demo",)
 
 
 def _warning(host: str, demo: tuple[str, ...]) -> str | None:
@@ -299,6 +309,8 @@ def _first_keys(store: KeyStore) -> dict[str, str]:
 
 
 def _show(address: str, page: str | None, metrics: str, archive_metrics: str | None, created: dict[str, str], directory: DataDir) -> None:
+    from shlex import quote
+
     from rich.text import Text
 
     from reports.render import lines, out
@@ -320,7 +332,7 @@ def _show(address: str, page: str | None, metrics: str, archive_metrics: str | N
     if created:
         rows += [("server key", created["server"]), ("key for pages", created["publishable"])]
     else:
-        rows += [("keys", f"those of before; `onramp keys create server --data-dir {directory.path}` makes another")]
+        rows += [("keys", f"those of before; `onramp keys create server --data-dir {quote(str(directory.path))}` makes another")]
     for name, value in rows:
         console.out(f"  {name:14}{value}", highlight=False)
     if created:

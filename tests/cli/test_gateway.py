@@ -168,6 +168,6 @@ def test_up_warns_of_a_host_that_others_reach_and_names_the_demo_where_it_can_be
 
 
 def test_up_serves_the_demo_unless_it_is_switched_off() -> None:
-    assert up._demo_options(demo=True, for_all=False) == ("--demo",)
-    assert up._demo_options(demo=False, for_all=False) == ()
-    assert up._demo_options(demo=True, for_all=True) == ("--demo-for-all",)
+    assert up._demo_options(demo=None, for_all=False, fits=True) == ("--demo",)
+    assert up._demo_options(demo=False, for_all=False, fits=True) == ()
+    assert up._demo_options(demo=True, for_all=True, fits=True) == ("--demo-for-all",)
