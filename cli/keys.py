@@ -183,11 +183,12 @@ def quota(
 
 
 def _store(data_dir: Path | None, *, create: bool = False) -> KeyStore:
+    from cli.support.live_job import settings_of_job
     from cli.support.options import load
     from gateway.keys import KeyStore
     from local.data_dir import DataDir
 
-    settings = load(data_dir=data_dir)
+    settings = settings_of_job(load(data_dir=data_dir))
     directory = DataDir.create(settings.data_dir) if create else DataDir.open(settings.data_dir)
     return KeyStore(directory.keys)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -71,9 +72,9 @@ def restore(
 def _settings(into: Path, manifest: dict[str, Any]) -> list[str]:
     from flows.backup import CATALOG, CATALOGS
 
-    found = [f"ONRAMP_DATA_DIR={into}"]
+    found = [f"ONRAMP_DATA_DIR={quote(str(into))}"]
     if "messages" in manifest:
-        found.append(f"ONRAMP_EVENT_LOG={into / 'log'}   (or the job's own log, where it is left: it has what came later)")
+        found.append(f"ONRAMP_EVENT_LOG={quote(str(into / 'log'))}   (or the job's own log, where it is left: it has what came later)")
     there = {each.partition("/")[0] for each in manifest["files"]}
-    found += [f"ONRAMP_CATALOG={into / name}   (as it was; or a newer one)" for name in (CATALOG, CATALOGS) if name in there]
+    found += [f"ONRAMP_CATALOG={quote(str(into / name))}   (as it was; or a newer one)" for name in (CATALOG, CATALOGS) if name in there]
     return found

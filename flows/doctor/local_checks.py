@@ -9,6 +9,7 @@ import sqlite3
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from confluent_kafka import libversion
@@ -48,7 +49,9 @@ def check_data_dir(settings: Settings) -> list[Finding]:
             Finding(name, "fail", f"{path} cannot be written by this user", f"Give the user of the job the right to write {path}.")
         )
     elif path.stat().st_mode & 0o077:
-        found.append(Finding(name, "warn", f"others may read {path}, which holds data about people", f"Run `chmod 700 {path}`."))
+        found.append(
+            Finding(name, "warn", f"others may read {path}, which holds data about people", f"Run `chmod 700 {quote(str(path))}`.")
+        )
     else:
         user = directory.describe_owner().partition(" is in use ")[2] if directory.is_running() else ""
         found.append(Finding(name, "ok", f"{path}, {f'in use {user}' if user else 'no job runs on it'}"))

@@ -11,9 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from cli.restore import _settings
 from cli.support.demo_dir import for_reading
 from cli.support.live_job import settings_of_job
+from cli.up import _show
+from flows.doctor.local_checks import check_data_dir
 from flows.settings import load_settings
+from gateway.keys import KeyStore
 from local.data_dir import DataDir
 from local.secret import secret_for
 from sources.local_log.backlog import id_of
@@ -198,3 +202,29 @@ def test_a_directory_that_was_named_or_has_a_job_of_its_own_is_not_left_for_that
     DataDir(Path(".onramp")).bind_input("the event log")
     for event_log in (None, tmp_path / "log"):
         assert settings_of_job(load_settings(event_log=event_log)).data_dir == Path(".onramp"), "a job has run there"
+
+
+def test_keys_are_those_of_onramp_up(tmp_path: Path, inside: Inside) -> None:
+    directory = up_job(tmp_path)
+    EventLog(directory.event_log, retention=None).close()
+    made = inside("keys", "create", "server", "--json", cwd=tmp_path).json
+    assert KeyStore(directory.keys).ring().find(made["key"]) is not None, "the gateway of `onramp up` knows it"
+    assert inside("keys", "quota", "acme", "5", cwd=tmp_path).code == 0
+    assert inside("keys", "revoke", made["id"], cwd=tmp_path).code == 0
+    assert not (tmp_path / ".onramp" / "keys.json").exists()
+    assert inside("audit", cwd=tmp_path).out.count("keys.") == 3
+
+
+def test_commands_that_are_printed_work_for_paths_with_spaces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = DataDir.create(tmp_path / "my data")
+    directory.path.chmod(0o755)
+    (found,) = [each.advice for each in check_data_dir(load_settings(data_dir=directory.path)) if each.check == "data directory"]
+    assert found == f"Run `chmod 700 '{directory.path}'`."
+    _show("http://127.0.0.1:8080", None, "127.0.0.1:9464", None, {}, directory)
+    assert f"`onramp keys create server --data-dir '{directory.path}'`" in capsys.readouterr().out
+    said = _settings(directory.path, {"messages": 1, "files": {"catalog.yaml": {}}})
+    assert [each.partition("   ")[0] for each in said] == [
+        f"ONRAMP_DATA_DIR='{directory.path}'",
+        f"ONRAMP_EVENT_LOG='{directory.path}/log'",
+        f"ONRAMP_CATALOG='{directory.path}/catalog.yaml'",
+    ]
