@@ -402,6 +402,6 @@ def _completion_times(
             if kind == activates:
                 break
             if (now := current_step(plan, PATH, done)) != step:
-                step, onset = now, max(user.begin, *done.values())
+                step, onset = now, max([user.begin, *done.values()])
             left = any(each in done for each in plan.later_steps.get((PATH, step), ()))
     return times, together

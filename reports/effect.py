@@ -146,7 +146,7 @@ def _groups(effect: EffectReport) -> object:
 
 def _lifts(effect: EffectReport) -> object:
     true = effect.true_lift
-    reach = max(0.02, *(max(abs(lift.lower), abs(lift.upper)) for lift in effect.lifts))
+    reach = max([0.02, *(max(abs(lift.lower), abs(lift.upper)) for lift in effect.lifts)])
     rows = []
     for lift in effect.lifts:
         known = true is not None and (lift.treated, lift.control) == (ADAPTIVE, HOLDOUT)

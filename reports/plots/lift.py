@@ -34,7 +34,7 @@ def draw(report: RunReport) -> Figure | None:
     figure = canvas(title(report), note, width=8.4 if len(lifts) < 2 else 11.5)
     panels = figure.subplots(1, len(lifts), sharey=True, squeeze=False)[0]
     room(figure, top=1.4, right=1.0, apart=0.36)
-    reach = max(0.12, *(1.6 * max(abs(each.lower), abs(each.upper)) for each in lifts))
+    reach = max([0.12, *(1.6 * max(abs(each.lower), abs(each.upper)) for each in lifts)])
     true = report.effect.true_lift
     for axes, lift in zip(panels, lifts, strict=True):
         known = None if true is None or (lift.treated, lift.control) != (ADAPTIVE, HOLDOUT) else true.lift

@@ -36,7 +36,7 @@ def draw(report: RunReport) -> Figure | None:
         axes.plot(count, regret, color=colours[name], linewidth=2.6 if own else 1.6, zorder=3 if own else 2)
     axes.set_xlim(0, count[-1])
     axes.set_ylim(
-        min(0.0, *(float(each.min()) for each in lines.values())), 1.06 * max(1.0, *(float(each.max()) for each in lines.values()))
+        min([0.0, *(float(each.min()) for each in lines.values())]), 1.06 * max([1.0, *(float(each.max()) for each in lines.values())])
     )
     label_ends(axes, count[-1], [(f"{name} {float(each[-1]):.0f}", float(each[-1]), colours[name]) for name, each in lines.items()])
     axes.set_xlabel("recommendations shown, in order of time")

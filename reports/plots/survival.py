@@ -97,7 +97,7 @@ def scale(curves: Sequence[StepCurve]) -> tuple[float, float]:
 
 def _panel(axes: Axes, curve: StepCurve, learned: dict[str, Any] | None, limits: tuple[float, float]) -> None:
     observed, (begin, end) = curve.observed, limits
-    times = np.concatenate([[begin / 5], np.maximum(observed.times, begin / 5), [max(end, *observed.times)]])
+    times = np.concatenate([[begin / 5], np.maximum(observed.times, begin / 5), [max([end, *observed.times])]])
     last = observed.surviving[-1] if observed.surviving.size else 1.0
     share = np.concatenate([[1.0], observed.surviving, [last]])
     error = np.concatenate([[0.0], observed.standard_error, [observed.standard_error[-1] if observed.standard_error.size else 0.0]])

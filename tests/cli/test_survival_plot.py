@@ -43,3 +43,12 @@ def test_the_axis_of_time_shows_the_completions_and_the_horizon(shortest: float,
     assert label in [text.get_text() for text in figure.axes[0].texts]
     ticks = [tick for tick in figure.axes[0].get_xticks() if begin <= tick <= end]
     assert 1 <= len(ticks) <= 6
+
+
+def test_a_step_that_nobody_completed_has_a_panel_too() -> None:
+    evidence = Evidence.of(until=START + 30 * DAY, people=people(BOTH), catalogs=[catalog("p@1", holdout=0.5, rules=0.0)])
+    waiting = StepCurve("invite", 5, 0, kaplan_meier(np.full(5, float(DAY)), np.zeros(5, dtype=bool)), None)
+    report = replace(build_report(evidence, LEARNED), steps=[_curve("connect", MINUTE, 2 * HOUR, HOUR), waiting])
+    figure = draw(report)
+    assert figure is not None
+    assert sum(axes.get_visible() for axes in figure.axes) == 2
