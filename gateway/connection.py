@@ -9,9 +9,11 @@ are enough connections. Here
 - at the limit of connections the one that has waited longest for a request is closed for a new one; where none waits, the one whose
   client has longest been awaited, to send a body or to take an answer, unless the caller has a server key or a user token. Requests beyond
   the limit get 503, but the health addresses are always answered;
-- requests that come before the last one is answered wait for it, up to ``unanswered`` of them. What comes after these is dropped, and the
-  connection closed once they are answered. All that wait, and large heads until they are answered, have a limit of memory together;
-- a client that takes nothing of its answer for ``send_seconds`` is cut off.
+- requests that come before the last one is answered, and taken, wait for it, up to ``unanswered`` of them. What comes after these is
+  dropped, and the connection closed once they are answered;
+- a client that takes nothing of its answer for ``send_seconds`` is cut off;
+- heads that are not complete, requests that wait, large heads until they are answered, and answers that are not taken have a limit of
+  memory together. Nothing else of an answered request is kept.
 
 ``tests/gateway/test_connection_*.py`` fail where a new uvicorn no longer works like this.
 """
@@ -41,8 +43,20 @@ _PIECE: Final = 16_384
 """Bytes that are parsed at once, so that no more than so many come between a limit and its check. The event loop reads up to 256,000."""
 _REQUEST_COSTS: Final = 4_096
 """Bytes that a request takes in memory besides its head and body."""
+_HEADER_COSTS: Final = 256
+"""Bytes that a header takes in memory besides those that were sent: two texts, their pair, and their place in a list and a dictionary.
+
+175 as Python counts, for a header of six bytes; some more as the allocator rounds, and as the framework copies::
+
+    python -c "import tracemalloc as t; t.start(); h = [(b'h%02d' % i, b'v%02d' % i) for i in range(100)]; d = dict(h); \
+        print(t.get_traced_memory()[0] / 100)"
+"""
+_ADDRESS_COSTS: Final = 8
+"""Bytes that each byte of the address takes: it is kept as it came, split, and decoded, where a character may need four."""
 _LARGE_HEAD: Final = 8_192
-"""Bytes of a head that counts as long as it is in memory. Nearly all are smaller."""
+"""Bytes in memory of a head that counts until it is answered. Nearly all have less."""
+_UNREAD: Final = 1_024
+"""Bytes of an answer that may wait for the client uncounted. The head of an answer has less, so that it is counted with its body."""
 _LOG: Final = logging.getLogger("uvicorn.error.connection")
 """For uvicorn's protocol, which warns of every request that it refuses. ``Refusals`` tells of those."""
 _LOG.setLevel(logging.ERROR)
@@ -54,9 +68,9 @@ class Limits(msgspec.Struct, frozen=True):
 
     head_bytes: int = 32_768
     """Four times the longest ``Authorization`` header."""
-    all_heads_bytes: int = 64 * 1_048_576
-    """Of all heads that are not complete or large, and all requests that wait for another one, in memory at once. A connection that would
-    not fit is cut off. Most heads come whole, and need none of this.
+    memory_bytes: int = 64 * 1_048_576
+    """For all heads that are not complete or large, all requests that wait for another one, and all answers that are not taken, at once. A
+    connection that would not fit is cut off. Most heads come whole, and most answers are taken at once, and need none of this.
     """
     unanswered: int = 16
     """Requests of one connection. Browsers and balancers have one at a time."""
@@ -86,13 +100,13 @@ class Connection(HttpToolsProtocol):
         limits: Limits,
         idle: OrderedDict[Connection, None],
         stalled: OrderedDict[Connection, None],
-        heads: ByteBudget,
+        memory: ByteBudget,
         refusals: Refusals,
         **uvicorns: Any,
     ) -> None:
         """``idle``: the connections of the server on which no request is under way, the longest waiting one first. ``stalled``: those with
-        a request whose client is awaited, in the same order, except where the caller was found to be trusted. ``heads`` is for what all of
-        them have of heads that are not complete. What is refused is counted in ``refusals``.
+        a request whose client is awaited, in the same order, except where the caller was found to be trusted. ``memory`` is for what all of
+        them hold. What is refused is counted in ``refusals``.
         """
         super().__init__(**uvicorns)
         self.logger = _LOG
@@ -100,19 +114,23 @@ class Connection(HttpToolsProtocol):
         self._limits = limits
         self._idle = idle
         self._stalled = stalled
-        self._heads = heads
+        self._memory = memory
         self._served: RequestResponseCycle | None = None
         """The request that the application answers, or answered last. uvicorn's ``cycle`` is the last one that came."""
+        self._postponed: tuple[RequestResponseCycle, Any] | None = None
+        """The next request, and what answers it, where the client has not taken the answer before it."""
         self._unfinished = 0
         """Bytes since the parser last completed a head or a piece of a body."""
         self._held = 0
-        """Bytes of ``heads`` that the connection has taken."""
+        """Bytes of ``memory`` that the connection has taken."""
         self._costs: deque[int] = deque()
         """Bytes of each request without an answer that count until it is answered, the one that is served first. They are of those that had
         to wait for another one, and of large heads. What came in one read may all count with its first request.
         """
         self._kept = 0
         """The sum of ``_costs``."""
+        self._unread = 0
+        """Bytes of answers that the client has not taken, where they count."""
         self._too_large = False
         self._full = False
         """Whether too many requests came before an answer."""
@@ -126,6 +144,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request. At the limit close another connection."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=_UNREAD)
         if len(self.connections) >= self._limits.connections:
             self._make_room()
         self._idle[self] = None
@@ -133,13 +152,14 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection, and tell the request that is served. uvicorn tells only the last one that came."""
-        self.pipeline.clear()
+        self._forget_requests()
         if self._served is not None:
             self._served.disconnected = True
             self._served.message_event.set()
         self._idle.pop(self, None)
         self._stalled.pop(self, None)
-        self._heads.take(-self._held)
+        self._memory.take(-self._held)
+        self._held = 0
         self._end_head_timer()
         self._unset_keepalive_if_required()  # uvicorn lets it run on after an error
         if self._send_timer is not None:
@@ -165,12 +185,8 @@ class Connection(HttpToolsProtocol):
             return  # a request, and nothing else
         if self.transport.is_closing():
             return
-        needed = self._unfinished + self._kept
-        if not self._heads.take(needed - self._held):
-            self._refusals.add("memory")
-            self.transport.abort()
+        if not self._hold():
             return
-        self._held = needed
         if self._unfinished and (self._unfinished > self._limits.head_bytes or self._has_too_many_headers()):
             self._too_large = True
             self.send_400_response("")
@@ -185,12 +201,15 @@ class Connection(HttpToolsProtocol):
         if len(self.pipeline) >= self._limits.unanswered - 1:
             self._full = True
             raise TooManyUnansweredError
-        cost = 0
-        if self._busy:
-            cost = self._unfinished + _REQUEST_COSTS
-        elif self._unfinished > _LARGE_HEAD:
-            size = sum(len(name) + len(value) for name, value in self.headers) + len(self.url)
-            cost = size if size > _LARGE_HEAD else 0
+        parsed = _HEADER_COSTS * len(self.headers) + _ADDRESS_COSTS * len(self.url)
+        cost = parsed + self._unfinished
+        if self._busy or self.flow.write_paused:
+            cost += _REQUEST_COSTS
+        elif cost > _LARGE_HEAD:  # perhaps for what came with it
+            cost = parsed + sum(len(name) + len(value) for name, value in self.headers)
+            cost = cost if cost > _LARGE_HEAD else 0
+        else:
+            cost = 0
         self._costs.append(cost)
         self._kept += cost
         self._unfinished = 0
@@ -204,6 +223,7 @@ class Connection(HttpToolsProtocol):
         if limit is not None and (len(self.connections) >= limit or len(self.tasks) >= limit):
             self._refusals.add("connections")
         super().on_headers_complete()
+        self._forget_head()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
@@ -214,6 +234,8 @@ class Connection(HttpToolsProtocol):
         """End the body. If its request was answered before, the connection waits for the next one from now on."""
         self._complete_piece()
         self._in_body = False
+        if self.headers:  # what came behind the body: nobody asks for it
+            self._forget_head()
         if self._send_timer is None:
             self._stalled.pop(self, None)
         super().on_message_complete()
@@ -223,14 +245,17 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or for the client to take the last answer."""
+        answered = self._served
+        assert answered is not None
+        answered.scope = {"state": answered.scope["state"]}  # type: ignore[typeddict-item] # the rest may be large
+        answered.body = bytearray()
         super().on_response_complete()
         if self.transport.is_closing():
             self._await_reader()
             return
         if cost := self._costs.popleft():
-            self._heads.take(-cost)
-            self._held -= cost
             self._kept -= cost
+            self._hold()
         if self.timeout_keep_alive_task is not None:  # no further request came already
             self._busy = False
             self._stalled.pop(self, None)
@@ -243,6 +268,7 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False  # of the last request that was taken: its answer closes the connection
             return
         self._refusals.add("headers_too_large" if self._too_large else "not_http")
+        self._forget_head()
         if self._too_large:
             head = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
             self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(_TOO_LARGE), _TOO_LARGE))
@@ -252,13 +278,20 @@ class Connection(HttpToolsProtocol):
         self._await_reader()
 
     def pause_writing(self) -> None:
-        """Give the reader ``send_seconds`` to take something."""
+        """Give the reader ``send_seconds`` to take something, and count what it has to take."""
         super().pause_writing()
         self._await_reader()
+        self._unread = self.transport.get_write_buffer_size()
+        self._hold()
 
     def resume_writing(self) -> None:
-        """Let the answer go on."""
+        """Let the answer go on, or the next one begin."""
         super().resume_writing()
+        self._unread = 0
+        self._hold()
+        if self._postponed is not None:
+            postponed, self._postponed = self._postponed, None
+            self._start_asgi_task(*postponed)
         if self._send_timer is not None and not self.transport.is_closing():
             self._send_timer.cancel()
             self._send_timer = None
@@ -274,6 +307,9 @@ class Connection(HttpToolsProtocol):
         return self._served is not None and TRUSTED in self._served.scope["state"]
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self.flow.write_paused:
+            self._postponed = cycle, app
+            return
         self._served = cycle
         super()._start_asgi_task(cycle, app)
 
@@ -294,10 +330,34 @@ class Connection(HttpToolsProtocol):
 
     def _complete_piece(self) -> None:
         """Begin to count anew: the parser has completed a piece of a body. What waits for another request goes on to count."""
-        if self.pipeline:
+        if self.pipeline or self._postponed is not None:
             self._costs[-1] += self._unfinished
             self._kept += self._unfinished
         self._unfinished = 0
+
+    def _hold(self) -> bool:
+        """Count what the connection holds now, and return whether it may. One that may not is cut off."""
+        needed = self._unfinished + self._kept + self._unread
+        if self._unfinished:
+            needed += _HEADER_COSTS * len(self.headers or ())
+        if not self._memory.take(needed - self._held):
+            self._refusals.add("memory")
+            self.transport.abort()
+            self._forget_requests()  # now: many connections may be cut off before the first of them is lost
+            return False
+        self._held = needed
+        return True
+
+    def _forget_requests(self) -> None:
+        """Keep nothing of the requests that were not begun. The collector would find each long after the connection is gone."""
+        self.pipeline.clear()
+        self._postponed = None
+        self.cycle = self._served  # type: ignore[assignment] # None before the first request
+        self._forget_head()
+
+    def _forget_head(self) -> None:
+        """Keep nothing of the head that was parsed: its request has what it needs."""
+        self.url, self.headers, self.scope = b"", [], {}  # type: ignore[typeddict-item]
 
     def _has_too_many_headers(self) -> bool:
         return len(self.headers or ()) > self._limits.headers
@@ -321,7 +381,10 @@ class Connection(HttpToolsProtocol):
     def _check_reader(self, unread: int) -> None:
         """Cut off a client that has taken none of the ``unread`` bytes since they were counted. Wait again for one that has."""
         self._send_timer = None
-        if self.transport.get_write_buffer_size() < unread:
+        left = self.transport.get_write_buffer_size()
+        if left < unread:
+            self._unread = min(self._unread, left)
+            self._hold()
             self._await_reader()
         else:
             self.transport.abort()
@@ -331,5 +394,5 @@ def connection_factory(limits: Limits, refusals: Refusals) -> type[Connection]:
     """Return what makes the connections of one server. uvicorn asks for a class and only calls it."""
     idle: OrderedDict[Connection, None] = OrderedDict()
     stalled: OrderedDict[Connection, None] = OrderedDict()
-    heads = ByteBudget(limits.all_heads_bytes)
-    return cast("type[Connection]", partial(Connection, limits=limits, idle=idle, stalled=stalled, heads=heads, refusals=refusals))
+    memory = ByteBudget(limits.memory_bytes)
+    return cast("type[Connection]", partial(Connection, limits=limits, idle=idle, stalled=stalled, memory=memory, refusals=refusals))

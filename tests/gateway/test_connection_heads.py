@@ -59,7 +59,7 @@ def test_large_heads_within_the_limits_and_large_bodies_are_taken(gateway: Gatew
 def test_all_heads_that_are_not_complete_have_a_limit_together() -> None:
     async def main() -> None:
         half = GET + b"x-a: " + b"a" * 6_000
-        async with wired(Limits(all_heads_bytes=10_000)) as server:
+        async with wired(Limits(memory_bytes=10_000)) as server:
             for _ in range(2):  # what a connection held is free again when its head is complete, and when it ends
                 (_, first), (wire, second), (kept, third) = server.connect(), server.connect(), server.connect()
                 first.data_received(half)

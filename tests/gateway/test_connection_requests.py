@@ -66,7 +66,7 @@ def test_requests_behind_a_stream_are_bounded_too() -> None:
 
 def test_requests_that_wait_for_another_one_have_a_limit_of_memory_together() -> None:
     async def main() -> None:
-        async with wired(Limits(all_heads_bytes=20_000)) as server:
+        async with wired(Limits(memory_bytes=20_000)) as server:
             for _ in range(2):  # what they held is free again when they are answered, and when their connection ends
                 (wire, first), (other, second), (late, third) = server.connect(), server.connect(), server.connect()
                 first.data_received((GET + b"\r\n") * 4)
@@ -92,7 +92,7 @@ def test_a_request_counts_until_it_is_answered_also_where_others_follow(outstand
 
         large = b"x-a: " + b"a" * 9_000 + b"\r\n"  # such a head counts also where nothing is before it
         one = GET + large + b"content-length: 6000\r\n\r\n" + b"x" * 6_000
-        async with wired(Limits(all_heads_bytes=20_000 * outstanding), answer_when_allowed) as server:
+        async with wired(Limits(memory_bytes=20_000 * outstanding), answer_when_allowed) as server:
             wire, connection = server.connect()
             connection.data_received(one * outstanding)
             for number in range(1, 10 * outstanding):
@@ -113,7 +113,7 @@ def test_a_request_counts_until_it_is_answered_also_where_others_follow(outstand
 
 def test_bodies_that_wait_for_another_request_count_too() -> None:
     async def main() -> None:
-        async with wired(Limits(all_heads_bytes=20_000)) as server:
+        async with wired(Limits(memory_bytes=20_000)) as server:
             wire, connection = server.connect()
             connection.data_received(STREAM + GET + b"content-length: 100000\r\n\r\n")
             assert not wire.closed
@@ -129,7 +129,7 @@ def test_bodies_that_wait_for_another_request_count_too() -> None:
 def test_large_heads_count_until_they_are_answered() -> None:
     async def main() -> None:
         large = b"GET /stream HTTP/1.1\r\nx-a: " + b"a" * 12_000 + b"\r\n\r\n"
-        async with wired(Limits(all_heads_bytes=20_000)) as server:
+        async with wired(Limits(memory_bytes=20_000)) as server:
             (kept, first), (wire, second), (late, third) = server.connect(), server.connect(), server.connect()
             first.data_received(large)
             second.data_received(large)

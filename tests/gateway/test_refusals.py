@@ -22,7 +22,7 @@ def counts_of(refusals: Refusals) -> dict[str, int]:
 
 def test_what_is_refused_is_counted_and_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        async with wired(Limits(connections=6, all_heads_bytes=100_000)) as server:
+        async with wired(Limits(connections=6, memory_bytes=100_000)) as server:
             for _ in range(50):
                 _, connection = server.connect()
                 connection.data_received(b"no request\r\n\r\n")
