@@ -279,7 +279,6 @@ def worded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ready, list[Reques
         return Ready(cwd, onramp(*SMALL, "--llm", server.url, "--json", cwd=cwd, **settings)), server.requests
 
 
-@pytest.mark.slow
 def test_with_a_model_it_tells_what_was_asked_and_what_came_of_it(worded: tuple[Ready, list[Request]]) -> None:
     (_, result), requests = worded
     assert result.code == 0, result.err
@@ -299,7 +298,6 @@ def test_with_a_model_it_tells_what_was_asked_and_what_came_of_it(worded: tuple[
     assert "correct-horse" not in result.out + result.err
 
 
-@pytest.mark.slow
 def test_with_a_model_the_tables_have_texts_beside_templates(tmp_path: Path) -> None:
     with ModelServer(changed(text=WORDS, confidence=0.9)) as server:
         result = onramp(*SMALL, "--llm", server.url, cwd=tmp_path)
