@@ -11,6 +11,7 @@ are enough connections. Here
   the limit get 503, but the health addresses are always answered;
 - requests that come before the last one is answered, and taken, wait for it, up to ``unanswered`` of them. What comes after these is
   dropped, and the connection closed once they are answered;
+- ``Upgrade`` is passed over: the request is answered as any other, with its body;
 - a client that takes nothing of its answer for ``send_seconds`` is cut off;
 - heads that are not complete, requests that wait, large heads until they are answered, and answers that are not taken have a limit of
   memory together. Nothing else of an answered request is kept.
@@ -27,6 +28,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 import msgspec
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.body import BODY_SECONDS
@@ -131,6 +133,8 @@ class Connection(HttpToolsProtocol):
         """The sum of ``_costs``."""
         self._unread = 0
         """Bytes of answers that the client has not taken, where they count."""
+        self._asks_upgrade = False
+        """Whether the parser has just ended at a head with ``Upgrade``."""
         self._too_large = False
         self._full = False
         """Whether too many requests came before an answer."""
@@ -178,7 +182,11 @@ class Connection(HttpToolsProtocol):
 
     def _parse(self, data: bytes) -> None:
         self._unfinished += len(data)  # the parser's callbacks set it to 0
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._feed(data)
+        except HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
         if self._full:
             self._unfinished = 0
         if self._busy and not self._unfinished and not self._held and not self._kept:
@@ -193,8 +201,33 @@ class Connection(HttpToolsProtocol):
         elif self._head_timer is None and self.timeout_keep_alive_task is None and not self._busy:
             self._await_head()
 
+    def _feed(self, data: bytes) -> None:
+        """Let the parser read ``data``. It takes what follows a head with ``Upgrade`` for another protocol, so that it gets such a head
+        again without that header. Raises ``HttpParserError``.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as ended:
+                if not self._asks_upgrade:
+                    return  # CONNECT: nobody may read what follows as a request
+                self._asks_upgrade = False
+                data = self._head_without_upgrade() + data[ended.args[0] :]
+                self.parser = HttpRequestParser(self)  # the old one reads nothing more after "connection: close"
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+            else:
+                return
+
+    def _head_without_upgrade(self) -> bytes:
+        """Return the head that the parser has read, as it came but for ``Upgrade``."""
+        first = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        return first + b"".join(b"%b: %b\r\n" % each for each in self.headers if each[0] != b"upgrade") + b"\r\n"
+
     def on_headers_complete(self) -> None:
         """Begin a request."""
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._asks_upgrade = True
+            return
         if len(self.headers) > self._limits.headers:
             self._too_large = True
             raise HeadTooLargeError
@@ -232,6 +265,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End the body. If its request was answered before, the connection waits for the next one from now on."""
+        if self._asks_upgrade:
+            return  # the head comes again, and the body with it
         self._complete_piece()
         self._in_body = False
         if self.headers:  # what came behind the body: nobody asks for it
