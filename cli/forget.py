@@ -67,12 +67,16 @@ def forget(
         with log.of("forget.check", by=who, **what) if check else log.begun("forget", by=who, **what) as entry:
             if not check:
                 sent_to = job.ask_to_forget(stores, subject, visitor=visitor, at=asked.at)
+                subject = job.before_deletion(stores, subject, asked)
                 if settings.live or stores.data_dir.is_running():
                     job.wait_for_job(stores, subject, wait if settings.live else 0, known=known, asked=asked)
-                subject = job.subject_of(stores, tenant, user, subject.ids)  # the job may have read of a visitor meanwhile
+                ids = job.subject_of(stores, tenant, user, subject.ids).ids  # the job may have read of a visitor meanwhile
+                subject = subject._replace(ids=ids)
                 entry["visitors"] = len(subject.ids) - 1
                 taken = job.has_taken(stores, subject, known=known, asked=asked)
                 job.erase(stores, subject._replace(merges_stay=not taken and job.needs_merges(stores, subject)))
+            else:
+                subject = job.before_deletion(stores, subject)
             more = job.maintain(stores, subject) if maintain else []
             taken = job.has_taken(stores, subject, known=known, asked=None if check else asked)
             lines = [*job.verify(stores, subject), *more]

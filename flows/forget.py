@@ -41,7 +41,7 @@ from state.messages import Message
 from state.quantity import count
 from state.records.dead_letter import DeadLetter
 from state.records.fact_builders import dead_letter_fact
-from state.records.subject import Subject, letter_is_about
+from state.records.subject import Deletion, Subject, letter_is_about
 from state.times import rfc3339
 from state.vocabulary import USER_DELETED
 from system.wall_clock import wall_clock
@@ -70,6 +70,8 @@ class Stores:
     """Returns all ids of a user of a tenant: the user's own first. Ask again when the job has read more."""
     user_of: Callable[[str, str], str] = lambda _tenant, _visitor: ""
     """Returns whose visitor an id of a tenant is, empty where it is nobody's."""
+    deletion_of: Callable[[str, str], Deletion | None] = lambda _tenant, _user: None
+    """Returns the newest deletion of an id of a tenant that logs have."""
 
 
 @contextmanager
@@ -103,7 +105,9 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
                 kept[f"topic {topic}"] = retention_in_words(kafka_cluster(settings, topic, timeout_s=_KAFKA_SECONDS))
         merges = Merges(store) if store is not None else None
         visitors = Visitors(keys, Recovery(data_dir), merges, places)
-        yield Stores(settings, data_dir, keys, tuple(places), redis_url, tables, kept, visitors.ids_of, visitors.user_of)
+        yield Stores(
+            settings, data_dir, keys, tuple(places), redis_url, tables, kept, visitors.ids_of, visitors.user_of, visitors.deletion_of
+        )
 
 
 def _letters_about(settings: Settings, subject: Subject) -> set[str]:
@@ -121,6 +125,19 @@ class Asked(NamedTuple):
 def subject_of(stores: Stores, tenant: str, user: str, also: Iterable[str] = ()) -> Subject:
     """Return a user with all ids that are theirs, as far as stores and logs tell now, and with those of ``also``."""
     return Subject(tenant, tuple(dict.fromkeys((*stores.ids(tenant, user), *also))))
+
+
+def before_deletion(stores: Stores, subject: Subject, asked: Asked | None = None) -> Subject:
+    """Return the user as they were before their newest deletion that the log has, or that was just ``asked`` for.
+
+    What comes later is of a new life. In runs on files, whose times may be any, and without a deletion everything is meant.
+    """
+    if not stores.settings.live:
+        return subject
+    found = stores.deletion_of(subject.tenant, subject.ids[0])
+    if asked is not None and (found is None or found.at < asked.at):  # the log is a topic, whose messages are not read here
+        found = Deletion(asked.at, asked.at)
+    return subject._replace(deleted=found)
 
 
 def collect(stores: Stores, subject: Subject) -> dict[str, Any]:
@@ -254,8 +271,8 @@ def refuse_while_running(stores: Stores) -> None:
 def maintain(stores: Stores, subject: Subject) -> list[dict[str, Any]]:
     """Erase the bytes that stay in files, and search every file of the data directory. Returns a line of the receipt.
 
-    Bytes in a store do not say of which tenant they are. If another tenant has the id, the line says that nothing can be told of them,
-    and they do not count as held: the other lines say what each store holds.
+    Bytes in a store do not say of which tenant they are, or from when. If another tenant has the id, or the user is back, the line says
+    that nothing can be told of them, and they do not count as held: the other lines say what each store holds.
 
     Blocks for some seconds, and up to a minute and a half more for a ClickHouse server. Raises ``DataDirInUseError`` while a job runs.
     """
@@ -272,9 +289,12 @@ def maintain(stores: Stores, subject: Subject) -> list[dict[str, Any]]:
     found, notes = files_with(stores.data_dir, subject, stays), list[str]()
     shared = {each.name for each in (stores.data_dir.state, stores.data_dir.clickhouse, stores.data_dir.valkey, stores.data_dir.spool)}
     unclear = [name for name in found if Path(name).parts[0] in shared]
-    if unclear and any(place.has_of_others(subject) for place in stores.places):
+    others = "another tenant has a user with this id" if any(place.has_of_others(subject) for place in stores.places) else ""
+    if not others and subject.deleted is not None and is_known(stores, subject._replace(deleted=None)):
+        others = "the user has come back since the deletion"
+    if unclear and others:
         found = [name for name in found if name not in unclear]
-        notes = [f"cannot be told of {count(len(unclear), 'file')} of the stores: another tenant has a user with this id"]
+        notes = [f"cannot be told of {count(len(unclear), 'file')} of the stores: {others}"]
     if found:
         notes.insert(0, f"{', '.join(found[:_SHOWN])}; repeat `--maintain` in some minutes")
     held = len(found) if found or not notes else None

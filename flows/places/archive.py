@@ -13,7 +13,7 @@ import polars as pl
 from typing_extensions import override
 
 from flows.places.place import Logged, Place
-from sources.archive.archive import Archive, Forgotten, concerns, left_of
+from sources.archive.archive import SKEW_MS, Archive, Forgotten, concerns, left_of
 from sources.archive.names import ArchiveFile
 from sources.archive.rows import is_forgotten, rows_of
 from sources.kafka.schema_registry import FramingError, SchemaRegistry
@@ -74,7 +74,8 @@ class ArchiveFiles(Place):
         Merges go too: the job does not read the archive.
         """
         subject = subject._replace(merges_stay=False)
-        person = Forgotten(subject.tenant, subject.ids, self._now())
+        at = self._now() if subject.deleted is None else subject.deleted.logged
+        person = Forgotten(subject.tenant, subject.ids, at if self._log_keeps or subject.deleted is None else at - SKEW_MS)
         self._archive.wait_for(person)
         self._archive.erase(_maybe(subject), lambda row: concerns(subject, row, self._plain), lambda row: left_of(row, self._plain))
         deadline = time.monotonic() + self._wait_s

@@ -11,7 +11,7 @@ from typing import Any, Final
 from clickhouse_connect.driver.binding import format_str
 from typing_extensions import override
 
-from flows.places.place import FOR_MAINTENANCE, Place, erasures_of
+from flows.places.place import FOR_MAINTENANCE, LOGGED_IN, Place, erasures_of
 from flows.places.visitors import Row
 from local.clickhouse import EmbeddedClickHouse
 from local.clickhouse_leftovers import remove_leftovers
@@ -56,9 +56,12 @@ class Tables(Place):
     def held(self, subject: Subject) -> list[Any]:
         """Return the rows, each with the name of its table."""
         found: list[Any] = []
-        values = {"tenant": subject.tenant, "ids": list(subject.ids)}
+        values: dict[str, Any] = {"tenant": subject.tenant, "ids": list(subject.ids)}
+        if subject.deleted is not None:
+            values["until"] = subject.deleted.logged
         for table, condition in (*((table, _ROWS) for table in PERSONAL_TABLES), ("dead_letters", _LETTERS)):
-            rows = query(self._store, f"SELECT * FROM {table} WHERE {condition}", values, private=True)  # noqa: S608
+            before = "" if subject.deleted is None else f" AND {LOGGED_IN[table]} <= fromUnixTimestamp64Milli({{until:Int64}}, 'UTC')"
+            rows = query(self._store, f"SELECT * FROM {table} WHERE {condition}{before}", values, private=True)  # noqa: S608
             found += [{"table": table, **row} for row in rows.to_dicts()]
         if subject.own_only:
             found = [each for each in found if each["table"] != "dead_letters" or not is_sent_by_another(each["raw"].encode(), subject)]
@@ -77,7 +80,10 @@ class Tables(Place):
     def erase(self, subject: Subject) -> None:
         """Delete the rows, and wait until they are gone. Only where no job writes new ones."""
         inserter = ClickHouseInserter(self._store)
-        inserter.erase(erasures_of(subject))
+        if subject.deleted is None:
+            inserter.erase(erasures_of(subject))
+        else:
+            inserter.erase(erasures_of(subject), logged=LOGGED_IN, until=subject.deleted.logged)
         inserter.erase_letters(sorted(self._letters(subject)))
 
 

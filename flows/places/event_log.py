@@ -38,7 +38,7 @@ class EventLogMessages(Place):
 
     def held(self, subject: Subject) -> list[Any]:
         """Return the messages."""
-        return [_as_json(each) for each in self._records() if _concerned(each, subject)]
+        return [_as_json(each.record) for each in self._stored() if _concerned(each, subject)]
 
     @override
     def note_for(self, held: Sequence[Any], subject: Subject) -> str:
@@ -50,7 +50,8 @@ class EventLogMessages(Place):
 
     def erase(self, subject: Subject) -> None:
         """Erase the messages. A job may read and others may append meanwhile."""
-        erase(self.path, lambda record: _concerned(record, subject), lambda record: _left_of(record, subject))
+        until = None if subject.deleted is None else subject.deleted.logged
+        erase(self.path, lambda record: _must_go(record, subject), lambda record: _left_of(record, subject), until=until)
 
     def maintain(self, subject: Subject) -> None:  # noqa: ARG002 - the bytes of all messages that were deleted or erased go
         """Remove the bytes of messages that are no longer in the log."""
@@ -58,10 +59,7 @@ class EventLogMessages(Place):
 
     @override
     def hits_that_stay(self, subject: Subject, pattern: re.Pattern[bytes]) -> int:
-        return sum(len(pattern.findall(_ENCODER.encode(each))) for each in self._records() if not _concerned(each, subject))
-
-    def _records(self) -> Iterator[Record]:
-        return (each.record for each in self._stored())
+        return sum(len(pattern.findall(_ENCODER.encode(each.record))) for each in self._stored() if not _concerned(each, subject))
 
     def _stored(self) -> Iterator[Stored]:
         reader = LogReader(self.path)
@@ -92,7 +90,11 @@ def in_words(policy: str, kept: int) -> str:
     return "for ever: it has no retention" if kept < 0 else days
 
 
-def _concerned(record: Record, subject: Subject) -> bool:
+def _concerned(stored: Stored, subject: Subject) -> bool:
+    return subject.is_before(stored.time) and _must_go(stored.record, subject)
+
+
+def _must_go(record: Record, subject: Subject) -> bool:
     return not is_erased(record) and must_go(record.value, record.key, record.headers, subject)
 
 

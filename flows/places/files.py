@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import polars as pl
 from typing_extensions import override
 
 from flows.dead_letters import in_file
 from flows.places.ids_in_bytes import LONGEST_CONTEXT, as_values, as_words, may_have, texts_of
-from flows.places.place import FOR_MAINTENANCE, UNREAD_MERGES, Logged, Place, erasures_of
+from flows.places.place import FOR_MAINTENANCE, LOGGED_IN, UNREAD_MERGES, Logged, Place, erasures_of
 from local.blank_lines import blank_lines
 from local.data_dir import DataDir, DataDirError
 from local.recovery_store import compact, newest_snapshots, remove_undurable_snapshots, snapshots_with
@@ -120,13 +121,19 @@ class SpoolFiles(Place):
                 continue
             for table, frames in segment.frames.items():
                 for frame in frames:
-                    found += [{"table": table, **row} for row in frame.filter(erased_rows(frame, erasures_of(subject))).to_dicts()]
+                    about = erased_rows(frame, erasures_of(subject))
+                    if subject.deleted is not None and table in LOGGED_IN:
+                        about &= pl.col(LOGGED_IN[table]).dt.epoch("ms") <= subject.deleted.logged
+                    found += [{"table": table, **row} for row in frame.filter(about).to_dicts()]
         return found
 
     def erase(self, subject: Subject) -> None:
-        """Write the files again without the rows; those of a damaged file are left out once it can be read. Only while no job runs."""
+        """Write the files again without the rows; those of a damaged file are left out once it can be read. Only while no job runs.
+
+        Where the rows are all of a new life, the job has taken the deletion: it is in the files itself, before them.
+        """
         spool = self._data_dir.spool
-        if not spool.is_dir():
+        if not spool.is_dir() or (subject.deleted is not None and not self.held(subject)):
             return
         rejected = Rejected(spool)
         rejected.erase(erasures_of(subject))
@@ -161,7 +168,7 @@ class Recovery(Place):
         found: list[Any] = []
         for step, key, change in snapshots_with(self._data_dir.state, texts_of(subject.ids), as_values(subject.ids)):
             person = _person(change) if step.endswith(".track") else None
-            if person is None or (person.tenant == subject.tenant and person.user in subject.ids):
+            if person is None or (person.tenant == subject.tenant and person.user in subject.ids and not _is_anew(person, subject)):
                 found.append({"step": step, "key": key, "state": {"bytes": len(change)} if person is None else _named(person)})
         return found
 
@@ -282,6 +289,11 @@ def _blank(path: Path, concerned: Callable[[bytes], bool], left_of: Callable[[by
             f"{path} cannot be written: {error.strerror or os.strerror(error.errno or 0)}; "
             "check its rights and the disk, and repeat the command."
         ) from error
+
+
+def _is_anew(person: Person, subject: Subject) -> bool:
+    """Whether somebody has signed up again since the deletion."""
+    return subject.deleted is not None and person.previous_deletion_at >= subject.deleted.at
 
 
 def _person(change: bytes) -> Person | None:

@@ -14,6 +14,20 @@ FOR_MAINTENANCE: Final = "they go with `onramp forget --maintain`, while no job 
 UNREAD_MERGES: Final = (
     "ids of merges, without content, by which the job finds the visitors when it reads the deletion; forget the user again when it has"
 )
+LOGGED_IN: Final = {
+    "events": "log_time",
+    "decisions": "decided_at",
+    "recommendations": "created_at",
+    "llm_calls": "asked_at",
+    "llm_answers": "called_at",
+    "outcomes": "occurred_at",
+    "stuck_signals": "detected_at",
+    "stuck_scores": "judged_at",
+    "step_progress": "updated_at",
+    "people": "first_seen_at",
+    "dead_letters": "log_time",
+}
+"""The column of each table that tells whether a row is from before a deletion: rows of a new life have a later time in it."""
 _ANY_VERSION: Final = 2**63 - 1
 
 

@@ -21,6 +21,7 @@ from sinks.redis.record import TOMBSTONE
 from state.records.progress import progress_key
 from state.records.recommendation import redis_key, shown_key
 from state.records.subject import Subject
+from state.times import milliseconds_of
 
 T = TypeVar("T")
 _MOST: Final = 1_000_000
@@ -41,11 +42,8 @@ class UserRecords(Place):
 
     def held(self, subject: Subject) -> list[Any]:
         """Return each record that is not a tombstone."""
-        found: list[Any] = []
-        for key, data in self._ask(subject, lambda client, key: client.get(key)):
-            if data is not None and not data.startswith(TOMBSTONE):
-                found.append({"key": key, "value": _readable(data)})
-        return found
+        records = self._records(subject)
+        return [{"key": key, "value": _readable(data)} for key, data in records.items() if not data.startswith(TOMBSTONE)]
 
     def erase(self, subject: Subject) -> None:
         """Remove the records. A tombstone of the job stays."""
@@ -54,7 +52,8 @@ class UserRecords(Place):
 
     def maintain(self, subject: Subject) -> None:
         """Remove tombstones too: without a job nobody writes late. The embedded server writes its file again without what was removed."""
-        self._ask(subject, lambda client, key: client.delete(key))
+        named = self._records(subject)
+        self._ask(subject, lambda client, key: client.delete(key) if key in named else None)
         if not self._embedded:
             return
         client = connect(self._url)
@@ -69,6 +68,15 @@ class UserRecords(Place):
             raise StoreUnavailableError(f"Redis did not write its file again ({type(error).__name__}); repeat the command.") from error
         finally:
             client.close()
+
+    def _records(self, subject: Subject) -> dict[str, bytes]:
+        """All records, tombstones too, but those of an id that has begun a new life since the deletion."""
+        found = {key: data for key, data in self._ask(subject, lambda client, key: client.get(key)) if data is not None}
+        for each in subject.ids:
+            keys = [make(subject.tenant, each) for make in (redis_key, progress_key, shown_key)]
+            if any(key in found and not subject.is_before(_written_at(found[key])) for key in keys):
+                found = {key: data for key, data in found.items() if key not in keys}
+        return found
 
     def _ask(self, subject: Subject, ask: Callable[[Any, str], Any]) -> list[tuple[str, Any]]:
         keys = [make(subject.tenant, each) for each in subject.ids for make in (redis_key, progress_key, shown_key)]
@@ -139,6 +147,16 @@ def _failure(error: BaseException, url: str) -> RecommendationStoreError:
     """What the operator must change where Redis refused the request; else that it did not answer."""
     sentence = f"Redis did not answer ({type(error).__name__}); repeat the command when it runs."
     return refusal(error, url) or StoreUnavailableError(sentence)
+
+
+def _written_at(data: bytes) -> int | None:
+    """The log time (ms) of a record; None where it has none."""
+    value = _readable(data)
+    text = value.get("createdAt", value.get("updatedAt")) if isinstance(value, dict) else None
+    try:
+        return None if text is None else milliseconds_of(text)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _readable(data: bytes) -> Any:

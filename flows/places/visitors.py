@@ -16,6 +16,7 @@ from state.ids import Keys
 from state.messages import Message
 from state.person.person import Person
 from state.person.visitors_of import Claim, users_of_visitors, visitors_of
+from state.records.subject import Deletion
 from state.vocabulary import IDENTITY_MERGED, USER_DELETED
 
 
@@ -57,6 +58,11 @@ class Visitors:
         found = self._judge(tenant, visitor)
         whose = users_of_visitors(found.claims, found.users.__contains__).get(visitor, "")
         return "" if whose in found.gone else whose
+
+    def deletion_of(self, tenant: str, user: str) -> Deletion | None:
+        """Return the newest deletion of an id that the messages have; None where they have none."""
+        found = (each for each in self._events(tenant, [USER_DELETED.encode()]) if each.type == USER_DELETED and each.user == user)
+        return max((Deletion(each.timestamp, each.log_time) for each in found), key=lambda each: each.logged, default=None)
 
     def _judge(self, tenant: str, first: str) -> _Judged:
         logged, senders = self._logged_claims(tenant)

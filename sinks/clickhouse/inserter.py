@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import polars as pl
@@ -97,15 +97,16 @@ class ClickHouseInserter:
         self._check_answer(f"insert into {table}", answer)
         return True
 
-    def erase(self, erasures: Sequence[Erase]) -> None:
+    def erase(self, erasures: Sequence[Erase], *, logged: Mapping[str, str] | None = None, until: int = 0) -> None:
         """Run one mutation for each table and up to ``_ERASED_AT_ONCE`` people, and wait for all replicas.
 
-        Rejected messages that name one of them are deleted too. A table that refuses does not keep the people in the other tables.
+        With ``logged``, the column of each table with a time, only rows with a time up to ``until`` (ms). Rejected messages that name one
+        of them are deleted too. A table that refuses does not keep the people in the other tables.
         """
         self._delete(
-            pair
+            (table, condition if logged is None else f"({condition}) AND {logged[table]} <= fromUnixTimestamp64Milli({until:d}, 'UTC')")
             for where, rejected in _conditions(erasures)
-            for pair in (*((table, where) for table in PERSONAL_TABLES), ("dead_letters", rejected))
+            for table, condition in (*((table, where) for table in PERSONAL_TABLES), ("dead_letters", rejected))
         )
 
     def erase_letters(self, ids: Sequence[str]) -> None:

@@ -38,7 +38,7 @@ from state.duration import MINUTE
 from state.records.subject import Subject, bare_deletion, is_about, must_go
 
 FORMAT: Final = 1
-_SKEW_MS: Final = MINUTE
+SKEW_MS: Final = MINUTE
 """How far the clocks of those who append may be ahead of the one who forgets."""
 _MARK: Final = "archive.json"
 _WAITING: Final = "forgotten.json"
@@ -59,12 +59,14 @@ class Forgotten(msgspec.Struct, frozen=True, array_like=True):
 
     def concerns(self, row: RawRow) -> bool:
         """Whether a message must be left out: about the person, from before, and not a bare deletion, which every reader must read."""
-        before = row.time is None or row.time <= self.at + _SKEW_MS
+        before = row.time is None or row.time <= self.at + SKEW_MS
         return before and concerns(Subject(self.tenant, self.ids), row)
 
 
 def concerns(subject: Subject, row: RawRow, plain: Callable[[bytes], bytes] = bytes) -> bool:
     """Whether a message is about a person, and is no deletion without content. ``plain`` decodes a value that is not JSON."""
+    if not subject.is_before(row.time):
+        return False
     if row.value is None:
         return row.key is not None and is_about(b"", row.key, subject)
     return must_go(plain(row.value), row.key, row.headers, subject)

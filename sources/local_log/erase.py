@@ -18,6 +18,7 @@ from sources.local_log.store import Record, Store
 ERASED_HEADER: Final = "onramp-erased"
 ERASED: Final = Record(b"", b"", ((ERASED_HEADER, b""),))
 """What stands in place of a message."""
+_EVER: Final = 2**63 - 1
 _ROWS: Final = 50
 """Rows that one transaction looks at: appends wait for it."""
 _TRY_MS: Final = 200
@@ -33,11 +34,17 @@ def is_erased(record: Record) -> bool:
     return not record.value and bool(record.headers) and record.headers[0][0] == ERASED_HEADER
 
 
-def erase(directory: Path, concerned: Callable[[Record], bool], left_of: Callable[[Record], Record] = lambda _record: ERASED) -> int:
+def erase(
+    directory: Path,
+    concerned: Callable[[Record], bool],
+    left_of: Callable[[Record], Record] = lambda _record: ERASED,
+    *,
+    until: int | None = None,
+) -> int:
     """Erase every message that is ``concerned``, and return how many. Others may append and read meanwhile.
 
-    ``left_of`` returns what stands in its place. The old bytes are overwritten in the file, and the write-ahead log is emptied. Raises
-    ``LogError``, also where a reader keeps it from that.
+    Messages appended after ``until`` (ms) stay. ``left_of`` returns what stands in its place. The old bytes are overwritten in the file,
+    and the write-ahead log is emptied. Raises ``LogError``, also where a reader keeps it from that.
     """
     reader = LogReader(directory)
     partitions = reader.identity.partitions
@@ -50,7 +57,7 @@ def erase(directory: Path, concerned: Callable[[Record], bool], left_of: Callabl
             first: int | None = -1
             while first is not None:
                 with store.transaction() as database:
-                    first, found = _erase_rows(database, partition, first, concerned, left_of)
+                    first, found = _erase_rows(database, partition, first, until, concerned, left_of)
                     erased += found
         _empty_write_ahead_log(store)
     finally:
@@ -84,11 +91,16 @@ def _empty_write_ahead_log(store: Store) -> None:
 
 
 def _erase_rows(
-    database: sqlite3.Connection, partition: int, after: int, concerned: Callable[[Record], bool], left_of: Callable[[Record], Record]
+    database: sqlite3.Connection,
+    partition: int,
+    after: int,
+    until: int | None,
+    concerned: Callable[[Record], bool],
+    left_of: Callable[[Record], Record],
 ) -> tuple[int | None, int]:
     """Look at the rows after ``after``. Return the last of them, None at the end, and how many messages were erased."""
-    query = f"SELECT first, messages FROM p{partition:d} WHERE first > ? ORDER BY first LIMIT {_ROWS}"  # noqa: S608 - a number
-    rows, erased = database.execute(query, (after,)).fetchall(), 0
+    query = f"SELECT first, messages FROM p{partition:d} WHERE first > ? AND time <= ? ORDER BY first LIMIT {_ROWS}"  # noqa: S608 - a number
+    rows, erased = database.execute(query, (after, _EVER if until is None else until)).fetchall(), 0
     for first, messages in rows:
         records = _DECODER.decode(messages)
         kept = [left_of(record) if not is_erased(record) and concerned(record) else record for record in records]

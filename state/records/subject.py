@@ -18,10 +18,18 @@ from state.vocabulary import IDENTITY_MERGED, USER_DELETED
 H = TypeVar("H", bound=Header)
 
 
+class Deletion(NamedTuple):
+    """A ``user_deleted``: its own time, and when it was logged (ms)."""
+
+    at: int
+    logged: int
+
+
 class Subject(NamedTuple):
     """A user with all ids that are theirs: ``ids[0]`` is the user's, the others are of earlier visitors.
 
     ``merges_stay``: the job has yet to find the visitors by the user's merges. These stay in its input, without content (``left_of``).
+    ``deleted``: the deletion is known; what was logged after it is of a new life of the user, or of nobody, and is not meant.
     ``own_only``: no message counts that somebody else sent and that only names a visitor. It is that sender's, so no export has it.
     """
 
@@ -29,6 +37,11 @@ class Subject(NamedTuple):
     ids: tuple[str, ...]
     merges_stay: bool = False
     own_only: bool = False
+    deleted: Deletion | None = None
+
+    def is_before(self, logged: int | None) -> bool:
+        """Whether what was logged at a time (ms) is meant. What has no time is."""
+        return self.deleted is None or logged is None or logged <= self.deleted.logged
 
     def hashes(self, keys: Keys) -> list[str]:
         """The ids as keyed hashes, which do not reveal them."""
@@ -130,4 +143,4 @@ def letter_is_about(letter: DeadLetter, subject: Subject) -> bool:
     of_tenant = not row.tenant_ids or subject.tenant in row.tenant_ids
     if subject.own_only and is_sent_by_another(letter.raw if letter.text is None else letter.text, subject):
         return False
-    return of_tenant and not set(row.user_ids).isdisjoint(subject.ids)
+    return of_tenant and subject.is_before(letter.log_time) and not set(row.user_ids).isdisjoint(subject.ids)

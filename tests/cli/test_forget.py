@@ -17,6 +17,7 @@ from sinks.redis.client import connect
 from sinks.redis.reader import RecommendationReader
 from sinks.redis.record import Deleted
 from sources.local_log.log import EventLog, Record
+from sources.local_log.reader import LogReader
 from state.records.recommendation import redis_key
 from tests.cli.command import Result, onramp, start
 from tests.flows.deletion_story import EARLIER, STAYS, USER, VISITORS, story
@@ -193,3 +194,32 @@ def test_of_a_user_whom_the_app_has_deleted_the_log_tells_which_visitors_to_forg
         done = onramp("forget", USER, "--yes", "--json", cwd=tmp_path, **settings)
     assert (len(done.json["visitors"]), held(done)["event_log"]) == (1, 0), done.out
     assert VISITORS[0].encode() not in b"".join(path.read_bytes() for path in log.iterdir())
+
+
+def test_what_a_user_does_after_the_deletion_was_asked_for_is_a_new_life(tmp_path: Path) -> None:
+    """The gateway has said that it is stored, so it must not go with the deletion that the job has yet to read."""
+    make_data_dir(tmp_path / "data")
+    data = DataDir.create(tmp_path / "data")
+    log = data.path / "log"
+    settings = {**SECRET, "ONRAMP_EVENT_LOG": str(log), "ONRAMP_DATA_DIR": str(data.path)}
+    send(log, {"userId": USER, "eventType": "signup", "eventId": "old"})
+    forgetting = start("forget", USER, "--yes", "--wait", "4", "--json", cwd=tmp_path, **settings)
+    with running(forgetting):
+        reader = LogReader(log)
+        try:
+            wait_until(lambda: sum(len(reader.read(each, 0, 9) or ()) for each in range(6)) == 2, "the deletion", process=forgetting)
+        finally:
+            reader.close()
+        send(log, {"userId": USER, "eventType": "signup", "eventId": "new", "payload": {"traits": {"persona": "analyst"}}})
+        assert forgetting.wait(60) == 1
+    with running(start("run", cwd=tmp_path, **settings)) as job:
+        rows = ("sql", "SELECT event_id FROM events", "--csv")
+        wait_until(lambda: "new" in onramp(*rows, cwd=tmp_path, **settings).out, "the new life", every=1.0, process=job)
+        job.send_signal(signal.SIGTERM)
+        assert job.wait(60) == 0
+    assert "old" not in onramp(*rows, cwd=tmp_path, **settings).out
+    checked = onramp("forget", USER, "--check", "--json", cwd=tmp_path, **settings)
+    assert {name for name, count in held(checked).items() if count} <= {"clickhouse_traces"}, checked.out
+    everything = json.loads(onramp("export", USER, cwd=tmp_path, **settings).out)["held"]
+    assert [json.loads(each["raw"])["eventId"] for each in everything["event_log"] if "signup" in each["raw"]] == ["new"]
+    assert {row["table"] for row in everything["clickhouse"]} >= {"events", "people"}

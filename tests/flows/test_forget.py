@@ -12,10 +12,12 @@ import pytest
 
 from flows import forget
 from flows.forget import (
+    Asked,
     ForgetError,
     Stores,
     ask_to_forget,
     before_asking,
+    before_deletion,
     collect,
     erase,
     has_taken,
@@ -41,7 +43,7 @@ from state.ids import Keys
 from state.messages import Message
 from state.person.person import Person
 from state.records.dead_letter import DeadLetter, encode_line
-from state.records.subject import Subject
+from state.records.subject import Deletion, Subject
 from system.wall_clock import wall_clock
 
 ANN = Subject("default", ("u-17",))
@@ -158,6 +160,17 @@ def test_an_export_has_no_message_of_a_second_user_of_the_device(stores: Stores)
     append_sent(stores.data_dir.sent, [Sent(json.dumps({**fields, "userId": user}).encode()) for user in ("u-17", "ben")])
     (found,) = collect(stores, Subject("default", ("u-17", "cookie")))["sent"]
     assert "ben" not in found["raw"]
+
+
+@pytest.mark.parametrize("stores", ["files", "live"], indirect=True)
+def test_what_is_later_than_the_newest_deletion_is_not_meant(stores: Stores) -> None:
+    """In runs on files all is, as their times may be any."""
+    live = stores.settings.live
+    found = dataclasses.replace(stores, deletion_of=lambda *_: Deletion(5, 7))
+    assert before_deletion(found, ANN).deleted == (Deletion(5, 7) if live else None)
+    assert before_deletion(found, ANN, Asked(5, 0)).deleted == (Deletion(5, 7) if live else None)
+    assert before_deletion(found, ANN, Asked(6, 0)).deleted == (Deletion(6, 6) if live else None), "that one cannot be read"
+    assert before_deletion(stores, ANN).deleted is None
 
 
 class Rows(Place):

@@ -18,6 +18,7 @@ from flows.places.files import DeadLetterLines, Recovery, SentLines, SpoolFiles,
 from flows.places.ids_in_bytes import as_values, as_words
 from local.data_dir import DataDir, DataDirError
 from local.recovery_store import compact, snapshots_with
+from sinks.clickhouse.columns import to_frame
 from sinks.clickhouse.rejected import Rejected
 from sinks.clickhouse.segment import Segment, SegmentWriter, read_segment, write_segment
 from sinks.dead_letters.file import DeadLetterFile
@@ -35,10 +36,12 @@ from state.person import snapshot
 from state.person.deduplication import remember
 from state.person.person import Episode, Person
 from state.records.dead_letter import DeadLetter
+from state.records.facts import EventFact
 from state.records.recommendation import Erase
-from state.records.subject import Subject
+from state.records.subject import Deletion, Subject
 from state.stuck.row import Row, pack
 from tests.flows.places_cases import ANN, HEADERS, MESSAGES, NOW, OF_ANN, WITH_CONTENT, bare, deletion, event
+from tests.support.facts import make
 
 
 def letter(number: int, raw: bytes, key: bytes | None = None) -> DeadLetter:
@@ -367,3 +370,58 @@ def test_every_byte_is_searched_across_blocks_and_as_json_writes_it(data_dir: Da
 )
 def test_how_long_a_topic_keeps_a_message_is_said_in_words(policy: str, kept: int, said: str) -> None:
     assert in_words(policy, kept).startswith(said)
+
+
+DELETED = ANN._replace(deleted=Deletion(NOW - 1, NOW))
+"""She was deleted at ``NOW``; what is later is of a new life."""
+
+
+def test_messages_of_a_new_life_stay_in_the_log(data_dir: DataDir) -> None:
+    times = iter((NOW - 1, NOW, NOW + 1))
+    with EventLog(data_dir.event_log, partitions=1, retention=None, now=lambda: next(times)) as log:
+        for name in ("before", "with it", "after"):
+            log.append([Record(b"k", event("ann-who-leaves", text=name))])
+    place = EventLogMessages(data_dir.event_log)
+    assert [json.loads(each["raw"])["payload"]["text"] for each in place.held(DELETED)] == ["before", "with it"]
+    place.erase(DELETED)
+    assert place.held(DELETED) == []
+    assert [json.loads(each["raw"])["payload"]["text"] for each in place.held(ANN)] == ["after"]
+    assert place.hits_that_stay(DELETED, as_words(ANN.ids)) == 2, "its user and its event id"
+
+
+def test_rejected_messages_of_a_new_life_stay(data_dir: DataDir) -> None:
+    letters = [DeadLetter("bad_name", "", event("ann-who-leaves"), "events", 0, at, NOW + at) for at in (0, 1)]
+    DeadLetterFile(data_dir.dead_letters, None).write_batch([letters])
+    place = DeadLetterLines(data_dir)
+    place.erase(DELETED)
+    assert [each["place"] for each in place.held(ANN)] == ["events:0:1"]
+    assert place.held(DELETED) == []
+
+
+def test_rows_of_a_new_life_stay_in_the_spool(data_dir: DataDir) -> None:
+    def spool(number: int, *rows: tuple[str, int]) -> None:
+        found = [make(EventFact, tenant_id="default", user_id="ann-who-leaves", event_id=name, log_time=at) for name, at in rows]
+        segment = Segment({"events": [to_frame(EventFact, found)], "step_metrics_1m": [pl.DataFrame({"count": [1]})]}, [], 2)
+        path = data_dir.spool / f"facts.0.{number:012}.ready"
+        write_segment(path, segment, by=path.with_suffix(".tmp"))
+
+    place = SpoolFiles(data_dir)
+    spool(1, ("new", NOW + 1))
+    place.erase(DELETED)
+    assert [each["event_id"] for each in place.held(ANN)] == ["new"]
+    spool(2, ("old", NOW))
+    assert [each["event_id"] for each in place.held(DELETED)] == ["old"]
+    place.erase(DELETED)
+    assert place.held(DELETED) == []
+
+
+def test_the_state_of_somebody_who_signed_up_again_is_not_held(data_dir: DataDir) -> None:
+    recovery(data_dir.state)
+    lives = [Person("default", "ann-who-leaves", previous_deletion_at=at) for at in (0, NOW - 2, NOW - 1)]
+    with sqlite3.connect(data_dir.state / "part-0.sqlite3") as part:
+        rows = [("flow.track", "key", epoch, pickle.dumps(snapshot.encode(life))) for epoch, life in enumerate(lives, 5)]
+        part.executemany("INSERT INTO snaps VALUES (?, ?, ?, ?)", rows)
+    part.close()
+    of_track = [each for each in Recovery(data_dir).held(DELETED) if each["step"] == "flow.track" and each["key"] == "key"]
+    assert [each["state"]["previous_deletion_at"] for each in of_track] == [0, NOW - 2]
+    assert Recovery(data_dir).people({"key"})["key"].previous_deletion_at == NOW - 1, "the newest"

@@ -15,14 +15,14 @@ from flows.places.archive import ArchiveFiles
 from flows.places.ids_in_bytes import as_words
 from flows.settings import load_settings
 from local.data_dir import DataDir
-from sources.archive.archive import Archive, Forgotten
+from sources.archive.archive import SKEW_MS, Archive, Forgotten
 from sources.archive.names import ArchiveFile
 from sources.archive.rows import is_forgotten, rows_of
 from sources.errors import SourceError
 from sources.kafka.schema_registry import SchemaRegistry
 from sources.raw_log import RawRow
 from state.ids import Keys
-from state.records.subject import Subject
+from state.records.subject import Deletion, Subject
 from tests.flows.places_cases import ANN, HEADERS, MESSAGES, OF_ANN, WITH_CONTENT, bare, event
 from tests.support.raw_logs import START, MemoryLog
 from tests.support.schema_registry import framed
@@ -183,3 +183,17 @@ class _Address:
 
     def __exit__(self, *_: Any) -> None:
         pass
+
+
+@pytest.mark.parametrize("log_keeps", [False, True])
+def test_messages_of_a_new_life_stay_in_the_archive_and_are_archived(archive: Archive, log_keeps: bool) -> None:
+    found = place(archive, log_keeps=log_keeps)
+    deleted = ANN._replace(deleted=Deletion(START, START))
+    assert [each["offset"] for each in found.held(deleted)] == [0]
+    found.erase(deleted)
+    assert found.held(deleted) == ([{"waitsFor": "messages that are not archived yet"}] if log_keeps else [])
+    assert [row.offset for row in rows(archive) if is_forgotten(row)] == [0]
+    if not log_keeps:
+        archive.wait_for(Forgotten("default", ANN.ids, START - SKEW_MS))
+        archive.write(ArchiveFile("2026-01-05", 1, 0, 0), [RawRow(0, START + 1, None, event("ann-who-leaves"))])
+        assert not any(is_forgotten(row) for row in rows(archive)[-1:])

@@ -6,23 +6,26 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import fields
 
 from flows.forget import Stores, verify
 from flows.places.clickhouse import Merges, Tables, Traces
 from flows.places.files import Recovery
+from flows.places.place import LOGGED_IN
 from flows.places.visitors import Visitors
 from flows.settings import load_settings
 from local.data_dir import DataDir
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.columns import to_frame
-from sinks.clickhouse.inserter import ClickHouseInserter
+from sinks.clickhouse.inserter import PERSONAL_TABLES, ClickHouseInserter
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.read_only_query import query
 from state.ids import Keys
-from state.records.facts import DeadLetterFact, EventFact, Fact, LlmAnswerFact, PersonFact
-from state.records.subject import Subject
+from state.records.facts import FACTS, DeadLetterFact, EventFact, Fact, LlmAnswerFact, PersonFact
+from state.records.subject import Deletion, Subject
 from tests.support.clickhouse_faults import FaultProxy, fault_proxy
 from tests.support.facts import make
 
@@ -78,6 +81,28 @@ def test_rows_and_rejected_messages_go_and_the_text_of_the_deletion_is_told(migr
     for each in ANN.ids:
         assert traces.held(Subject("t", (each,)))
     assert traces.held(Subject("t", ("an", "cookie-of-ann"))) == [], "a part of an id is nobody's"
+
+
+@on_the_embedded_one
+def test_rows_of_a_new_life_stay(migrated: ClickHouse) -> None:
+    """Each table says when its rows were logged, in a column of its own."""
+    at = 1_767_600_000_000
+    deleted = ANN._replace(deleted=Deletion(0, at))
+    kinds = [kind for kind in FACTS if kind.TABLE in {*PERSONAL_TABLES, "dead_letters"}]
+    assert set(LOGGED_IN) == {kind.TABLE for kind in kinds}
+    for kind in kinds:
+        for number, logged in enumerate((at, at + 1)):
+            values: dict[str, Any] = {name: str(number) for name in kind.KEY if name not in {"tenant_id", "user_id", "version"}}
+            values |= {"user_ids": ("ann",), "tenant_ids": ("t",)} if kind is DeadLetterFact else {"user_id": "ann"}
+            numbers = {each.name: number for each in fields(kind) if each.type in {int, float}}
+            version = {"version": number + 1} if "version" in kind.__struct_fields__ else {}
+            insert(migrated, make(kind, **{**values, **numbers, **version, LOGGED_IN[kind.TABLE]: logged}))
+    tables = Tables(migrated)
+    assert len(tables.held(ANN)) == 2 * len(kinds)
+    assert sorted(each["table"] for each in tables.held(deleted)) == sorted(LOGGED_IN)
+    tables.erase(deleted)
+    assert tables.held(deleted) == []
+    assert sorted(each["table"] for each in tables.held(ANN)) == sorted(LOGGED_IN)
 
 
 @on_the_embedded_one

@@ -16,7 +16,8 @@ from sinks.redis.errors import StoreUnavailableError
 from sinks.redis.record import TOMBSTONE
 from state.records.progress import progress_key
 from state.records.recommendation import redis_key, shown_key
-from state.records.subject import Subject
+from state.records.subject import Deletion, Subject
+from state.times import milliseconds_of
 from tests.support.valkey import Valkey
 from tests.support.valkey_fixtures import valkey
 from tests.support.waiting import run_async, wait_until
@@ -58,6 +59,19 @@ def test_records_go_a_tombstone_stays_until_maintenance_and_then_no_byte_is_left
 
     wait_until(lambda: not any(each.encode() in bytes_left() for each in ANN.ids), "a file without her ids")
     assert BEN.ids[0].encode() in bytes_left()
+
+
+def test_records_of_a_new_life_stay(valkey: Valkey, redis: Redis) -> None:
+    user, visitor = ANN.ids
+    deleted = ANN._replace(deleted=Deletion(0, milliseconds_of("2026-01-05T08:00:00Z")))
+    redis.set(redis_key("default", user), b'{"createdAt": "2026-01-05T08:00:00.001Z"}')
+    redis.set(shown_key("default", user), b"decision")
+    redis.set(progress_key("default", visitor), b'{"updatedAt": "2026-01-05T08:00:00.000Z"}')
+    place = UserRecords(valkey.url)
+    assert [each["key"] for each in place.held(deleted)] == [progress_key("default", visitor)]
+    place.erase(deleted)
+    place.maintain(deleted)
+    assert sorted(redis.keys("*")) == sorted(each("default", user).encode() for each in (redis_key, shown_key))
 
 
 def entry(number: int, subject: Subject) -> ReviewEntry:

@@ -132,6 +132,13 @@ def test_an_id_that_is_a_user_is_nobodys_visitor(tables: Tables, more: tuple[Log
     assert (known.ids_of("default", "ann"), known.user_of("default", "ben")) == (("ann",), "")
 
 
+def test_the_newest_deletion_of_an_id_is_found_in_the_messages() -> None:
+    later = message("ann", "user_deleted", NOW - 5)._replace(at=NOW + 5)
+    known = visitors(Tables(), message("ann", "user_deleted"), later, message("ben", "user_deleted", NOW + 9), message("ann", at=NOW + 9))
+    assert known.deletion_of("default", "ann") == (NOW - 5, NOW + 5)
+    assert (known.deletion_of("default", "cyd"), known.deletion_of("other", "ann")) == (None, None)
+
+
 def judged(job: Job) -> dict[Id, tuple[str, bool]]:
     """The key of whom each visitor was merged into at last, deleted or not, and whether that one is an id of a user."""
     people = {key: decode(pickle.loads(state)) for (step, key), state in newest_snapshots(job.store).items() if step.endswith(".track")}
