@@ -40,6 +40,11 @@ def forbidden(sentence: str) -> RefusedError:
     return RefusedError(403, "forbidden", sentence)
 
 
+def not_json() -> RefusedError:
+    """The body is no object, or nobody can tell where its fields end."""
+    return RefusedError(400, "not_json", "the body is not a JSON object")
+
+
 def too_large(sentence: str) -> RefusedError:
     """The body is over a limit."""
     return RefusedError(413, "too_large", sentence)

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.authentication import Authenticator
 from gateway.body import BodyReader
 from gateway.caller import Caller, Fault
-from gateway.errors import RefusedError, json_response, too_large, unauthorized
+from gateway.errors import RefusedError, json_response, not_json, too_large, unauthorized
 from gateway.ingest import Ingest, Rejected, check_count, headers_of
 from gateway.log import Record
 from gateway.segment.mapping import Mapped, TrackNames, UnmappableError, milliseconds, to_events
@@ -100,7 +100,7 @@ class WebhookRoute:
         several = body.lstrip()[:1] == b"["
         parts = split_array(body) if several else [body]
         if parts is None:
-            raise _not_json()
+            raise not_json()
         expected = hmac.new(secret.encode(), parts[0] if parts else b"", "sha1").hexdigest()
         if not hmac.compare_digest(expected.encode(), headers.get(b"x-signature", "").strip().lower().encode()):
             raise unauthorized("x-signature is not the HMAC-SHA1 of the body with the webhook's secret")
@@ -209,7 +209,7 @@ def _read(part: bytes) -> object:
 def _decode(body: bytes) -> dict[str, Any]:
     found = read_mended(_objects, body)
     if found is None:
-        raise _not_json()
+        raise not_json()
     return found
 
 
@@ -221,9 +221,5 @@ def _decode_batch(body: bytes) -> dict[str, Any]:
     fields = split_object(body) or {}
     calls = split_array(fields.pop("batch", b""))
     if calls is None:
-        raise _not_json()
+        raise not_json()
     return {**{name: _read(value) for name, value in fields.items()}, "batch": [_read(call) for call in calls]}
-
-
-def _not_json() -> RefusedError:
-    return RefusedError(400, "not_json", "the body is not a JSON object")

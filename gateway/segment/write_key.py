@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.errors import unauthorized
+from gateway.errors import not_json, unauthorized
 from gateway.split_json import split_object
 from gateway.validation import read_mended
 
@@ -28,7 +28,10 @@ _text: Final = msgspec.json.Decoder(str)
 
 
 def find_write_key(body: bytes, is_known: Callable[[str], bool]) -> str:
-    """Return the ``writeKey`` of the object in ``body``, not that of an object within it. Raises ``RefusedError`` (401) where it has none.
+    """Return the ``writeKey`` of the object in ``body``, not that of an object within it.
+
+    Raises ``RefusedError``: 401 where it has none; 400 where a text of that name is known, and nobody can tell whose it is, because the
+    body was cut or has something behind it.
 
     What the decoder refuses takes longer, in proportion to its size. So it is looked into only if a text of that name, wherever it stands,
     ``is_known``.
@@ -47,5 +50,7 @@ def _key_of_damaged(body: bytes) -> str:
     mended = read_mended(_keyed, body)
     if mended is not None:
         return mended.write_key
-    fields = split_object(body) or {}
+    fields = split_object(body)
+    if fields is None:
+        raise not_json()
     return read_mended(_text, fields.get("writeKey", b"")) or ""

@@ -275,6 +275,18 @@ def test_a_field_that_is_named_like_the_key_costs_no_call_with_a_damaged_text(ga
     assert gateway.post("/v1/track", content=odd).json()["code"] == "not_json"
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_body_that_is_cut_or_has_something_behind_it_is_no_json_for_whoever_has_the_key(
+    gateway: Gateway, page_key: str, known: bool
+) -> None:
+    key = page_key if known else "pk_unknown"
+    whole = json.dumps({"batch": [{**call(event="a"), "type": "track"}], "writeKey": key}).encode()
+    for odd in (whole[:-1], whole + b"17", whole + whole, MARK + whole[:-1], b"[" + whole):
+        answer = gateway.post("/v1/batch", content=odd)
+        assert (answer.status_code, answer.json()["code"]) == ((400, "not_json") if known else (401, "unauthorized")), odd
+    assert gateway.log.records == []
+
+
 def test_a_key_that_is_not_that_of_the_body_counts_for_nothing(gateway: Gateway, page_key: str) -> None:
     nested = b'{"type": "track", "writeKey": "%b", "x": NaN}' % page_key.encode()
     for more in (b"", b', "writeKey": "pk_unknown"'):
