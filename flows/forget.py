@@ -103,6 +103,7 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
         if settings.kafka_brokers is not None:
             for topic in (settings.kafka_topic, settings.kafka_dead_letter_topic):
                 kept[f"topic {topic}"] = retention_in_words(kafka_cluster(settings, topic, timeout_s=_KAFKA_SECONDS))
+            kept[f"topic {settings.kafka_topic}"] += "; sign-ins that only the topic has were not looked for"
         merges = Merges(store) if store is not None else None
         visitors = Visitors(keys, Recovery(data_dir), merges, places)
         yield Stores(

@@ -345,6 +345,19 @@ def test_a_damaged_file_of_the_spool_counts_as_held_and_the_receipt_names_it(sto
     assert "00001.ready" in line["note"]
 
 
+def test_the_receipt_of_a_job_on_kafka_says_that_the_topic_was_not_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a visitor of a user who was deleted before may be missing, if nothing but the topic names them."""
+    monkeypatch.setattr(forget, "retention_in_words", lambda _cluster: "for 7.0 d")
+    settings = load_settings(
+        data_dir=tmp_path / "d", kafka_brokers="127.0.0.1:1", redis_url="redis://127.0.0.1:1", secret="a secret for tests"
+    )
+    with open_stores(settings) as stores:
+        assert stores.kept == {
+            "topic onboarding.events": "for 7.0 d; sign-ins that only the topic has were not looked for",
+            "topic onboarding.events.dlq": "for 7.0 d",
+        }
+
+
 def test_with_another_secret_than_that_of_the_job_nothing_is_forgotten(tmp_path: Path) -> None:
     data_dir = DataDir.create(tmp_path / "d")
     secret_for(data_dir, given="the secret of the job", embedded=False)
