@@ -80,7 +80,7 @@ def up(
     from cli.support.demo_dir import refuse_demo
     from cli.support.failures import say
     from cli.support.options import load
-    from flows.bound_input import EVENT_LOG, input_name
+    from flows.bound_input import EVENT_LOG, check_log, input_name
     from flows.catalogs import by_tenant, read_catalogs
     from flows.settings import SettingsError
     from flows.stop import StopRequest
@@ -108,6 +108,8 @@ def up(
         directory = DataDir.create(directory.path / LIVE)  # apart from runs on files, which have another secret, and often another catalog
     directory.require_writable()
     directory.check_input(input_name(settings, None) if settings.live else EVENT_LOG)
+    if settings.kafka_brokers is None and not settings.event_log_accept_gap:
+        check_log(directory, settings.event_log or directory.event_log)
     directory.check_catalogs(ids)
     if directory.is_running():
         raise DataDirInUseError(f"{directory.describe_owner()}; stop it first, or choose another directory with --data-dir.")

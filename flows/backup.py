@@ -25,7 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from flows.archive import archive_dir
-from flows.bound_input import EVENT_LOG, input_fault, topic_of_job
+from flows.bound_input import EVENT_LOG, input_fault, own_log, topic_of_job
 from flows.catalogs import built_in, catalog_files, is_directory
 from flows.clickhouse_store import open_store
 from flows.settings import Settings
@@ -113,7 +113,7 @@ def restore_from_s3(backup: Location, into: Path, watch: Watch, signature: Signa
     watch.on_stage(f"files from {backup}")
     with downloading(backup) as file:
         manifest = unpack_from(file, backup, into, watch.on_bytes, signature)
-    DataDir.create(into)
+    DataDir.create(into).forget_log()
     return manifest
 
 
@@ -124,7 +124,7 @@ def restore(backup: Path, into: Path, watch: Watch, signature: SignatureCheck = 
     """
     watch.on_stage("files")
     manifest = unpack(backup, into, watch.on_bytes, signature)
-    DataDir.create(into)
+    DataDir.create(into).forget_log()
     return manifest
 
 
@@ -181,8 +181,7 @@ def _refuse_without_its_log(settings: Settings, data_dir: DataDir, log: Path | N
 
 def event_log_of(settings: Settings) -> Path | None:
     """The event log that belongs to the data directory: that of the settings, or the one in it; None for runs on Kafka or files."""
-    inside = DataDir(settings.data_dir).event_log
-    return settings.event_log or (inside if inside.exists() else None)
+    return settings.event_log or own_log(DataDir(settings.data_dir))
 
 
 def _job(settings: Settings, data_dir: DataDir, backup: BackupWriter, staging: Path, watch: Watch) -> Manifest:

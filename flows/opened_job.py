@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig
 
-from flows.bound_input import input_name
+from flows.bound_input import input_name, note_log
 from flows.catalogs import lasting_name, load_plans
 from flows.engines import Engines, open_engines
 from flows.inputs import ClosedLoop, LiveSource, file_source, live_source, population_source
@@ -94,6 +94,8 @@ def open_job(
         data_dir.bind_catalogs(ids, name=None if loop is not None else lasting_name(settings.catalog))
         if loop is None:
             data_dir.bind_input(read)
+        if live and settings.event_log is not None:
+            note_log(data_dir, settings.event_log, accept_gap=settings.event_log_accept_gap)
         with engines.old_snapshots, serving_metrics(settings, engines, parts, model):
             yield OpenedJob(engines, source, plans, side, model, flow, recovery)
 

@@ -281,6 +281,28 @@ class DataDir:
                 f"--data-dir, or read {bound} again."
             )
 
+    def note_log(self, path: Path, log_id: str) -> None:
+        """Note which event log the job reads. Call it while holding the lock."""
+        self.write_run({**self.read_run(), "eventLog": {"path": str(path.resolve()), "id": log_id}})
+
+    def forget_log(self) -> None:
+        """Drop that note, in a restored directory: its job goes on with the log of the backup, or with the old one."""
+        run = self.read_run()
+        if run.pop("eventLog", None) is not None:
+            self.write_run(run)
+
+    @property
+    def noted_log(self) -> tuple[Path, str] | None:
+        """Where the event log of the job was at its last start, and its id; None where that is not known, or the job reads none.
+
+        Raises ``DataDirError`` like ``read_run``.
+        """
+        run = self.read_run()
+        found = run.get("eventLog")
+        if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in ("path", "id")):
+            return None
+        return Path(found["path"]), found["id"]
+
     @property
     def input_name(self) -> str | None:
         """What the job of this directory reads; None where none has begun. Raises ``DataDirError`` like ``read_run``."""

@@ -40,20 +40,30 @@ def settings_of_job(settings: Settings) -> Settings:
     """Return the settings with the event log and directory of the job of ``onramp up``.
 
     They change if the data directory has its event log, or if ``live_dir`` finds one. An input that is set stays: then the directory is
-    that of the job, unless the job has a log of its own in it and another one is set.
+    that of the job, unless the job reads another event log than the one that is set.
     """
+    from flows.bound_input import own_log
     from local.data_dir import DataDir
 
-    own = DataDir(settings.data_dir)
-    if not settings.live and own.event_log.exists():
-        return settings.model_copy(update={"event_log": own.event_log})
-    if (live := live_dir(settings)) is None:
+    if not settings.live and (log := own_log(DataDir(settings.data_dir))) is not None:
+        return settings.model_copy(update={"event_log": log})
+    if (live := live_dir(settings)) is None or (settings.event_log is not None and not _may_read(live, settings.event_log)):
         return settings
-    has_log = live.event_log.exists()
-    if settings.event_log is not None and has_log and live.event_log.resolve() != settings.event_log.resolve():
-        return settings
-    log = {"event_log": live.event_log} if has_log and not settings.live else {}
-    return settings.model_copy(update={"data_dir": live.path, **log})
+    own = own_log(live) if not settings.live else None
+    return settings.model_copy(update={"data_dir": live.path} | ({} if own is None else {"event_log": own}))
+
+
+def _may_read(directory: DataDir, log: Path) -> bool:
+    """Whether the job of the directory reads ``log``; where that is not noted, whether it has no other log of its own."""
+    from contextlib import suppress
+
+    from flows.bound_input import reads_log
+    from local.data_dir import DataDirError
+
+    with suppress(DataDirError):
+        if (reads := reads_log(directory, log)) is not None:
+            return reads
+    return not directory.event_log.exists() or directory.event_log.resolve() == log.resolve()
 
 
 def with_catalog_of_job(settings: Settings) -> Settings:

@@ -15,6 +15,7 @@ from cli.restore import _settings
 from cli.support.demo_dir import for_reading
 from cli.support.live_job import settings_of_job
 from cli.up import _show
+from flows.bound_input import check_log, note_log
 from flows.doctor.local_checks import check_data_dir
 from flows.settings import load_settings
 from gateway.keys import KeyStore
@@ -228,3 +229,62 @@ def test_commands_that_are_printed_work_for_paths_with_spaces(tmp_path: Path, ca
         f"ONRAMP_EVENT_LOG='{directory.path}/log'",
         f"ONRAMP_CATALOG='{directory.path}/catalog.yaml'",
     ]
+
+
+def job_on_another_log(cwd: Path) -> DataDir:
+    """A job of `onramp up` on the log ``cwd/its log``, and one in its directory, which a gateway has made by mistake."""
+    directory = up_job(cwd)
+    has_read_all_but_one(directory, cwd / "its log")
+    note_log(directory, cwd / "its log", accept_gap=False)
+    EventLog(directory.event_log, retention=None).close()
+    return directory
+
+
+def test_up_refuses_another_log_than_that_of_the_job_before_any_part_starts(
+    tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = job_on_another_log(tmp_path)
+    for named in ("", "other"):
+        if named:
+            monkeypatch.setenv("ONRAMP_EVENT_LOG", named)
+        refused = inside("up", cwd=tmp_path)
+        assert refused.code == 1
+        said = " ".join(refused.err.split())
+        assert f"was written from the event log {tmp_path / 'its log'}, this run reads {named or '.onramp/live/log'}" in said
+    assert not directory.process_logs.exists()
+
+
+def test_a_log_in_the_directory_that_the_job_does_not_read_is_not_taken_for_its_log(
+    tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_on_another_log(tmp_path)
+    for arguments in (("guidance", "pause"), ("guidance", "status"), ("backup", "--out", "b.tar"), ("forget", "u-1", "--yes")):
+        refused = inside(*arguments, cwd=tmp_path)
+        assert (refused.code, refused.out) == (1, "")
+        assert f"reads the event log {tmp_path / 'its log'}, and ONRAMP_EVENT_LOG is not set here" in " ".join(refused.err.split())
+    monkeypatch.setenv("ONRAMP_EVENT_LOG", "its log")
+    paused = inside("guidance", "pause", "--json", cwd=tmp_path).json
+    assert (paused["sentTo"], paused["live"]) == ("the event log its log", True)
+    assert inside("lag", "--json", cwd=tmp_path).json["messages"] > 0
+    monkeypatch.setenv("ONRAMP_DATA_DIR", ".onramp/live")
+    monkeypatch.setenv("ONRAMP_EVENT_LOG", ".onramp/live/log")
+    refused = inside("guidance", "pause", cwd=tmp_path)
+    assert refused.code == 1
+    assert "and the settings here name .onramp/live/log" in " ".join(refused.err.split())
+
+
+def test_a_log_that_was_moved_is_still_that_of_the_job(tmp_path: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = job_on_another_log(tmp_path)
+    (tmp_path / "its log").rename(tmp_path / "moved")
+    monkeypatch.setenv("ONRAMP_EVENT_LOG", "moved")
+    assert inside("guidance", "pause", "--json", cwd=tmp_path).json["sentTo"] == "the event log moved"
+    check_log(directory, tmp_path / "moved")
+    note_log(directory, tmp_path / "moved", accept_gap=False)
+    assert directory.noted_log == (tmp_path / "moved", id_of(tmp_path / "moved"))
+
+
+def test_a_note_outlasts_a_start_on_another_log_that_the_job_refuses(tmp_path: Path) -> None:
+    directory = job_on_another_log(tmp_path)
+    for accept_gap, noted in ((False, tmp_path / "its log"), (True, directory.event_log)):
+        note_log(directory, directory.event_log, accept_gap=accept_gap)
+        assert directory.noted_log == (noted, id_of(noted))

@@ -16,6 +16,7 @@ import pytest
 from cli.app import invoke
 from cli.restore import _settings
 from flows.backup import Watch, _add_files, _not_included, add_dead_letters, add_event_log, add_spool, back_up, restore
+from flows.bound_input import input_fault, note_log, own_log
 from flows.settings import load_settings
 from flows.stop import sigterm_interrupts
 from local.backup_file import BackupError, Manifest, writing
@@ -262,6 +263,19 @@ def test_a_backup_without_the_event_log_of_the_job_is_refused(tmp_path: Path) ->
     assert manifest["messages"] == 1
     append(data_dir.event_log)
     assert back_up(load_settings(data_dir=data_dir.path), tmp_path / "inside.tar", Watch())["messages"] == 1
+
+
+def test_a_restored_directory_goes_on_with_its_own_log_though_the_old_one_is_left(tmp_path: Path) -> None:
+    data_dir = DataDir.create(tmp_path / "data")
+    RecoveryFiles(data_dir.state, 2).close()
+    data_dir.bind_input("the event log")
+    append(tmp_path / "log")
+    note_log(data_dir, tmp_path / "log", accept_gap=False)
+    back_up(load_settings(data_dir=data_dir.path, event_log=tmp_path / "log"), tmp_path / "b.tar", Watch())
+    restore(tmp_path / "b.tar", tmp_path / "restored", Watch())
+    for log in (tmp_path / "restored" / "log", tmp_path / "log"):
+        assert input_fault(load_settings(data_dir=tmp_path / "restored", event_log=log)) is None
+    assert own_log(DataDir(tmp_path / "restored")) is not None
 
 
 def test_a_backup_of_a_job_on_kafka_names_what_is_not_in_it_without_its_settings_and_refuses_another_topic(tmp_path: Path) -> None:

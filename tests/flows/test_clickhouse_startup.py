@@ -19,7 +19,9 @@ from flows.engines import ClickHouseStartup, open_engines
 from flows.run import IncompleteError, run
 from flows.settings import load_settings
 from flows.stop import StopRequest
+from local.data_dir import DataDir
 from sinks.clickhouse.errors import MigrationRefused, StoreUnreachable
+from sources.local_log.backlog import id_of
 from sources.local_log.log import EventLog
 from tests.cli.command import start
 from tests.support.waiting import PATIENCE, ends_within, running, wait_until
@@ -132,6 +134,7 @@ def test_a_job_that_waits_for_a_silent_clickhouse_obeys_sigterm(tmp_path: Path) 
             said, complained = job.communicate(timeout=PATIENCE)
         assert job.returncode == 0, complained
         assert said.count("\n") == 1
+    assert DataDir(tmp_path / ".onramp").noted_log == (tmp_path / "log", id_of(tmp_path / "log")), "for commands beside it"
 
 
 def test_a_run_on_a_file_that_waits_for_a_silent_clickhouse_obeys_sigterm(tmp_path: Path) -> None:
@@ -163,7 +166,7 @@ def test_the_wait_for_the_first_try_ends_at_a_stop_request(monkeypatch: pytest.M
 
 
 def test_a_run_knows_the_newest_log_time_without_asking_clickhouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flows.run, "_FLUSH_SECONDS", 0.1)
+    monkeypatch.setattr(flows.run, "_LAST_ROWS_SECONDS", 0.1)
     (tmp_path / "events.jsonl").write_bytes(SIGNUP)
     (tmp_path / "empty.jsonl").write_bytes(b"\n")
     nowhere = load_settings(data_dir=tmp_path / "data", clickhouse_url="http://127.0.0.1:1", recovery_partitions=2)
