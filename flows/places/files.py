@@ -6,6 +6,7 @@ import os
 import pickletools
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -130,10 +131,10 @@ class SpoolFiles(Place):
     def erase(self, subject: Subject) -> None:
         """Write the files again without the rows; those of a damaged file are left out once it can be read. Only while no job runs.
 
-        Where the rows are all of a new life, the job has taken the deletion: it is in the files itself, before them.
+        Rows of a new life stay, and older ones beside them where a deletion is in the files too: the job delivers all in their order.
         """
         spool = self._data_dir.spool
-        if not spool.is_dir() or (subject.deleted is not None and not self.held(subject)):
+        if not spool.is_dir() or (subject.deleted is not None and self._must_stay(subject)):
             return
         rejected = Rejected(spool)
         rejected.erase(erasures_of(subject))
@@ -146,6 +147,17 @@ class SpoolFiles(Place):
         if unreadable:
             return f"cannot be read; look at it, then remove it: {', '.join(unreadable[:_SHOWN])}"
         return super().note_for(held, subject)
+
+    def _must_stay(self, subject: Subject) -> bool:
+        old, all_rows = len(self.held(subject)), len(self.held(subject._replace(deleted=None)))
+        return not old or (old < all_rows and self._has_deletion(subject))
+
+    def _has_deletion(self, subject: Subject) -> bool:
+        for path in self._segments(self._data_dir.spool):
+            with suppress(FileNotFoundError, SegmentDamaged):
+                if any((each.tenant_id, each.user_id) == (subject.tenant, subject.ids[0]) for each in read_segment(path).erasures):
+                    return True
+        return False
 
     def _segments(self, *directories: Path) -> list[Path]:
         found = [path for at in directories if at.is_dir() for path in sorted(at.iterdir())]

@@ -399,9 +399,13 @@ def test_rejected_messages_of_a_new_life_stay(data_dir: DataDir) -> None:
 
 
 def test_rows_of_a_new_life_stay_in_the_spool(data_dir: DataDir) -> None:
-    def spool(number: int, *rows: tuple[str, int]) -> None:
+    def spool(number: int, *rows: tuple[str, int], deletion: bool = False) -> None:
         found = [make(EventFact, tenant_id="default", user_id="ann-who-leaves", event_id=name, log_time=at) for name, at in rows]
-        segment = Segment({"events": [to_frame(EventFact, found)], "step_metrics_1m": [pl.DataFrame({"count": [1]})]}, [], 2)
+        segment = Segment(
+            {"events": [to_frame(EventFact, found)], "step_metrics_1m": [pl.DataFrame({"count": [1]})]},
+            [Erase("default", "ann-who-leaves", 7)] * deletion,
+            2,
+        )
         path = data_dir.spool / f"facts.0.{number:012}.ready"
         write_segment(path, segment, by=path.with_suffix(".tmp"))
 
@@ -411,6 +415,10 @@ def test_rows_of_a_new_life_stay_in_the_spool(data_dir: DataDir) -> None:
     assert [each["event_id"] for each in place.held(ANN)] == ["new"]
     spool(2, ("old", NOW))
     assert [each["event_id"] for each in place.held(DELETED)] == ["old"]
+    spool(3, deletion=True)
+    place.erase(DELETED)
+    assert len(place.held(ANN)) == 2, "the job deletes the older one when it delivers them"
+    (data_dir.spool / "facts.0.000000000003.ready").unlink()
     place.erase(DELETED)
     assert place.held(DELETED) == []
 
