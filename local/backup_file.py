@@ -9,8 +9,8 @@
 A file that was cut off has no manifest. ``unpack`` takes regular files alone, under names that a backup has, and compares each with the
 manifest. The checksums show damage, and not who wrote the file: whoever can change it can change them, too. So the manifest is signed with
 ONRAMP_SECRET, where that is set and not in the backup itself. Signed or not, nothing in a backup may run code: before the directory can be
-used, snapshots (``local/plain_snapshots.py``) and records (``local/plain_records.py``) are checked, and the tables of ClickHouse are made
-anew around the rows (``local/restored_tables.py``).
+used, snapshots (``local/plain_snapshots.py``), the event log (``local/plain_log.py``) and records (``local/plain_records.py``) are checked,
+and the tables of ClickHouse are made anew around the rows (``local/restored_tables.py``).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from typing import IO, Annotated, Any, Final, NamedTuple, cast
 import msgspec
 
 from local.data_dir import FORMAT as LAYOUT
+from local.plain_log import what_is_no_log
 from local.plain_records import what_is_no_record
 from local.plain_snapshots import what_is_not_plain
 from local.restored_tables import remake_tables
@@ -49,7 +50,7 @@ _NAMES: Final = re.compile(
     r"|valkey/appendonlydir/[^/]+|clickhouse/(?:metadata|store)/.+",
     re.DOTALL,
 )
-"""Names of all files in a backup. What is in ``state``, ``valkey`` and ``clickhouse`` is checked once all of it is there."""
+"""Names of all files in a backup. What is in ``state``, ``log``, ``valkey`` and ``clickhouse`` is checked once all of it is there."""
 _LONGEST: Final = 1024 * 1024
 _LONGEST_FOR_A_FILE: Final = 1024
 """Bytes of the first file, and of the manifest: so many, and so many more for each file. Parsed they need twenty times as much memory."""
@@ -247,8 +248,9 @@ def _refuse_used(into: Path) -> None:
 
 
 def _make_harmless(building: Path, backup: object) -> None:
-    """Check and replace what could run code once the directory is used. Raises ``BackupError``, ``StoreError`` and ``OSError``."""
-    for place, fault_in in (("state", what_is_not_plain), ("valkey", what_is_no_record), ("clickhouse", remake_tables)):
+    """Check and replace what could run code or lose events later. Raises ``BackupError``, ``StoreError`` and ``OSError``."""
+    places = {"state": what_is_not_plain, "log": what_is_no_log, "valkey": what_is_no_record, "clickhouse": remake_tables}
+    for place, fault_in in places.items():
         if (fault := fault_in(building / place)) is not None:
             raise BackupError(f"The backup {backup} was changed: in {place}/, {fault}. Use another one; nothing was restored.")
     for directory, _, _ in os.walk(building):

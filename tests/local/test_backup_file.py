@@ -20,7 +20,7 @@ from local.data_dir import FORMAT as LAYOUT
 
 FILES = {
     "FORMAT": b"onramp-data 1\n",
-    "log/events.db": b"\x00\xff" * 50_000,
+    "spool/rejected/odd": b"\x00\xff" * 50_000,
     "catalogs/mine.yaml": b"version: 1",
     "run.json": b"{}",
 }
@@ -114,7 +114,7 @@ def test_a_directory_with_anything_in_it_is_refused_and_stays(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["b.tar", "b.tar.gz"])
 def test_any_cut_is_noticed_and_restores_nothing(tmp_path: Path, name: str) -> None:
-    whole = write(tmp_path / name, {**FILES, "log/events.db": bytes(range(256)) * 40}).read_bytes()
+    whole = write(tmp_path / name, {**FILES, "spool/rejected/odd": bytes(range(256)) * 40}).read_bytes()
     last = len(whole) - (10_240 if name == "b.tar" else 200)  # the end of an archive is padding
     for cut in (0, 1, 100, 513, 1024, *range(2000, last, 1999), last):
         cutting = tmp_path / "cut"
