@@ -1,7 +1,8 @@
 """Checks a recovery store that comes from elsewhere: the engine unpickles its snapshots, and a pickle can run any code.
 
-Our snapshots are bytes, numbers and texts, which only a few instructions of a pickle make. The layout of the file matters as well: a
-trigger could write another snapshot later, and an index or a column of another kind could show the engine other bytes than this check.
+Our snapshots are bytes, numbers and texts, which only a few instructions of a pickle make; and none of them takes long to load. The layout
+of the file matters as well: a trigger could write another snapshot later, and an index or a column of another kind could show the engine
+other bytes than this check.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 _FILE: Final = re.compile(r"part-[0-9]+\.sqlite3")
-_PLAIN: Final = frozenset(
-    "PROTO FRAME STOP MARK MEMOIZE BINGET LONG_BINGET POP POP_MARK DUP NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT"
-    " SHORT_BINBYTES BINBYTES BINBYTES8 SHORT_BINUNICODE BINUNICODE BINUNICODE8 EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3"
-    " EMPTY_LIST APPEND APPENDS EMPTY_DICT SETITEM SETITEMS EMPTY_SET ADDITEMS FROZENSET".split()
+_VALUES: Final = frozenset(
+    "NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT SHORT_BINBYTES BINBYTES BINBYTES8 SHORT_BINUNICODE BINUNICODE"
+    " BINUNICODE8 EMPTY_TUPLE EMPTY_LIST EMPTY_DICT EMPTY_SET".split()
 )
-"""Instructions that make plain values. None of them can name a class or a function, or call one."""
+"""Instructions that put a value on the stack. Neither they nor the others that ``_is_plain`` knows can name a class or call a function."""
+_FEW: Final = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_MOST: Final = 16
+"""Values that a tuple may have for each byte of its pickle, and keys of dictionaries and sets together, where those within them count each
+time. Python looks at all of them for each hash. A tuple of itself twice, thirty levels deep, has a billion in a hundred bytes.
+"""
 _SCHEMA: Final = {
     "parts": "created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, part_index INTEGER PRIMARY KEY NOT NULL CHECK (part_index >= 0), "
     "part_count INTEGER NOT NULL CHECK (part_count > 0), CHECK (part_index < part_count)",
@@ -65,8 +70,53 @@ def _fault(part: sqlite3.Connection) -> str | None:
 
 
 def is_plain(pickled: object) -> bool:
-    """Return whether these are bytes of a pickle that makes numbers, texts, bytes and collections of them, and calls nothing."""
+    """Return whether these are bytes of a pickle that makes numbers, texts, bytes and collections of them, calls nothing, and takes a time
+    in proportion to its size.
+    """
     try:
-        return isinstance(pickled, bytes) and all(opcode.name in _PLAIN for opcode, _, _ in pickletools.genops(pickled))
-    except ValueError:  # no pickle, or one that is cut off
+        return isinstance(pickled, bytes) and _is_plain(pickled)
+    except (ValueError, LookupError):  # no pickle, or one that is cut off
         return False
+
+
+def _is_plain(pickled: bytes) -> bool:
+    """Do what loading would do, with the number of values in place of each. Raises ``ValueError`` and ``LookupError``."""
+    stack: list[int] = []
+    marks: list[int] = []
+    memo: list[int] = []
+    most, hashed = _MOST * len(pickled), 0
+
+    def take(count: int | None = None, *, into: int = 0) -> list[int]:
+        """Return the last values of the stack, those since the last mark for None; there must be so many more that they go ``into``."""
+        start = marks.pop() if count is None else len(stack) - count
+        if start - into < (marks[-1] if marks else 0):
+            raise LookupError
+        taken = stack[start:]
+        del stack[start:]
+        return taken
+
+    for opcode, argument, _ in pickletools.genops(pickled):
+        name = opcode.name
+        if name in _VALUES:
+            stack.append(1)
+        elif name == "MARK":
+            marks.append(len(stack))
+        elif name == "MEMOIZE":
+            memo.append(stack[-1])
+        elif name in {"BINGET", "LONG_BINGET"}:
+            stack.append(memo[cast("int", argument)])
+        elif name in {"TUPLE", "FROZENSET"} or name in _FEW:
+            values = sum(take(_FEW.get(name)))
+            hashed += values if name == "FROZENSET" else 0
+            stack.append(1 + values)
+        elif name in {"APPEND", "APPENDS"}:
+            take(1 if name == "APPEND" else None, into=1)
+        elif name in {"SETITEM", "SETITEMS"}:
+            hashed += sum(take(2 if name == "SETITEM" else None, into=1)[::2])
+        elif name == "ADDITEMS":
+            hashed += sum(take(into=1))
+        elif name not in {"PROTO", "FRAME", "STOP"}:
+            return False
+        if hashed > most or (stack and stack[-1] > most):
+            return False
+    return len(stack) == 1 and not marks

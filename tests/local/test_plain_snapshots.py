@@ -58,6 +58,48 @@ def test_whatever_else_stands_there_is_refused_without_an_error() -> None:
         is_plain(bytes(damaged))
 
 
+SHARED = (1, "text")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {SHARED: 1, (SHARED, SHARED): frozenset([SHARED, (SHARED,)])},
+        [SHARED] * 5_000,
+        {(number, f"key {number}"): {number} for number in range(5_000)},
+        [{"one": number, "two": SHARED} for number in range(5_000)],
+        frozenset([frozenset([frozenset([1, 2]), 3]), 4]),
+    ],
+    ids=["keys", "many times the same", "many keys", "many dictionaries", "sets"],
+)
+def test_values_that_share_others_pass(value: object) -> None:
+    assert is_plain(pickle.dumps(value))
+
+
+TWICE = {"DUP": b"2\x86\x94", "BINGET": b"h%c\x86\x94", "LONG_BINGET": b"j%c\0\0\0\x86\x94"}
+
+
+@pytest.mark.parametrize("twice", TWICE.values(), ids=TWICE)
+@pytest.mark.parametrize("levels", [10, 30, 200])
+def test_a_tuple_of_itself_that_would_take_for_ever_is_refused(twice: bytes, levels: int) -> None:
+    nested = b"N\x85\x94" + b"".join(twice % level if b"%c" in twice else twice for level in range(levels))
+    for before, after in ((b"}", b"Ns"), (b"\x8f(", b"\x90"), (b"(", b"\x91"), (b"", b"")):
+        assert not is_plain(b"\x80\x04" + before + nested + after + b".")
+
+
+@pytest.mark.parametrize(("keys", "plain"), [(3, True), (300, False)])
+def test_a_long_key_of_many_dictionaries_counts_each_time(keys: int, plain: bool) -> None:
+    long = b"(" + b"K\x01" * 300 + b"t\x94"
+    pickled = b"\x80\x04(" + long + b"}h\0Ns" * keys + b"t."
+    assert len(pickle.loads(pickled)) == 1 + keys
+    assert is_plain(pickled) == plain
+
+
+@pytest.mark.parametrize("odd", [b"0", b"1", b"2", b"\x85", b"(0", b"}s", b"(}Ns", b"t", b"h\7", b"\x94", b"K\1(\x86"])
+def test_what_takes_more_from_the_stack_than_there_is_is_refused(odd: bytes) -> None:
+    assert not is_plain(b"\x80\x04" + odd + b".")
+
+
 def store(directory: Path, change: Callable[[sqlite3.Connection], object] = lambda _part: None) -> Path:
     files = RecoveryFiles(directory)
     for part in files.parts:
