@@ -49,18 +49,19 @@ def for_reading(settings: Settings) -> Settings:
     """Return the settings for a command that reads.
 
     If no job has run in the data directory itself, they are those of the demo or of the job of ``onramp up`` in it, whichever was started
-    last. Where an input is set, they are those of the job of ``onramp up``.
+    last. Where an input or a server is set, they are those of the job of ``onramp up``.
     """
     if is_demo(settings.data_dir):
         return embedded(settings, settings.data_dir)
     if settings.live:
         return settings_of_job(settings)
-    if not settings.embedded or (settings.data_dir / "state").exists():
+    if (settings.data_dir / "state").exists():
         return settings
     demo, live = settings.data_dir / _NAME, live_dir(settings)
-    if live is not None and live.started > (_started(demo) if is_demo(demo) else 0):
+    demo_fits = settings.embedded and is_demo(demo)  # a demo has no servers
+    if live is not None and live.started > (_started(demo) if demo_fits else 0):
         return settings.model_copy(update={"data_dir": live.path})
-    return embedded(settings, demo) if is_demo(demo) else settings
+    return embedded(settings, demo) if demo_fits else settings
 
 
 def _started(demo: Path) -> float:
