@@ -37,6 +37,7 @@ from local.data_dir import DataDir
 from local.recovery_copy import FrozenStore, copy_database, frozen_store, keys_by_step, open_to_read
 from local.recovery_fault import check_store
 from local.recovery_positions import saved_positions
+from local.secret import DEVELOPMENT_SECRET, agrees
 from local.valkey_files import open_append_only_files
 from sinks.clickhouse.spool import Spool, StoredSegment
 from sources.local_log.reader import LogReader
@@ -142,6 +143,7 @@ def _the_one_backup(data_dir: DataDir) -> Iterator[None]:
 def _back_up(settings: Settings, data_dir: DataDir, target: Path, watch: Watch) -> Manifest:
     log = event_log_of(settings)
     _refuse_without_its_log(settings, data_dir, log)
+    _require_secret(settings, data_dir)
     if not data_dir.state.exists() and log is None:
         raise BackupError(f"There is nothing to back up in {data_dir.path} yet: no job has run on it.")
     if settings.processes().keeps:
@@ -167,6 +169,20 @@ def _signing_secret(settings: Settings, data_dir: DataDir) -> bytes | None:
     if settings.secret is None or data_dir.secret_key.exists():
         return None
     return settings.secret.get_secret_value().encode()
+
+
+def _require_secret(settings: Settings, data_dir: DataDir) -> None:
+    """Raise ``BackupError`` where the secret of the job is neither set nor in its directory: a restore would refuse the unsigned backup."""
+    if data_dir.secret_key.exists() or not data_dir.secret_check.exists():
+        return
+    given = settings.secret_text()
+    key = given.encode() if given is not None else DEVELOPMENT_SECRET if settings.embedded else None
+    if key is None or agrees(data_dir, key) is False:
+        fault = "ONRAMP_SECRET is not set here" if given is None else "ONRAMP_SECRET has another value here"
+        raise BackupError(
+            f"The data directory {data_dir.path} was created with a secret, and {fault}, so the backup could not be signed with it. Set "
+            "ONRAMP_SECRET to the value that the job has."
+        )
 
 
 def _refuse_without_its_log(settings: Settings, data_dir: DataDir, log: Path | None) -> None:

@@ -181,6 +181,9 @@ def check_secret(settings: Settings) -> list[Finding]:
         try:
             key = directory.secret_key.read_bytes().strip()
         except FileNotFoundError:
+            if directory.secret_check.exists():
+                says = "ONRAMP_SECRET is not set, and the data directory was created with one"
+                return [Finding(name, "fail", says, "Set ONRAMP_SECRET to the value that the job has always had.")]
             return [
                 Finding(name, "warn", "ONRAMP_SECRET is not set", "Set it, the same for every process: whoever starts first makes one up.")
             ]

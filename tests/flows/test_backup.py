@@ -17,10 +17,12 @@ from cli.app import invoke
 from cli.restore import _settings
 from flows.backup import Watch, _add_files, _not_included, add_dead_letters, add_event_log, add_spool, back_up, restore
 from flows.bound_input import input_fault, note_log, own_log
+from flows.doctor.local_checks import check_secret
 from flows.settings import load_settings
 from flows.stop import sigterm_interrupts
 from local.backup_file import BackupError, Manifest, writing
 from local.data_dir import DataDir
+from local.secret import secret_for
 from sinks.clickhouse.spool import Spool
 from sources.local_log.log import EventLog, Record
 from state.catalog.by_tenant import ByTenant
@@ -207,6 +209,21 @@ def test_a_backup_is_signed_with_the_secret_that_is_not_in_it(
     assert "is not signed" in capsys.readouterr().err
     assert invoke(["restore", str(tmp_path / "b.tar"), "--into", str(tmp_path / "other"), "--unsigned"]) == 0
     assert "Whether somebody changed the backup: --unsigned." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", [None, "another secret of a job"])
+@pytest.mark.parametrize("redis_url", [None, "redis://127.0.0.1:1"])
+def test_without_the_secret_of_the_job_there_is_no_backup_and_the_doctor_says_so(
+    tmp_path: Path, given: str | None, redis_url: str | None
+) -> None:
+    data_dir = DataDir.create(tmp_path / "data")
+    append(data_dir.event_log)
+    secret_for(data_dir, given="the secret of the job", embedded=False)
+    settings = load_settings(data_dir=data_dir.path, secret=given, redis_url=redis_url)
+    with pytest.raises(BackupError, match=r"so the backup could not be signed with it\. Set ONRAMP_SECRET"):
+        back_up(settings, tmp_path / "b.tar", Watch())
+    assert not (tmp_path / "b.tar").exists()
+    assert [each.status for each in check_secret(settings)] == ["fail"]
 
 
 def test_a_job_that_is_ahead_of_the_log_is_not_backed_up(tmp_path: Path) -> None:
