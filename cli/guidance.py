@@ -76,27 +76,31 @@ def status(tenant: _TenantOption = "default", as_json: JsonOption = False, data_
     """
     from rich.text import Text
 
-    from cli.support.live_job import settings_of_job, with_catalog_of_job
-    from cli.support.options import load
+    from cli.support.live_job import settings_to_send
     from cli.support.stores import open_facts
-    from flows.bound_input import require_input
+    from flows.bound_input import input_of, require_input
     from flows.send_switch import require_catalog
+    from local.data_dir import DataDir
     from reports import switches
     from reports.render import lines, out, print_json
 
-    settings = with_catalog_of_job(settings_of_job(load(data_dir=data_dir)))
+    settings = settings_to_send(data_dir)
     require_input(settings)
     require_catalog(settings, tenant)
+    if not settings.live and settings.clickhouse_url is None:
+        DataDir.open(settings.data_dir)  # says that there is no data yet
     found: dict[str, Any] = switches.NOTHING
     if settings.clickhouse_url is not None or (settings.data_dir / "state").exists():
         with open_facts(settings) as facts:
             found = switches.read(facts, tenant)
     waiting = _sent(settings, tenant, found["switches"]) if settings.live else _written(settings, tenant, found["switches"])
     if as_json:
-        print_json({"tenant": tenant, **found, "waiting": waiting})
+        print_json({"tenant": tenant, "dataDir": str(settings.data_dir), **found, "waiting": waiting})
         return
     console = out()
     lines(console, Text(switches.sentence(found)))
+    reads = f"the job that reads {input_of(settings)}, with its data in" if settings.live else "runs on files in"
+    lines(console, Text(f"That is about {reads} {settings.data_dir}.", style="dim"))
     if waiting:
         whoever = "The job has not told yet that it has read" if settings.live else "The next run on a file takes"
         lines(console, Text(f"{whoever} what was switched since:", style="dim"))
@@ -151,14 +155,13 @@ def _switch(action: str, share: float | None, tenant: str, by: str | None, becau
 
     from cli.support.audit_options import audit_log, login_name
     from cli.support.demo_dir import refuse_demo
-    from cli.support.live_job import settings_of_job, with_catalog_of_job
-    from cli.support.options import load
+    from cli.support.live_job import settings_to_send
     from flows.send_switch import require_receiver, send_switch
     from reports.render import lines, out, print_json
     from state.plain_text import plain
     from state.times import rfc3339
 
-    settings = with_catalog_of_job(settings_of_job(load(data_dir=data_dir)))
+    settings = settings_to_send(data_dir)
     refuse_demo(settings)
     require_receiver(settings)  # before the audit log creates the directory
     who = login_name(by)

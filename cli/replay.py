@@ -108,6 +108,7 @@ def replay(
     from cli.support.demo_dir import for_reading
     from cli.support.live_job import settings_of_job, with_catalog_of_job
     from cli.support.options import load
+    from flows.bound_input import require_input
     from flows.replay import Input
 
     other = catalog if user is None and into is None else None
@@ -123,6 +124,8 @@ def replay(
     settings = settings_of_job(loaded)
     settings = with_catalog_of_job(for_reading(settings) if settings is loaded else settings)
     given = Input(input_path, None if archive is None else stored_at(archive, "'--archive'") or Path(archive))
+    if input_path is None and archive is None:
+        require_input(settings)
     if user is not None:
         _rebuild(settings, tenant, user, given, as_json=as_json)
         return

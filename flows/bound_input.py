@@ -37,6 +37,12 @@ def input_name(settings: Settings, path: Path | None) -> str:
     return EVENT_LOG if settings.event_log is not None else f"{_TOPIC}{settings.kafka_topic}"
 
 
+def input_of(settings: Settings) -> str:
+    """The topic or the event log of the settings, which must have one, for sentences."""
+    name = input_name(settings, None)
+    return f"{name} {settings.event_log}" if name == EVENT_LOG else name
+
+
 def topic_of_job(settings: Settings) -> str | None:
     """Return the topic that the job of the data directory reads; None where it reads no Kafka, or none has run."""
     name = DataDir(settings.data_dir).input_name or ""

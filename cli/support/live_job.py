@@ -83,10 +83,29 @@ def with_catalog_of_job(settings: Settings) -> Settings:
 
 
 def settings_for_user_data(data_dir: Path | None) -> Settings:
-    """The settings of the job, with its catalog, for a command that reads or erases everything about a user. Refuses a demo's directory."""
+    """``settings_to_send`` for a command that reads or erases everything about a user. Refuses a demo's directory."""
     from cli.support.demo_dir import refuse_demo
+
+    settings = settings_to_send(data_dir)
+    refuse_demo(settings)
+    return settings
+
+
+def settings_to_send(data_dir: Path | None) -> Settings:
+    """The settings of the job, with its catalog, for a command that sends it something or says what was sent.
+
+    Raises ``WrongInputError`` for a directory in which no job has run but that of ``onramp up`` below it, and ``DataDirError``.
+    """
     from cli.support.options import load
+    from flows.bound_input import WrongInputError
+    from local.data_dir import DataDir
 
     settings = with_catalog_of_job(settings_of_job(load(data_dir=data_dir)))
-    refuse_demo(settings)
+    own = DataDir(settings.data_dir)
+    live = DataDir(own.path / LIVE)
+    if not settings.live and not own.state.exists() and has_live_job(live) and not own.was_used:
+        raise WrongInputError(
+            f"No job has run in {own.path} itself, and that of `onramp up` has its data in {live.path}: name that directory with "
+            "--data-dir or ONRAMP_DATA_DIR."
+        )
     return settings

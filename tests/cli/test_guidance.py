@@ -80,9 +80,26 @@ def test_what_holds_is_one_sentence(paused: bool, share: float, said: str) -> No
     assert sentence({"paused": paused, "share": share, "switches": []}) == said
 
 
-def test_status_of_a_directory_without_a_run_says_that_guidance_is_on(tmp_path: Path, inside: Inside) -> None:
+def test_status_names_what_it_is_about_and_says_where_there_is_no_data(tmp_path: Path, inside: Inside) -> None:
+    nothing = inside("guidance", "status", cwd=tmp_path)
+    assert (nothing.code, nothing.out) == (1, "")
+    assert "There is no data in .onramp yet" in nothing.err
+    DataDir.create(tmp_path / ".onramp")
     result = inside("guidance", "status", cwd=tmp_path)
-    assert (result.code, result.out.strip()) == (0, "Guidance is on.")
+    assert (result.code, result.out.split("\n")[:2]) == (0, ["  Guidance is on.", "  That is about runs on files in .onramp."])
+
+
+@pytest.mark.parametrize("arguments", [("guidance", "pause"), ("guidance", "status"), ("forget", "u-1", "--yes"), ("export", "u-1")])
+def test_the_directory_around_that_of_onramp_up_is_not_taken_for_it(tmp_path: Path, inside: Inside, arguments: tuple[str, ...]) -> None:
+    DataDir.create(tmp_path / ".onramp")
+    DataDir.create(tmp_path / ".onramp" / "live").bind_input("the event log")
+    refused = inside(*arguments, "--data-dir", ".onramp", cwd=tmp_path)
+    assert (refused.code, refused.out) == (1, "")
+    assert "has its data in .onramp/live: name that directory with --data-dir" in " ".join(refused.err.split())
+    assert not list(tmp_path.glob(".onramp/*.jsonl"))
+    DataDir(tmp_path / ".onramp").bind_input("files")
+    if arguments[0] == "guidance":
+        assert inside(*arguments, "--data-dir", ".onramp", cwd=tmp_path).code == 0
 
 
 @pytest.mark.parametrize(

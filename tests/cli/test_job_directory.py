@@ -288,3 +288,28 @@ def test_a_note_outlasts_a_start_on_another_log_that_the_job_refuses(tmp_path: P
     for accept_gap, noted in ((False, tmp_path / "its log"), (True, directory.event_log)):
         note_log(directory, directory.event_log, accept_gap=accept_gap)
         assert directory.noted_log == (noted, id_of(noted))
+
+
+@pytest.mark.parametrize("server", ["redis_url", "clickhouse_url"])
+def test_commands_that_read_find_the_job_of_onramp_up_with_its_servers_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    demo = DataDir.create(DataDir.create(Path(".onramp")).path / "demo").path
+    (demo / "demo.json").write_text("{}")
+    servers = load_settings(**{server: "http://127.0.0.1:1" if server == "clickhouse_url" else "redis://127.0.0.1:1"})
+    assert for_reading(servers).data_dir == Path(".onramp"), "a demo has no servers"
+    directory = up_job(tmp_path)
+    os.utime(directory.path / "run.json", (1, 1))  # the demo was started later
+    found = for_reading(servers)
+    assert (found.data_dir, found.redis_url, found.clickhouse_url) == (Path(".onramp/live"), servers.redis_url, servers.clickhouse_url)
+    assert for_reading(load_settings()).data_dir == Path(".onramp/demo")
+
+
+def test_replay_names_the_input_that_is_not_set_and_not_a_secret(tmp_path: Path, inside: Inside) -> None:
+    has_read_all_but_one(up_job(tmp_path), tmp_path / "log")
+    for arguments in (("--user", "u-1"), ("--into", "out", "--from", "24h")):
+        refused = inside("replay", *arguments, cwd=tmp_path)
+        assert (refused.code, refused.out) == (1, "")
+        assert "ONRAMP_EVENT_LOG is not set here" in " ".join(refused.err.split())
+    assert not (tmp_path / "out").exists()
