@@ -41,10 +41,9 @@ class SwitchSent(NamedTuple):
 def send_switch(settings: Settings, *, tenant: str, by: str, because: str, action: str, share: float | None = None) -> SwitchSent:
     """Send one switch, durably. ``share`` is that of a ``ramp``.
 
-    Raises ``SwitchError`` for what the job would reject, what ``require_receiver`` raises, and ``SourceError`` or ``LogError`` where it
-    cannot be stored.
+    Call ``require_receiver`` before. Raises ``SwitchError`` for what the job would reject, and ``DataDirError``, ``SourceError`` or
+    ``LogError`` where it cannot be stored.
     """
-    require_receiver(settings)
     now = wall_clock()
     payload: dict[str, Any] = {"action": action, "because": because} | ({} if share is None else {"share": share})
     event = {

@@ -323,11 +323,18 @@ class DataDir:
             return 0.0
 
     def read_run(self) -> dict[str, Any]:
-        """Return the content of the last ``write_run``; empty before the first. Raises ``DataDirError`` if the file is damaged."""
+        """Return the content of the last ``write_run``; empty before the first.
+
+        Raises ``DataDirError`` for a file that is damaged or cannot be read.
+        """
         try:
             content = json.loads(self._run.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             return {}
+        except OSError as error:
+            raise DataDirError(
+                f"{self._run} cannot be read: {error.strerror or error}; check its rights and the disk, and repeat the command."
+            ) from error
         except ValueError as error:
             raise DataDirError(f"{self._run} is damaged ({error}); restore it, or start afresh with another --data-dir.") from error
         if not isinstance(content, dict):

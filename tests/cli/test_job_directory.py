@@ -186,7 +186,9 @@ def test_damaged_notes_do_not_send_a_pause_elsewhere(tmp_path: Path, inside: Ins
     assert refused.code == 1
     assert "run.json is damaged" in refused.err
     EventLog(directory.event_log, retention=None).close()
-    assert inside("guidance", "pause", "--json", cwd=tmp_path).json["sentTo"] == "the event log .onramp/live/log"
+    paused = inside("guidance", "pause", "--json", cwd=tmp_path)
+    assert paused.json["sentTo"] == "the event log .onramp/live/log"
+    assert paused.err.count("run.json is damaged") == 1
 
 
 def test_a_directory_that_was_named_or_has_a_job_of_its_own_is_not_left_for_that_of_onramp_up(
@@ -313,3 +315,13 @@ def test_replay_names_the_input_that_is_not_set_and_not_a_secret(tmp_path: Path,
         assert (refused.code, refused.out) == (1, "")
         assert "ONRAMP_EVENT_LOG is not set here" in " ".join(refused.err.split())
     assert not (tmp_path / "out").exists()
+
+
+def test_notes_that_cannot_be_read_fail_one_check_and_hide_none(tmp_path: Path, inside: Inside) -> None:
+    (DataDir.create(tmp_path / ".onramp").path / "run.json").mkdir()  # like a file without the right to read it
+    checked = inside("doctor", "--json", cwd=tmp_path)
+    assert checked.code == 1
+    (found,) = [each for each in checked.json["checks"] if each["check"] == "input"]
+    assert found["status"] == "fail"
+    assert ".onramp/run.json cannot be read: Is a directory" in found["says"]
+    assert inside("settings", "--json", cwd=tmp_path).code == 0
