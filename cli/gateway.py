@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from gateway.keys import KeyStore
     from gateway.log import Log
     from local.data_dir import DataDir
+    from state.catalog.model import Catalog
 
 DEMO_NOTE = "demo page"
 """The note on the keys that a demo made for itself."""
 _DEMO_TENANT = "default"
+DEMO_STEPS: Final = frozenset("tour_sample connect_source build_dashboard add_charts invite_team share_dashboard".split())
+"""The steps that the demo page can do (gateway/browser/demo/demo.mjs): those of the sample's path ``first_dashboard``."""
 _HostOption = Annotated[str | None, typer.Option("--host", help="Address to listen on. [default: 127.0.0.1]", show_default=False)]
 _PortOption = Annotated[
     int | None, typer.Option("--port", min=0, max=65_535, help="Port to listen on; 0 takes a free one. [default: 8080]", show_default=False)
@@ -72,6 +75,9 @@ def gateway(
     secret = signing[0] if signing else secret_of_job(directory, given=settings.secret_text(), embedded=settings.embedded)
     store = KeyStore(directory.keys)
     plans = load_plans(settings.catalog)
+    plan = plans.find(_DEMO_TENANT)
+    if (demo or demo_for_all) and not fits_the_demo(None if plan is None else plan.catalog):
+        logging.getLogger("gateway").warning("the demo page is for the sample product only, and the catalog here is another")
     with listen(settings.gateway_host, settings.gateway_port) as bound:
         stopping = Stopping()
         parts = GatewayParts(
@@ -114,6 +120,11 @@ def _demo(store: KeyStore, directory: DataDir, *, for_all: bool) -> list[BaseRou
     if not any(key.revoked_at is None or key.note == DEMO_NOTE for key in signing):
         store.create("signing", tenant=_DEMO_TENANT, note=DEMO_NOTE)
     return demo_routes(store, publishable_key=text, tenant=_DEMO_TENANT, for_all=for_all)
+
+
+def fits_the_demo(catalog: Catalog | None) -> bool:
+    """Whether the demo page is of the product of ``catalog``: elsewhere it leads nowhere, and adds made-up users to the figures."""
+    return catalog is not None and any(path.id == "first_dashboard" and set(path.steps) == DEMO_STEPS for path in catalog.paths)
 
 
 def kept_demo_key(directory: DataDir) -> str:

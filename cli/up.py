@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cli.gateway import DemoForAllOption
+from cli.gateway import DemoForAllOption, fits_the_demo
 from cli.support.live_job import LIVE
 from cli.support.options import CatalogsOption, DataDirOption, JsonOption
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from gateway.keys import KeyStore
     from local.data_dir import DataDir
     from local.supervisor import Part
-    from state.catalog.model import Catalog
 
 _JOB_STOP_SECONDS: Final = 60.0  # the last snapshot, and the rows that are on their way
 _GATEWAY_STOP_SECONDS: Final = 15.0  # longer than it lets requests end
@@ -26,8 +25,6 @@ _ASK_SECONDS: Final = 1.0
 _METRICS_PORT: Final = 9464  # the usual one of programs that serve metrics themselves
 _ARCHIVE_METRICS_PORT: Final = 9465
 _ARCHIVE_STOP_SECONDS: Final = 30.0  # what is in memory is written
-DEMO_STEPS: Final = frozenset("tour_sample connect_source build_dashboard add_charts invite_team share_dashboard".split())
-"""The steps that the demo page can do (gateway/browser/demo/demo.mjs): those of the sample's path ``first_dashboard``."""
 _HostOption = Annotated[str | None, typer.Option("--host", help="Address of the gateway. [default: 127.0.0.1]", show_default=False)]
 _PortOption = Annotated[
     int | None, typer.Option("--port", min=1, max=65_535, help="Port of the gateway. [default: 8080]", show_default=False)
@@ -147,11 +144,6 @@ def up(
         Supervisor(parts, say).run(stop, on_ready=ready)
     if not as_json:
         say("stopped. The same command goes on from here.")
-
-
-def fits_the_demo(catalog: Catalog | None) -> bool:
-    """Whether the demo page is of the product of ``catalog``: elsewhere it leads nowhere, and adds made-up users to the figures."""
-    return catalog is not None and any(path.id == "first_dashboard" and set(path.steps) == DEMO_STEPS for path in catalog.paths)
 
 
 def _demo_options(*, demo: bool | None, for_all: bool, fits: bool) -> tuple[str, ...]:

@@ -117,6 +117,12 @@ def test_an_address_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
     assert "--host" in result.err
 
 
+def test_a_gateway_says_that_the_demo_page_is_of_another_product(tmp_path: Path) -> None:
+    asked = {"ONRAMP_EVENT_LOG": "log", "ONRAMP_SECRET": "x" * 16, "ONRAMP_CATALOG": "recipes"}
+    with running(start("gateway", "--demo", "--port", "0", cwd=tmp_path, **asked)) as process:
+        assert "the demo page is for the sample product only" in read_line(process.stderr, "the warning")
+
+
 def test_the_demo_stays_off_once_its_key_was_revoked(tmp_path: Path) -> None:
     """Until the file with the text of the key is removed, also after a restart."""
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.up import DEMO_STEPS, _demo_options, _parts, _show, fits_the_demo
+from cli.gateway import DEMO_STEPS, fits_the_demo
+from cli.up import _demo_options, _parts, _show
 from flows.catalogs import load_catalog, sample_at_once
 from flows.settings import load_settings
 from local.data_dir import DataDir
