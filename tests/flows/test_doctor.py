@@ -32,6 +32,7 @@ from sources.local_log.log import EventLog, Record
 from state.catalog.by_tenant import ByTenant
 from tests.support.recovery_files import RecoveryFiles
 from tests.support.tansu import Tansu, tansu_fixture
+from tests.support.waiting import wait_until
 
 broker = tansu_fixture
 SECRET = "a secret of the tests"
@@ -306,6 +307,7 @@ def test_a_log_that_was_not_read_and_keeps_little_is_told(tmp_path: Path) -> Non
     settings = settings_for(tmp_path, event_log=tmp_path / "log", lag_red_seconds=0.0, lag_amber_seconds=0.0)
     with EventLog(tmp_path / "log", retention=None) as log:
         log.append([Record(b"u", b"{}")])
+    wait_until(lambda: check_lag(settings)[0].status == "fail", "the message to be older than 0 seconds")
     (found,) = check_lag(settings)
     assert (found.status, found.says[:16]) == ("fail", "1 message unread")
     assert statuses(input_checks.check_event_log(load_settings(event_log=tmp_path / "log", event_log_max_days=1.0))) == {
