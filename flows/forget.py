@@ -202,6 +202,12 @@ def is_known(stores: Stores, subject: Subject) -> bool:
     return any(place.held(subject) for place in stores.places if not place.is_trace)
 
 
+def has_come_back(stores: Stores, subject: Subject) -> bool:
+    """Whether a store holds something of the user from after the deletion of ``subject``."""
+    anew = subject._replace(deleted=None)
+    return any(len(place.held(anew)) > len(place.held(subject)) for place in stores.places if not place.is_trace)
+
+
 def wait_for_job(stores: Stores, subject: Subject, seconds: float, *, known: bool, asked: Asked | None = None) -> bool:
     """Wait until the job has processed the deletion, and its rows are gone. Return whether it has. Arguments are as of ``has_taken``."""
     deadline = time.monotonic() + seconds
@@ -291,7 +297,7 @@ def maintain(stores: Stores, subject: Subject) -> list[dict[str, Any]]:
     shared = {each.name for each in (stores.data_dir.state, stores.data_dir.clickhouse, stores.data_dir.valkey, stores.data_dir.spool)}
     unclear = [name for name in found if Path(name).parts[0] in shared]
     others = "another tenant has a user with this id" if any(place.has_of_others(subject) for place in stores.places) else ""
-    if not others and subject.deleted is not None and is_known(stores, subject._replace(deleted=None)):
+    if not others and subject.deleted is not None and has_come_back(stores, subject):
         others = "the user has come back since the deletion"
     if unclear and others:
         found = [name for name in found if name not in unclear]

@@ -292,6 +292,28 @@ def test_bytes_of_the_same_id_of_another_tenant_keep_no_receipt_from_being_compl
     assert line["note"].startswith("a.log; repeat `--maintain` in some minutes; cannot be told of 4 files")
 
 
+class Lives(Rows):
+    """Has the user from before the deletion, and where ``back`` from after it."""
+
+    def __init__(self, *, back: bool) -> None:
+        super().__init__()
+        self.back = back
+
+    def held(self, subject: Subject) -> list[Any]:
+        return ["before", "after"] if self.back and subject.deleted is None else ["before"]
+
+
+@pytest.mark.parametrize("stores", ["files"], indirect=True)
+def test_what_no_job_has_deleted_yet_makes_nobody_one_who_has_come_back(stores: Stores) -> None:
+    (stores.data_dir.path / "state").mkdir(exist_ok=True)
+    (stores.data_dir.path / "state" / "part").write_bytes(b"u-17")
+    deleted = ANN._replace(deleted=Deletion(5, 7))
+    (line,) = maintain(dataclasses.replace(stores, places=(Lives(back=False),)), deleted)
+    assert (line["held"], line["note"]) == (1, "state/part; repeat `--maintain` in some minutes")
+    (line,) = maintain(dataclasses.replace(stores, places=(Lives(back=True),)), deleted)
+    assert (line["held"], line["note"]) == (None, "cannot be told of 1 file of the stores: the user has come back since the deletion")
+
+
 @pytest.mark.parametrize("stores", ["files"], indirect=True)
 def test_letters_of_the_same_id_of_another_tenant_stay_and_are_not_counted(stores: Stores) -> None:
     raws = [b'{"userId": "u-17", "tenantId": "acme"}', b'{"userId": "u-17"}']
