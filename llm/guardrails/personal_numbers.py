@@ -38,9 +38,13 @@ def long_numbers(text: str) -> Iterator[Found]:
 
 
 def _is_round(number: str) -> bool:
-    """Whether it is a number in thousands with three other digits at most, such as 120,000: many rows, and nobody's number."""
+    """Whether it is a number in thousands with three other digits at most, such as 120,000: many rows, and nobody's number.
+
+    From a million on the thousands must be apart: bank codes look like 12000000.
+    """
     digits = "".join(filter(str.isdigit, number))
-    return digits.endswith("000") and len(digits.rstrip("0")) <= 3 and _IN_THOUSANDS.fullmatch(number) is not None
+    is_written_so = len(number) > len(digits) or len(digits) < 7
+    return digits.endswith("000") and len(digits.rstrip("0")) <= 3 and is_written_so and _IN_THOUSANDS.fullmatch(number) is not None
 
 
 # --------------------------------------------------------------------------------------------------------------- dates of birth

@@ -131,7 +131,7 @@ LONG_NUMBERS = (
     "|driver's license D1234567 files could not be read|tax id 12-3456789|Steuernummer 93815/08152|steuer_id: 86095742719"
     "|Aadhaar 2345 6789 0123|My NHS ID is 943 476 5919|Medicare ID 1EG4-TE5-MK73|the SSN field shows 078051120 as invalid"
     "|account numbers 55779911, 66889922|invoice INV-2024-000123|ticket 4471 9920 1183|uuid 123e4567-e89b-12d3-a456-426614174000"
-    "|Wir haben 12345 Zeilen|20240501T101500Z"
+    "|Wir haben 12345 Zeilen|20240501T101500Z|BLZ 12000000|account number 1200000"
 )
 
 
@@ -151,11 +151,11 @@ HARMLESS = (
     "12 invoices were imported|account 12 has 3 dashboards|my account shows 12 invoices|account 1200 rows"
     "|connect 3 Google Drive files|Speicherplatz 12 GB|Arbeitsplatz 3|Konto seit 2019 mit 3 Nutzern|mein Konto zeigt 12 Rechnungen"
     "|compte 12 factures|la cuenta tiene 120000 filas|conto 1200 righe|version 1.2.3|order 1234"
-    "|the passport step fails with error 404|your account page has 100000 rows|cell B2 3C|row 1000000 of account table"
+    "|the passport step fails with error 404|your account page has 100000 rows|cell B2 3C|row 1,000,000 of account table"
     "|born in the cloud 2024|chart of 12 Avenue users|Schritt 3 Weg 5|account balance dropped from 1,000,000 to 500,000"
     "|my account has 1200 rows and 2 errors, ID 77|3 Close buttons|L'essai ne se termine que le 31 mai 2024|NE LE 31 MAI 2024"
-    "|Routing 1000000 events per day fails|Votre compte de 1 000 000 contacts|Dashboard, OR 10000 rows|Onboarding, IN 20000 ms"
-    "|cells B1 2AB and C3 4DE|Your account (1000000 events)|account 1.000.000|rekening 1200000 rijen|Dashboard, CA 10000 rows"
+    "|Routing 100000 events per day fails|Votre compte de 1 000 000 contacts|Dashboard, OR 10000 rows|Onboarding, IN 20000 ms"
+    "|cells B1 2AB and C3 4DE|Your account (1 000 000 events)|account 1.000.000|rekening 1.200.000 rijen|Dashboard, CA 10000 rows"
 )
 
 
