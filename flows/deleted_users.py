@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +19,6 @@ from state.vocabulary import IDENTITY_MERGED, USER_DELETED
 
 EFFECTS: Final = "effects"
 REJECTED: Final = "rejected"
-_MARKS: Final = (IDENTITY_MERGED.encode(), USER_DELETED.encode())
 _EVER: Final = 2**63 - 1
 _ERASE: Final = Erase.__name__
 
@@ -39,22 +38,39 @@ class DeletedUsers:
 
     def __init__(self, messages: Iterable[Message], until: int | None) -> None:
         """Read ``messages``, which must be the whole log."""
-        claims, users, later = dict[str, list[Claim]](), set[Id](), set[Id]()
-        for event in _identity_events(messages):
+        merges, self._users, deletions = list[Event](), set[Id](), list[Event]()
+        for message in messages:
+            event = decode(message)
+            if not isinstance(event, Event):
+                continue
             if event.type == IDENTITY_MERGED:
-                claims.setdefault(event.tenant, []).append(Claim(event.log_time, event.user, str(event.payload["previousId"])))
-            elif until is not None and event.log_time >= until:
-                later.add((event.tenant, event.user))
-            if not event.anonymous:
-                users.add((event.tenant, event.user))
-        self._whose = dict[Id, Id]()
-        self._visitors = dict[Id, list[Id]]()
-        for tenant, some in claims.items():
-            for visitor, whose in users_of_visitors(some, lambda each, tenant=tenant: (tenant, each) in users).items():  # type: ignore[misc]
-                self._whose[tenant, visitor] = tenant, whose
-                self._visitors.setdefault((tenant, whose), []).append((tenant, visitor))
+                merges.append(event)
+            if event.type == USER_DELETED:
+                deletions.append(event)
+            elif not event.anonymous:
+                self._users.add((event.tenant, event.user))
+        self._connected = _Connected(merges)
+        self._with = dict[Id, list[Id]]()
+        self._later = set[Id]()
+        for event in deletions:  # the newest one of a user in the range counts
+            deleted = self._deleted_by(event)
+            if until is not None and event.log_time >= until:
+                self._later.update(deleted)
+            else:
+                self._with[deleted[0]] = deleted
         self._left_out = dict[str, dict[Id, _Until]]()
-        self._later = {each for deleted in later for each in self._all_of(self._whose.get(deleted, deleted))}
+
+    def _deleted_by(self, deletion: Event) -> list[Id]:
+        """Whom a deletion reaches: the user first, and the visitors that were the user's when it came, by the log or by its own time."""
+        tenant, user = deletion.tenant, deletion.user
+        claims = [
+            Claim(merge.log_time, merge.user, str(merge.payload["previousId"]))
+            for merge in self._connected.with_((tenant, user))
+            if merge.log_time <= deletion.log_time or merge.timestamp <= deletion.timestamp
+        ]
+        whose = users_of_visitors(claims, lambda each: (tenant, each) in self._users)
+        owner = whose.get(user, user)
+        return [(tenant, each) for each in (owner, *(visitor for visitor, of in whose.items() if of == owner))]
 
     def erased(self, erase: Erase, written: dict[str, int], *, effects: bool) -> None:
         """The run has erased somebody, when so many lines were ``written`` to each file. ``effects``: from these, not from rows."""
@@ -62,7 +78,7 @@ class DeletedUsers:
         for name, lines in written.items():
             if (name == EFFECTS) == effects:
                 found = self._left_out.setdefault(name, {})
-                for each in self._all_of(owner):
+                for each in self._with.get(owner, [owner]):
                     found[each] = _Until(lines, erase.version if each == owner else _EVER)
 
     def leave_out(self, path: Path, name: str) -> int:
@@ -96,8 +112,31 @@ class DeletedUsers:
             for each in _ids_in(row, {*self._later, *until})
         )
 
-    def _all_of(self, owner: Id) -> list[Id]:
-        return [owner, *self._visitors.get(owner, ())]
+
+class _Connected:
+    """Merges by the ids that they connect, however many lie between."""
+
+    def __init__(self, merges: Iterable[Event]) -> None:
+        self._into = dict[Id, Id]()
+        self._merges = dict[Id, list[Event]]()
+        for merge in merges:
+            one, other = self._root((merge.tenant, merge.user)), self._root((merge.tenant, str(merge.payload["previousId"])))
+            if len(self._merges.get(one, ())) < len(self._merges.get(other, ())):
+                one, other = other, one
+            of_one = self._merges.setdefault(one, [])
+            if one != other:
+                self._into[other] = one
+                of_one += self._merges.pop(other, [])
+            of_one.append(merge)
+
+    def with_(self, owner: Id) -> list[Event]:
+        """All merges that connect ``owner`` with others."""
+        return self._merges.get(self._root(owner), [])
+
+    def _root(self, each: Id) -> Id:
+        while each in self._into:
+            each = self._into[each]
+        return each
 
 
 def _ids_in(row: dict[str, Any], known: set[Id]) -> list[Id]:
@@ -107,14 +146,6 @@ def _ids_in(row: dict[str, Any], known: set[Id]) -> list[Id]:
         return [owner] if owner in known else []
     tenants, named = set(row["tenant_ids"]), set(row["user_ids"])
     return [each for each in known if each[1] in named and (not tenants or each[0] in tenants)]
-
-
-def _identity_events(messages: Iterable[Message]) -> Iterator[Event]:
-    for message in messages:
-        if any(mark in message.value for mark in _MARKS):
-            event = decode(message)
-            if isinstance(event, Event) and event.type in {IDENTITY_MERGED, USER_DELETED}:
-                yield event
 
 
 def _private(path: str, flags: int) -> int:

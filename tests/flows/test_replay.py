@@ -143,6 +143,41 @@ def test_what_somebody_did_who_came_back_after_the_deletion_stays(tmp_path: Path
     assert (into / "people.jsonl").exists()
 
 
+def _who_is_left(log: Log, tmp_path: Path, until: int | None = None) -> set[str]:
+    into = tmp_path / "out"
+    rerun(load_settings(data_dir=tmp_path / "d"), KEYS, None, until, into, Input(written(log, tmp_path / "events.jsonl")))
+    return {json.loads(line)["user_id"] for line in (into / "events.jsonl").read_bytes().splitlines()}
+
+
+@pytest.mark.parametrize("until", [None, MONDAY + 2 * HOUR])
+def test_a_user_whom_a_deleted_user_named_as_a_visitor_stays(until: int | None, tmp_path: Path) -> None:
+    log = Log()
+    log.send(0, "ben", "signup", traits={"persona": "analyst"})
+    log.send(MINUTE, "ann", "signup")
+    log.send(2 * MINUTE, "ann", "identity_merged", previousId="ben")
+    log.send(3 * HOUR, "ann", "user_deleted")
+    assert _who_is_left(log, tmp_path, until) == {"ben"}
+
+
+def test_a_visitor_s_deletion_before_the_sign_in_takes_nothing_of_the_user(tmp_path: Path) -> None:
+    log = Log()
+    log.send(0, "v", "track", visitor=True, name="x")
+    log.send(MINUTE, "ann", "signup")
+    log.send(2 * HOUR, "v", "user_deleted", visitor=True)
+    log.send(3 * HOUR, "ann", "identity_merged", previousId="v")
+    assert _who_is_left(log, tmp_path, MONDAY + HOUR) == {"ann"}
+
+
+def test_a_visitor_of_the_life_after_a_deletion_stays(tmp_path: Path) -> None:
+    log = Log()
+    log.send(0, "ann", "signup")
+    log.send(MINUTE, "v", "track", visitor=True, name="x")
+    log.send(HOUR, "ann", "user_deleted")
+    log.send(2 * HOUR, "ann", "signup", id="again")
+    log.send(3 * HOUR, "ann", "identity_merged", previousId="v")
+    assert _who_is_left(log, tmp_path) == {"ann", "v"}
+
+
 def test_ids_are_connected_over_chains_of_one_tenant(tmp_path: Path) -> None:
     log = Log()
     log.send(0, "c1", "identity_merged", visitor=True, previousId="c2")
