@@ -2,8 +2,11 @@
 
 Merges of visitors may come in any order, so the answer to "whose is this visitor?" needs all of them in one place. Visitors that name each
 other form a *group*: one person. Its *root* is the user to whom it belongs; before there is one, the visitor that named the others. Only
-visitors that take part in such a merge are here, each with about sixty bytes, and with fifty more once it was deleted. The snapshot holds
+visitors that take part in such a merge are here, each with about 130 bytes, and with fifty more once it was deleted. The snapshot holds
 digests only.
+
+A deletion reaches whoever the merges until then connect with the visitor, in whatever order merges and deletions arrive. A merge that is
+refused brings no deletion, unless it is a circular one.
 """
 
 from __future__ import annotations
@@ -22,19 +25,23 @@ REFUSED_CIRCULAR: Final = "merge_circular"
 """The visitor already belongs to the one that it names, or names itself."""
 REFUSED_MANY: Final = "merge_too_many"
 """The group or the user would have more than ``MOST`` visitors."""
+_MOST_MERGES: Final = 2 * MOST
+"""Merges kept of one group. Each visitor brings one, and a late one may be between two that are connected by later ones."""
 
 
 class Chains(msgspec.Struct, gc=False, array_like=True):
     """All groups. ``roots``: visitor → root, the roots left out. ``groups``: root → its visitors. ``users``: the roots that are users.
 
     ``deleted``: visitor → when it was last deleted, by itself or with its group. Deletions and merges take ways of their own, and a merge
-    from before a deletion may arrive after it.
+    from before a deletion may arrive after it. ``merges``: root → who was named by whom in its group, and when; not of a user's. A group
+    of an older release has none: its visitors count as named before everything else.
     """
 
     roots: dict[str, str] = {}
     groups: dict[str, list[str]] = {}
     users: dict[str, bool] = {}
     deleted: dict[str, int] = {}
+    merges: dict[str, list[tuple[str, str, int]]] = {}
 
     def take(self, arrival: Chaining) -> list[VisitorMerged | VisitorDeleted]:
         """Take an input that concerns a chained visitor. Return what follows for visitors."""
@@ -48,9 +55,13 @@ class Chains(msgspec.Struct, gc=False, array_like=True):
         named, namer = self._root(merged.key), merged.into_key
         if merged.into_anonymous:
             namer = self._root(namer)
-        if reason := self._refusal(merged, named, namer):
+        reason = self._refusal(merged, named, namer)
+        if reason not in ("", REFUSED_CIRCULAR):
             return [refuse(merged, reason)]
-        late = self._late(merged)  # before the merge, which then hands nothing on
+        late = self._late(merged, named, namer)  # before the merge, which then hands nothing on
+        self._keep(merged, named, namer)
+        if reason:
+            return [*late, refuse(merged, reason)]
         if named == namer:
             return [*late, self._into(namer, merged.key, merged)]
         root, other = (named, namer) if named in self.users else (namer, named)
@@ -71,14 +82,39 @@ class Chains(msgspec.Struct, gc=False, array_like=True):
             return REFUSED_OTHER
         return REFUSED_MANY if len(self.groups.get(named, ())) + len(self.groups.get(namer, ())) >= MOST else ""
 
-    def _late(self, merged: VisitorMerged) -> list[VisitorDeleted]:
+    def _late(self, merged: VisitorMerged, named: str, namer: str) -> list[VisitorDeleted]:
         """The deletions of one side that came after the merge of visitors, and arrived before it: they reach the other side too."""
+        if self._of_user(merged, named, namer):
+            return []
         told: list[VisitorDeleted] = []
-        for deleted, other in ((merged.key, merged.into_key), (merged.into_key, merged.key)) if merged.into_anonymous else ():
-            at = self.deleted.get(deleted, 0)
-            if merged.timestamp <= at and self.deleted.get(other, 0) < at:
-                told += self._delete_with(other, at, merged, because_of=deleted)
+        into = namer if namer != named else ""
+        for deleted, other, into_key in ((merged.key, merged.into_key, ""), (merged.into_key, merged.key, into)):
+            if merged.timestamp <= (at := self.deleted.get(deleted, 0)):
+                told += self._delete_with(other, at, merged, into_key=into_key)
         return told
+
+    def _keep(self, merged: VisitorMerged, named: str, namer: str) -> None:
+        """Keep when two visitors were connected, unless earlier merges say so. A user's visitors are not deleted by way of each other."""
+        if self._of_user(merged, named, namer):
+            self.merges.pop(named, None)
+            self.merges.pop(namer, None)
+        elif merged.into_key not in self._connected(merged.key, merged.timestamp):
+            kept = self._merges(namer) + (self._merges(named) if named != namer else [])
+            self.merges.pop(named, None)
+            self.merges[namer] = [*kept, (merged.key, merged.into_key, merged.timestamp)][-_MOST_MERGES:]
+
+    def _of_user(self, merged: VisitorMerged, named: str, namer: str) -> bool:
+        return not merged.into_anonymous or named in self.users or namer in self.users
+
+    def _merges(self, root: str) -> list[tuple[str, str, int]]:
+        return self.merges.get(root) or [(each, root, 0) for each in self.groups.get(root, ())]
+
+    def _connected(self, visitor: str, at: int) -> set[str]:
+        """The visitor and whoever the merges until ``at`` connect with it."""
+        found, merges = {visitor}, [(named, namer) for named, namer, when in self._merges(self._root(visitor)) if when <= at]
+        while reached := {each for pair in merges if (pair[0] in found) != (pair[1] in found) for each in pair}:
+            found |= reached
+        return found
 
     def _see_as_user(self, seen: SeenAsUser) -> list[VisitorMerged]:
         """An id turned out to be a user's: it leaves its group; where it is the root, the group's visitors are that user's."""
@@ -87,7 +123,9 @@ class Chains(msgspec.Struct, gc=False, array_like=True):
             self.groups[root].remove(seen.key)
             if not self.groups[root]:
                 del self.groups[root]
+                self.merges.pop(root, None)
         self.users[seen.key] = True
+        self.merges.pop(seen.key, None)
         self.deleted.pop(seen.key, 0)
         return [
             VisitorMerged(
@@ -106,25 +144,21 @@ class Chains(msgspec.Struct, gc=False, array_like=True):
 
     def _delete(self, deletion: VisitorDeleted) -> list[VisitorDeleted]:
         """A visitor was deleted, and with it those of its group. A user's are reached by way of the user (``state/person/identity.py``)."""
-        key, at, because_of = deletion.key, deletion.timestamp, deletion.into_key
-        if because_of:
-            self.deleted[because_of] = max(at, self.deleted.get(because_of, 0))
-        if at <= self.deleted.get(key, 0):
-            return []
-        told = self._delete_with(key, at, deletion, because_of=because_of)
-        return [each for each in told if because_of or each.into_key or each.key != key]  # a root knows of its own
+        told = self._delete_with(deletion.key, deletion.timestamp, deletion)
+        return [each for each in told if each.into_key or each.key != deletion.key]  # a root knows of its own
 
-    def _delete_with(self, key: str, at: int, cause: VisitorMerged | VisitorDeleted, *, because_of: str) -> list[VisitorDeleted]:
-        """Delete ``key`` and those of its group that are not deleted yet. Where the visitor that was deleted is of the same group, only
-        ``key``: others may have joined it since.
+    def _delete_with(self, key: str, at: int, cause: VisitorMerged | VisitorDeleted, *, into_key: str = "") -> list[VisitorDeleted]:
+        """Delete ``key`` and whoever was connected with it at ``at``, but for those who were deleted then or later.
+
+        ``into_key``: into whom the root of the group is about to be merged, empty where it stays the person.
         """
         root = self._root(key)
-        if root in self.users:
+        if root in self.users or at <= self.deleted.get(key, 0):
             return []
-        group = [key] if self._root(because_of) == root else [root, *self.groups.get(root, ())]
-        gone = [each for each in group if self.deleted.get(each, 0) < at]
+        connected = self._connected(key, at)
+        gone = [each for each in (root, *self.groups.get(root, ())) if each in connected and self.deleted.get(each, 0) < at]
         self.deleted.update(dict.fromkeys(gone, at))
-        return [visitor_deleted(cause, at, key=each, into_key="" if each == root else root) for each in gone]
+        return [visitor_deleted(cause, at, key=each, into_key=into_key if each == root else root) for each in gone]
 
     def _root(self, key: str) -> str:
         return self.roots.get(key, key)

@@ -22,7 +22,7 @@ REFUSED_OTHER: Final = "merge_other_user"
 Merging = VisitorMerged | SeenAsUser | Event
 """What concerns the merges of an id. An ``Event`` is a visitor's ``user_deleted``."""
 Chaining = VisitorMerged | SeenAsUser | VisitorDeleted
-"""What concerns the chains. A ``VisitorDeleted`` says that the visitor was deleted, or is to be, because the one under ``into_key`` was."""
+"""What concerns the chains. A ``VisitorDeleted`` says that the visitor was deleted by itself."""
 
 
 class Link(msgspec.Struct, gc=False, array_like=True):
@@ -53,7 +53,7 @@ class Link(msgspec.Struct, gc=False, array_like=True):
 
     def _name(self, arrival: VisitorMerged) -> tuple[list[Merging], list[Chaining]]:
         """This visitor names another as its earlier id."""
-        chains = self._chain(arrival) + self._delete_too(arrival, arrival.key)
+        chains = self._chain(arrival)
         if self.user:
             chains.append(seen_as_user(arrival, key=arrival.into_key, user=arrival.into))
         return [], chains
@@ -63,29 +63,24 @@ class Link(msgspec.Struct, gc=False, array_like=True):
         if self.user:
             return [refuse(arrival, REFUSED_USER)], []
         if arrival.into_anonymous or self.chained:
-            late = self._delete_too(arrival, arrival.into_key) if arrival.into_anonymous else []
-            return [], [*self._chain(arrival), *late, arrival]
+            return [], [*self._chain(arrival), arrival]
         if self.into not in ("", arrival.into_key):
             return [refuse(arrival, REFUSED_OTHER)], []
         self.into = arrival.into_key
         return [arrival], []
 
-    def _delete_too(self, arrival: VisitorMerged, other: str) -> list[Chaining]:
-        """A merge from before the deletion of this visitor arrived late: the visitor under ``other`` was deleted too."""
-        if arrival.timestamp > self.deleted_at:
-            return []
-        return [visitor_deleted(arrival, self.deleted_at, key=other, into_key=self.key)]
-
     def _chain(self, arrival: VisitorMerged) -> list[Chaining]:
-        """Join the chains, and tell them to whom this visitor belongs already."""
+        """Join the chains, and tell them when this visitor was deleted and to whom it belongs already."""
         if self.chained:
             return []
         self.chained = True
-        if not self.into:
-            return []
-        before = msgspec.structs.replace(arrival, key=self.key, user="", into="", into_key=self.into, into_anonymous=False)
-        self.into = ""
-        return [before]
+        before: list[Chaining] = []
+        if self.deleted_at:
+            before.append(visitor_deleted(arrival, self.deleted_at, key=self.key, into_key=""))
+        if self.into:
+            before.append(msgspec.structs.replace(arrival, key=self.key, user="", into="", into_key=self.into, into_anonymous=False))
+            self.into = ""
+        return before
 
 
 def refuse(merged: VisitorMerged, reason: str) -> VisitorMerged:
@@ -94,10 +89,8 @@ def refuse(merged: VisitorMerged, reason: str) -> VisitorMerged:
 
 
 def in_input_order(arrival: Merging | Chaining) -> tuple[int, int]:
-    """Sort key: input order; of one input first what was before it, then the deletions that a late merge brings, then the merge."""
-    if isinstance(arrival, VisitorDeleted):
-        return arrival.seq, 2 if arrival.into_key else 0
-    return arrival.seq, isinstance(arrival, VisitorMerged) and (3 if arrival.into_anonymous else 1)
+    """Sort key: input order; of one input first what was before it, then the merge."""
+    return arrival.seq, isinstance(arrival, VisitorMerged) and 1 + arrival.into_anonymous
 
 
 def visitor_deleted(cause: Event | VisitorMerged | VisitorDeleted, at: int, *, key: str, into_key: str) -> VisitorDeleted:

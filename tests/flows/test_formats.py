@@ -171,7 +171,7 @@ def _columns(rows: list[dict[str, str]]) -> dict[tuple[str, str], str]:
 
 
 FIELDS = {
-    "ActivityRhythm": 19, "Calibration": 4, "Cell": 8, "Chains": 4, "CompletionTimes": 3, "Episode": 12, "EpisodeObservation": 11,
+    "ActivityRhythm": 19, "Calibration": 4, "Cell": 8, "Chains": 5, "CompletionTimes": 3, "Episode": 12, "EpisodeObservation": 11,
     "EstimatorState": 16, "Event": 18, "FirstEpisodes": 2, "History": 4, "Identity": 4, "Learner": 18, "Link": 5, "OpenDecision": 13,
     "Past": 7, "Person": 56, "Reward": 5, "Row": 6, "ScoreState": 4, "Share": 4, "StepState": 7, "Switch": 5, "Visitor": 7,
 }  # fmt: skip

@@ -323,6 +323,18 @@ def kiosk_log() -> Log:
     return log
 
 
+def test_an_id_that_a_late_merge_of_a_deleted_visitor_names_may_still_be_a_users(tmp_path: Path) -> None:
+    log = Log()
+    log.send(0, "visitor", "page_view", visitor=True, path="/")
+    log.send(9 * MINUTE, "visitor", "user_deleted", visitor=True)
+    log.send(10 * MINUTE, "visitor", "identity_merged", visitor=True, timestamp=5 * MINUTE, previousId=USER)
+    log.send(12 * MINUTE, USER, "page_view", path="/a")
+    log.send(13 * MINUTE, USER, "track", name="source_connected", status="connected")
+    job = ran(log, tmp_path / "state")
+    assert [row.status for row in job.facts.items if isinstance(row, EventFact) and row.user_id == USER] == ["applied", "applied"]
+    assert "connect_source" in completed(job, USER)
+
+
 def test_a_user_who_names_too_many_visitors_gathers_no_more_and_each_is_counted(tmp_path: Path) -> None:
     job = ran(messages(kiosk_log()), tmp_path / "whole", batch_size=1_000)
     assert job.counters.total["events_ignored|merge_too_many"] == 4
