@@ -19,6 +19,7 @@ from state.catalog.by_tenant import ByTenant, Plans
 from state.events import Event
 from state.messages import Tick
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged, input_numbers
+from state.person.link import visitor_deleted
 from state.person.visitor import VISITOR_CODEC, Stitcher, Visitor
 from state.vocabulary import USER_DELETED
 
@@ -89,6 +90,8 @@ class StitchLogic(StatefulBatchLogic[AddressedToVisitor | Stitched, Stitched, by
                     out.users.append((key, msgspec.structs.replace(arrival, anonymous=False), ""))
             elif visitor.settled:
                 out.users.append((visitor.into, visitor.sent(arrival), key))
+            elif arrival.type == USER_DELETED:  # the chains tell the others who were the same person by then
+                out.arrivals.append((key, visitor_deleted(arrival, arrival.timestamp, key=key, into_key=visitor.into)))
             else:  # the person under the key, another visitor, knows its id
                 out.arrivals.append((visitor.into, msgspec.structs.replace(visitor.sent(arrival), user="")))
 

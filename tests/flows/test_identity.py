@@ -335,6 +335,19 @@ def test_an_id_that_a_late_merge_of_a_deleted_visitor_names_may_still_be_a_users
     assert "connect_source" in completed(job, USER)
 
 
+def test_a_visitor_who_named_another_after_its_deletion_is_not_deleted(tmp_path: Path) -> None:
+    """Also where the deletion comes late."""
+    log = Log()
+    for name in CHAIN[:2]:
+        log.send(0, name, "page_view", visitor=True, path="/")
+    log.send(20 * MINUTE, CHAIN[1], "identity_merged", visitor=True, previousId=CHAIN[0])
+    log.send(21 * MINUTE, CHAIN[0], "user_deleted", visitor=True, timestamp=9 * MINUTE)
+    log.send(22 * MINUTE, CHAIN[1], "track", visitor=True, name="source_connected", status="connected")
+    job = ran(log, tmp_path / "state")
+    assert {row.user_id for row in job.facts.items if isinstance(row, Erase)} == {CHAIN[0]}
+    assert "connect_source" in completed(job, CHAIN[1])
+
+
 def test_a_user_who_names_too_many_visitors_gathers_no_more_and_each_is_counted(tmp_path: Path) -> None:
     job = ran(messages(kiosk_log()), tmp_path / "whole", batch_size=1_000)
     assert job.counters.total["events_ignored|merge_too_many"] == 4
