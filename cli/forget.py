@@ -61,7 +61,8 @@ def forget(
         job.refuse_unknown_tenant(stores, subject, known=known)
         if not check:
             job.refuse_visitor_of_another(stores, subject)
-            confirm(f"Forget {named} for good?", yes)
+            back = ", who has come back since the last deletion, with the new life" if job.has_come_back(stores, subject) else ""
+            confirm(f"Forget {named} for good{back}?", yes)
         asked, sent_to = job.before_asking(stores, subject), ""
         what = {"tenant": tenant, "user": stores.keys.stream_key(tenant, user), "visitors": len(subject.ids) - 1}
         with log.of("forget.check", by=who, **what) if check else log.begun("forget", by=who, **what) as entry:

@@ -203,9 +203,12 @@ def is_known(stores: Stores, subject: Subject) -> bool:
 
 
 def has_come_back(stores: Stores, subject: Subject) -> bool:
-    """Whether a store holds something of the user from after the deletion of ``subject``."""
+    """Whether a store holds something of the user from after the newest deletion in the log. In runs on files nothing tells."""
+    subject = subject if subject.deleted is not None else before_deletion(stores, subject)
     anew = subject._replace(deleted=None)
-    return any(len(place.held(anew)) > len(place.held(subject)) for place in stores.places if not place.is_trace)
+    return subject.deleted is not None and any(
+        len(place.held(anew)) > len(place.held(subject)) for place in stores.places if not place.is_trace
+    )
 
 
 def wait_for_job(stores: Stores, subject: Subject, seconds: float, *, known: bool, asked: Asked | None = None) -> bool:
@@ -233,9 +236,8 @@ def has_taken(stores: Stores, subject: Subject, *, known: bool, asked: Asked | N
         return True
     key = stores.keys.stream_key(subject.tenant, subject.ids[0])
     people = (place.people({key}).get(key) for place in states)
-    return asked is not None and any(
-        person is not None and max(person.deleted_at, person.previous_deletion_at) >= asked.at for person in people
-    )
+    at = asked.at if asked is not None else subject.deleted.at if subject.deleted is not None else None
+    return at is not None and any(person is not None and max(person.deleted_at, person.previous_deletion_at) >= at for person in people)
 
 
 def needs_merges(stores: Stores, subject: Subject) -> bool:
@@ -297,7 +299,7 @@ def maintain(stores: Stores, subject: Subject) -> list[dict[str, Any]]:
     shared = {each.name for each in (stores.data_dir.state, stores.data_dir.clickhouse, stores.data_dir.valkey, stores.data_dir.spool)}
     unclear = [name for name in found if Path(name).parts[0] in shared]
     others = "another tenant has a user with this id" if any(place.has_of_others(subject) for place in stores.places) else ""
-    if not others and subject.deleted is not None and has_come_back(stores, subject):
+    if not others and has_come_back(stores, subject):
         others = "the user has come back since the deletion"
     if unclear and others:
         found = [name for name in found if name not in unclear]

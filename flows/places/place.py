@@ -12,7 +12,8 @@ from state.records.subject import Subject
 
 FOR_MAINTENANCE: Final = "they go with `onramp forget --maintain`, while no job runs"
 UNREAD_MERGES: Final = (
-    "ids of merges, without content, by which the job finds the visitors when it reads the deletion; forget the user again when it has"
+    "ids of merges, without content, by which the job finds the visitors when it reads the deletion; forget the user again when it has, "
+    "which also erases what the user has done since"
 )
 LOGGED_IN: Final = {
     "events": "log_time",

@@ -20,6 +20,7 @@ from flows.forget import (
     before_deletion,
     collect,
     erase,
+    has_come_back,
     has_taken,
     is_known,
     maintain,
@@ -112,6 +113,10 @@ def test_the_tombstone_of_an_earlier_deletion_does_not_tell_of_this_one(stores: 
         for person in (Person("", "", deleted_at=at), Person("default", "u-17", previous_deletion_at=at)):
             knows = dataclasses.replace(stores, places=(RecoveryOf(person),))
             assert has_taken(knows, ANN, known=True, asked=asked) is taken, "also if they have signed up again since"
+            Redis.deleted = False
+            deleted = ANN._replace(deleted=Deletion(asked.at, asked.at))
+            assert has_taken(knows, deleted, known=True) is taken, "also where it is only checked"
+            Redis.deleted = True
 
 
 @pytest.mark.parametrize("stores", ["files"], indirect=True)
@@ -312,6 +317,13 @@ def test_what_no_job_has_deleted_yet_makes_nobody_one_who_has_come_back(stores: 
     assert (line["held"], line["note"]) == (1, "state/part; repeat `--maintain` in some minutes")
     (line,) = maintain(dataclasses.replace(stores, places=(Lives(back=True),)), deleted)
     assert (line["held"], line["note"]) == (None, "cannot be told of 1 file of the stores: the user has come back since the deletion")
+
+
+@pytest.mark.parametrize("stores", ["live"], indirect=True)
+def test_who_was_never_deleted_has_not_come_back(stores: Stores) -> None:
+    back = dataclasses.replace(stores, places=(Lives(back=True),))
+    assert not has_come_back(back, ANN)
+    assert has_come_back(dataclasses.replace(back, deletion_of=lambda *_: Deletion(5, 7)), ANN)
 
 
 @pytest.mark.parametrize("stores", ["files"], indirect=True)
