@@ -189,7 +189,8 @@ def _whole_from(evidence: Evidence, *, by_first_event: bool) -> int:
 
     Each sign-up is considered, and the decision is stored whatever comes of it. Where one from before the oldest decision lacks it, older
     decisions were deleted. Where nobody signs up, a completed step is such a sign: it is considered too, if it was done as the current one.
-    Who only looked around was never considered, and says nothing. Where no decision at all is stored nothing is assumed.
+    Who only looked around was never considered, and says nothing; nor does who was a visitor before, by whose events a step may have been
+    the current one without being considered. Where no decision at all is stored nothing is assumed.
 
     A visitor that became a user has the user's ``person_key``; in rows of older releases it is named by the event of the merge. Where
     neither tells the user of one that came before the oldest event, older events were deleted.
@@ -200,7 +201,7 @@ def _whole_from(evidence: Evidence, *, by_first_event: bool) -> int:
     without_decision = signed_up.join(decisions.filter(pl.col("trigger") == "signup"), on="user_id", how="anti")
     if by_first_event:
         done = evidence.progress.filter((pl.col("current_since_at") > 0) & pl.col("completed_at").is_between(0, oldest, closed="none"))
-        without_decision = done.join(decisions, on="user_id", how="anti")
+        without_decision = done.join(decisions, on="user_id", how="anti").join(evidence.visitors, on="user_id", how="anti")
     came_before = merged(evidence).filter(pl.col("origin_seen_at") < evidence.events_from)
     without_merge = came_before.join(evidence.visitors, on="visitor_id", how="anti")
     starts = [start for start, lacking in ((oldest, without_decision), (evidence.events_from, without_merge)) if lacking.height]

@@ -154,6 +154,14 @@ def test_a_new_app_without_sign_ups_leaves_nobody_out() -> None:
     tables = ("people", "progress", "visitors")
     more = {name: pl.concat([getattr(evidence, name), getattr(early, name)], how="diagonal") for name in tables}
     assert effect(replace(evidence, **more)).expired == 0
+    told = Evidence.of(
+        until=0,
+        people=[{**member("told", "adaptive", signup=0), "first_seen_at": START - 3 * DAY}],
+        progress=[did("told", START - 3 * DAY)],
+        visitors=[{"user_id": "told", "visitor_id": "told-v", "merged_at": START}],
+    )
+    more = {name: pl.concat([more[name], getattr(told, name)], how="diagonal") for name in tables}
+    assert effect(replace(evidence, **more)).expired == 0, "a visitor's event told the path after the step was done"
 
 
 def test_a_visitor_who_becomes_a_new_user_counts_once_with_what_the_user_does() -> None:
