@@ -10,6 +10,7 @@ from sources.errors import InputError
 from system.has_data import has_data
 
 BLOCK_BYTES = 256 * 1024
+_TURN_S = 0.5
 GZIP_MAGIC = b"\x1f"
 """The first of the two magic bytes is enough: no JSON text starts with a control character."""
 
@@ -28,7 +29,10 @@ class Blocks(Protocol):
 
 
 class FileBlocks:
-    """Blocks of an open file descriptor. ``waits``: the descriptor may have no data for a while (a pipe); reading does not block then."""
+    """Blocks of an open file descriptor. ``waits``: the descriptor may have no data for a while (a pipe); reading does not block then.
+
+    Otherwise it waits for data in short turns: a signal that comes right before a blocking read would be noticed only after it.
+    """
 
     def __init__(self, descriptor: int, *, waits: bool) -> None:
         self._descriptor = descriptor
@@ -36,8 +40,9 @@ class FileBlocks:
         self.raw_read = 0
 
     def read(self) -> bytes | None:
-        if self._waits and not has_data(self._descriptor, timeout_s=0):
-            return None
+        while not has_data(self._descriptor, timeout_s=0.0 if self._waits else _TURN_S):
+            if self._waits:
+                return None
         block = os.read(self._descriptor, BLOCK_BYTES)
         self.raw_read += len(block)
         return block
