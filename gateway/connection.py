@@ -26,6 +26,7 @@ from asyncio import TimerHandle, Transport
 from collections import OrderedDict, deque
 from functools import partial
 from typing import Any, Final, cast
+from weakref import WeakMethod
 
 import msgspec
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -34,6 +35,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from gateway.body import BODY_SECONDS
 from gateway.byte_budget import ByteBudget
 from gateway.caller import TRUSTED
+from gateway.headers import RELEASE_HEAD
 from gateway.refusals import Refusals
 from gateway.stream_route import MOST_STREAMS
 
@@ -56,7 +58,7 @@ _HEADER_COSTS: Final = 256
 _ADDRESS_COSTS: Final = 8
 """Bytes that each byte of the address takes: it is kept as it came, split, and decoded, where a character may need four."""
 _LARGE_HEAD: Final = 8_192
-"""Bytes in memory of a head that counts until it is answered. Nearly all have less."""
+"""Bytes in memory of a head that counts until it is answered, or is released: one with more than about 28 headers."""
 _UNREAD: Final = 1_024
 """Bytes of an answer that may wait for the client uncounted. The head of an answer has less, so that it is counted with its body."""
 _LOG: Final = logging.getLogger("uvicorn.error.connection")
@@ -256,6 +258,8 @@ class Connection(HttpToolsProtocol):
         if limit is not None and (len(self.connections) >= limit or len(self.tasks) >= limit):
             self._refusals.add("connections")
         super().on_headers_complete()
+        if cost:
+            self.scope["state"][RELEASE_HEAD] = WeakMethod(self._release_head)
         self._forget_head()
 
     def on_body(self, body: bytes) -> None:
@@ -389,6 +393,15 @@ class Connection(HttpToolsProtocol):
         self._postponed = None
         self.cycle = self._served  # type: ignore[assignment] # None before the first request
         self._forget_head()
+
+    def _release_head(self) -> None:
+        """The application goes on for long with the request that it answers, and needs no more of what came."""
+        if self._served is not None and self._costs:
+            self._served.scope["headers"] = []
+            self._served.body = bytearray()
+            self._kept -= self._costs[0]
+            self._costs[0] = 0
+            self._hold()
 
     def _forget_head(self) -> None:
         """Keep nothing of the head that was parsed: its request has what it needs."""

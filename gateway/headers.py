@@ -1,10 +1,14 @@
-"""The headers of a request, read once for all who look at them."""
+"""The headers of a request, read once for all who look at them, and dropped where nobody will again."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from starlette.types import Scope
 
-_KEY = "onramp.headers"
+_KEY: Final = "onramp.headers"
+RELEASE_HEAD: Final = "onramp.release_head"
+"""In the state of a request whose head counts until it is answered: a weak method of the connection, which ends that."""
 
 
 def headers_in(scope: Scope) -> dict[bytes, bytes]:
@@ -13,3 +17,12 @@ def headers_in(scope: Scope) -> dict[bytes, bytes]:
     if found is None:
         found = scope[_KEY] = dict(scope["headers"])
     return found
+
+
+def release_head(scope: Scope) -> None:
+    """Drop the headers of a request that goes on for long, and let the connection count them no more."""
+    scope["headers"] = []
+    scope.pop(_KEY, None)
+    found = scope.get("state", {}).get(RELEASE_HEAD)
+    if found is not None and (release := found()) is not None:
+        release()

@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.authentication import Authenticator
 from gateway.caller import Caller
 from gateway.errors import RefusedError, unavailable
+from gateway.headers import release_head
 from gateway.records import Records, Stored
 from gateway.stopping import Stopping
 from gateway.updates import Updates
@@ -95,8 +96,11 @@ class StreamRoute:
         self._of_tenants[caller.tenant] += 1
         self._updates.follow(caller.tenant, user, changed)
         self._stopping.watch(changed)
+        stream = _Stream(self, caller, user, changed, request.headers.get("last-event-id", ""))
+        del request
+        release_head(scope)
         try:
-            await _Stream(self, caller, user, changed, request.headers.get("last-event-id", "")).run(receive, send)
+            await stream.run(receive, send)
         finally:
             self._stopping.unwatch(changed)
             self._updates.unfollow(caller.tenant, user, changed)

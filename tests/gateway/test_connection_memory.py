@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from gateway.connection import Limits
+from gateway.headers import release_head
 from tests.support.gateway import run_gateway
-from tests.support.raw_connection import GET, connect
-from tests.support.waiting import PATIENCE, run_async, until, wait_until
-from tests.support.wired_gateway import STREAM, Wire, answer_or_stream, wired
+from tests.support.raw_connection import GET, connect, read_until
+from tests.support.waiting import PATIENCE, never, run_async, until, wait_until
+from tests.support.wired_gateway import STREAM, Wire, Wired, answer_or_stream, wired
 
 MANY = b"".join(b"h%02d:v\r\n" % number for number in range(97))
 """Headers that take twenty times as much memory as they have bytes."""
@@ -222,3 +223,45 @@ def test_clients_that_take_no_answer_are_cut_off_beyond_the_limit(tmp_path: Path
             return 'refusals_total{reason="memory"}' in gateway.get("/metrics").text
 
         wait_until(is_refused, "a client that is cut off")
+
+
+def test_a_stream_keeps_nothing_of_its_head(tmp_path: Path) -> None:
+    """Behind proxies a head has dozens of headers, and a stream may go on for an hour."""
+    with run_gateway(tmp_path, limits=Limits(memory_bytes=100_000)) as gateway, ExitStack() as stack:
+        authorized = MANY + b"authorization: Bearer " + gateway.key().encode() + b"\r\n"
+        for number in range(10):
+            stream = stack.enter_context(connect(gateway, get(authorized, b"/v1/stream?userId=u-%d" % number)))
+            assert b"retry" in read_until(stream, b"retry")
+        with connect(gateway, get(authorized, b"/v1/users/u-1/progress")) as other:
+            assert read_until(other, b"\r\n").startswith(b"HTTP/1.1 "), "others are answered meanwhile"
+
+
+def test_a_head_that_is_released_frees_the_memory_that_it_took() -> None:
+    async def stream_without_head(scope: Any, _receive: object, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        release_head(scope)
+        await never()
+
+    async def main() -> None:
+        async with wired(Limits(connections=1_000), stream_without_head) as server:
+            tracemalloc.start()
+            try:
+                with_head = [await _streams(server, LONG, 50), await _streams(server, LONG, 50)]
+                without = [await _streams(server, b"", 50), await _streams(server, b"", 50)]
+            finally:
+                tracemalloc.stop()
+            assert with_head[1] <= without[1] + 50 * 2_000
+
+    run_async(main())
+
+
+async def _streams(server: Wired, headers: bytes, number: int) -> int:
+    """Open so many streams, none of which holds anything in the end, and return the bytes that they take."""
+    before, _ = tracemalloc.get_traced_memory()
+    opened = [server.connect() for _ in range(number)]
+    for wire, connection in opened:
+        connection.data_received(get(headers, b"/stream"))
+        await until(lambda wire=wire: b" 200 " in wire.written, "the head of the answer")  # type: ignore[misc]
+    await until(lambda: not any(connection._held for _, connection in opened), "the heads, to be released")
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0] - before
