@@ -26,6 +26,7 @@ from flows.forget import (
     maintain,
     open_stores,
     receipt,
+    refuse_visitor_of_another,
     refuse_while_running,
     verify,
     wait_for_job,
@@ -157,6 +158,13 @@ def test_a_deletion_that_the_job_would_reject_is_not_sent(stores: Stores) -> Non
     with pytest.raises(ForgetError, match="the job would reject the deletion"):
         ask_to_forget(stores, Subject("default", ("undefined",)))
     assert not stores.data_dir.sent.exists()
+
+
+@pytest.mark.parametrize("stores", ["files"], indirect=True)
+def test_the_id_of_a_visitor_of_another_is_refused_by_naming_the_user(stores: Stores) -> None:
+    refuse_visitor_of_another(stores, ANN)
+    with pytest.raises(ForgetError, match=r"u-17 is an earlier id of ben.*Forget ben instead"):
+        refuse_visitor_of_another(dataclasses.replace(stores, user_of=lambda *_: "ben"), ANN)
 
 
 @pytest.mark.parametrize("stores", ["files"], indirect=True)

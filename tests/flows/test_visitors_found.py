@@ -119,6 +119,28 @@ def test_the_key_of_a_visitor_outweighs_a_merge_that_the_job_has_refused() -> No
     assert (living.ids_of("default", "ben"), living.user_of("default", "cookie")) == (("ben",), "ann")
 
 
+def test_a_merge_that_the_job_has_read_and_refused_names_nobody() -> None:
+    """The visitor is still somebody of their own, as of one who has as many as a user may have."""
+    refused = EventFact(
+        event_id="e",
+        session_id="",
+        name="",
+        traceparent="",
+        timestamp=NOW,
+        log_time=NOW,
+        source_partition=0,
+        source_offset=0,
+        version=1,
+        tenant_id="default",
+        user_id="ben",
+        event_type="identity_merged",
+        payload='{"previousId": "cookie"}',
+        status="applied",
+    )
+    known = visitors(Tables([refused], Row("cookie", False, key_of("cookie"))), cookie=Person("default", "cookie"))
+    assert (known.ids_of("default", "ben"), known.user_of("default", "cookie")) == (("ben",), "")
+
+
 @pytest.mark.parametrize(
     ("tables", "more", "people"),
     [
