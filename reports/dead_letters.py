@@ -17,12 +17,12 @@ from reports.values import shown_moment
 from state.merge_patch import ABSENT, shown_value
 from state.plain_text import plain
 from state.quantity import count
-from state.records.dead_letter import content_as_json
+from state.records.dead_letter import about_as_json, content_as_json
 from state.times import rfc3339_or_none
 
 if TYPE_CHECKING:
     from flows.replay_letters import Planned
-    from state.records.dead_letter import DeadLetter
+    from state.records.dead_letter import DeadLetter, about_as_json
 
 _WIDTH: Final = 60
 _PREVIEWED: Final = 20
@@ -57,13 +57,7 @@ def summary(letter: DeadLetter, replayed: Mapping[str, str]) -> dict[str, Any]:
     """A letter without its message, as JSON values."""
     return {
         "id": letter.id,
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "topic": letter.topic,
-        "partition": letter.partition,
-        "offset": letter.offset,
-        "logTime": rfc3339_or_none(letter.log_time),
-        "attempts": letter.attempts,
+        **about_as_json(letter),
         "replayedAt": replayed.get(letter.id),
         "bytes": letter.whole_bytes or len(letter.raw),
     }

@@ -84,9 +84,9 @@ def headers_for_replay(letter: DeadLetter) -> tuple[Header, ...]:
     return (*own, (ATTEMPTS_HEADER, str(letter.attempts).encode()))
 
 
-def encode_line(letter: DeadLetter) -> bytes:
-    """Return the letter as one line of JSON with its newline. ``decode_line`` restores it exactly."""
-    line: dict[str, Any] = {
+def about_as_json(letter: DeadLetter) -> dict[str, Any]:
+    """Why a message was rejected and where it was, without what it says."""
+    return {
         "reason": letter.reason,
         "detail": letter.detail,
         "topic": letter.topic,
@@ -94,9 +94,12 @@ def encode_line(letter: DeadLetter) -> bytes:
         "offset": letter.offset,
         "logTime": rfc3339_or_none(letter.log_time),
         "attempts": letter.attempts,
-        **content_as_json(letter.raw, letter.key, letter.headers),
     }
-    return _JSON.encode(line) + b"\n"
+
+
+def encode_line(letter: DeadLetter) -> bytes:
+    """Return the letter as one line of JSON with its newline. ``decode_line`` restores it exactly."""
+    return _JSON.encode({**about_as_json(letter), **content_as_json(letter.raw, letter.key, letter.headers)}) + b"\n"
 
 
 def content_as_json(raw: bytes, key: bytes | None, headers: tuple[Header, ...]) -> dict[str, Any]:
