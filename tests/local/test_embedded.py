@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -229,7 +229,8 @@ class TestValkey:
             holder.kill()
         with data_dir.lock("onramp run"), redis_for_job(None, data_dir) as new_url:
             assert not is_alive(url)
-            record = RecommendationReader(new_url).read("acme", "ada")
+            with closing(RecommendationReader(new_url)) as reader:
+                record = reader.read("acme", "ada")
             assert record is not None
             assert record.version == 5
 

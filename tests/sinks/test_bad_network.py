@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from random import Random
 
 import pytest
@@ -29,13 +30,10 @@ def network(valkey: Valkey) -> Iterator[Network]:
 
 def written(valkey: Valkey, network: Network, version: int, time: Time) -> list[int | None]:
     """Write a record of each user through the network; return the versions that are in Valkey."""
-    writer = RecommendationWriter(valkey.url.replace(str(valkey.port), str(network.port)), time.policy())
-    try:
+    through = valkey.url.replace(str(valkey.port), str(network.port))
+    with closing(RecommendationWriter(through, time.policy())) as writer, closing(RecommendationReader(valkey.url)) as reader:
         writer.write([publish("t", user, version) for user in USERS])
-    finally:
-        writer.close()
-    reader = RecommendationReader(valkey.url)
-    return [getattr(reader.read("t", user), "version", None) for user in USERS]
+        return [getattr(reader.read("t", user), "version", None) for user in USERS]
 
 
 @pytest.mark.parametrize("seed", [1, 6])

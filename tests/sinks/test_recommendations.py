@@ -9,6 +9,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -495,7 +496,8 @@ class TestFailures:
         url = f"redis://app:pw@127.0.0.1:{server.port}/0"
         writer = RecommendationWriter(url, Time().policy())
         writer.write([publish("t", "ada", 1), erase("t", "bob", 1)])
-        assert version_in(RecommendationReader(url), "t", "ada") == 1
+        with closing(RecommendationReader(url)) as reader:
+            assert version_in(reader, "t", "ada") == 1
 
     @pytest.mark.parametrize("address", ["nonsense", "redis://:pa/w0rd@host:6379/0", "redis://host:port/0", "http://:pa@w0rd@host"])
     def test_an_address_that_makes_no_sense_is_refused_without_its_password(self, address: str) -> None:
@@ -505,5 +507,5 @@ class TestFailures:
 
     def test_a_reader_reports_a_server_that_is_gone(self, server: Valkey) -> None:
         server.kill()
-        with pytest.raises(StoreUnavailableError, match="check that the server runs"):
-            RecommendationReader(server.url).read("t", "ada")
+        with closing(RecommendationReader(server.url)) as reader, pytest.raises(StoreUnavailableError, match="check that the server runs"):
+            reader.read("t", "ada")
