@@ -47,8 +47,9 @@ from local.old_snapshots_process import OldSnapshotsProcess
 from sources.files.source import JsonlSource
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
-from state.events import Event, peek
-from state.events import decode as decode_event
+from state.decode import decode as decode_event
+from state.decode import peek
+from state.event import Event
 from state.ids import Keys
 from state.messages import Message
 from state.person.collector import Collector

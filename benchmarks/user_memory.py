@@ -26,8 +26,9 @@ from operators.timer_registry import TimerRegistry
 from operators.track import TrackLogic, track_logic
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
+from state.decode import decode
+from state.event import Event
 from state.event_time import peek_timestamp
-from state.events import Event, decode
 from state.ids import Keys
 from state.messages import Message
 

@@ -21,8 +21,9 @@ from state.catalog.model import AlarmAt, Catalog, Evidence, Step
 from state.catalog.plan import Plan
 from state.catalog.set_measured import Fields, with_measured
 from state.counters import TRAITS_NOT_KEPT, CounterTotals, add_to_totals
+from state.decode import decode
 from state.duration import SECOND, parse, render_rounded
-from state.events import Event, decode
+from state.event import Event
 from state.ids import Keys
 from state.messages import Message
 from state.person.arrivals import merge_by

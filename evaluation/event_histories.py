@@ -9,8 +9,8 @@ import msgspec
 
 from state.decision.attribution import EXPOSURES
 from state.duration import MINUTE
+from state.event import Event
 from state.event_fields import UnreadableError, read_trait
-from state.events import Event
 from state.upcast import ABOUT_USERS
 from state.vocabulary import IDENTITY_MERGED, USER_DELETED
 

@@ -22,7 +22,7 @@ from state.decision.chooser import Choices, Chooser
 from state.decision.composer import Composer
 from state.decision.messages import CatalogMet, Decision, DecisionOutcome, DecisionRequest, LearnerInput, input_order
 from state.decision.switches import Switches
-from state.events import decode
+from state.decode import decode
 from state.ids import Keys
 from state.messages import Message
 from state.person.arrivals import GuidanceSwitched

@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.messages import Message
 from state.person.visitors_of import Claim, users_of_visitors
 from state.records.dead_letter import decode_line

@@ -35,7 +35,7 @@ from sinks.redis.reader import RecommendationReader
 from sinks.redis.record import Deleted
 from sources.files.sent_file import Sent
 from state.catalog.parse import CatalogError
-from state.events import decode
+from state.decode import decode
 from state.ids import Keys
 from state.messages import Message
 from state.quantity import count

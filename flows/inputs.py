@@ -23,7 +23,7 @@ from sources.kafka.source import KafkaSource
 from sources.local_log.source import LocalLogSource
 from state.catalog.by_tenant import Plans
 from state.catalog.model import Catalog
-from state.events import peek, peek_person
+from state.decode import peek, peek_person
 from state.never import never
 from system.wall_clock import wall_clock
 

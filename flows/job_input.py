@@ -12,7 +12,7 @@ from sources.files.sent_file import Sent, append_sent
 from sources.kafka.append import append
 from sources.local_log.log import EventLog, Record
 from sources.local_log.source import NAME as LOCAL_LOG
-from state.events import peek_person
+from state.decode import peek_person
 
 
 class JobInput:

@@ -33,7 +33,8 @@ from sources.local_log.source import LocalLogSource
 from sources.s3.location import Location
 from sources.selected import SelectedSource
 from state.catalog.by_tenant import Plans
-from state.events import Event, decode, may_switch, peek, peek_person
+from state.decode import decode, may_switch, peek, peek_person
+from state.event import Event
 from state.ids import Keys
 from state.merge_patch import Change, changes
 from state.messages import Message, Tick

@@ -11,8 +11,9 @@ from typing import Any, Final, Protocol
 from local.audit_log import AuditLog
 from sources.files.sent_file import Sent
 from state.catalog.by_tenant import Plans, takes
+from state.decode import decode
+from state.event import Event
 from state.event_contract import UNKNOWN_TENANT
-from state.events import Event, decode
 from state.merge_patch import Change
 from state.messages import Message
 from state.records.dead_letter import DeadLetter, headers_for_replay

@@ -16,7 +16,8 @@ from sources.files.switch_file import append_switch, read_switches
 from sources.kafka.append import append_everywhere
 from sources.local_log.log import EventLog
 from state.catalog.parse import CatalogError
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
 from state.times import rfc3339

@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.plain_events import PlainEvents
 from state.decision.attribution import EXPOSURES
-from state.events import Event
+from state.event import Event
 from state.vocabulary import IDENTITY_MERGED, SWITCHED, USER_DELETED
 
 Kind = Literal["publishable", "server", "user"]

@@ -18,7 +18,7 @@ from gateway.quota import Quota
 from gateway.rate_limit import RateLimiter
 from gateway.split_json import MOST_EVENTS
 from gateway.validation import check, complete, faults_of, first_fault, id_of, needs_completion
-from state.events import Event
+from state.event import Event
 from state.mend_message import mend_text
 from state.messages import MAX_MESSAGE
 from state.records.subject import is_deletion

@@ -1,6 +1,6 @@
 """Recognises whole requests of plain events in one step, so that a batch does not cost a decoder's run for each event.
 
-It accepts a request only if the job's decoder (``state/events.py``) would accept every event unchanged. It uses the same types, sets and
+It accepts a request only if the job's decoder (``state/decode.py``) would accept every event unchanged. It uses the same types, sets and
 patterns, and applies them to all events at once. In all other cases it returns None, and the decoder decides about each event.
 """
 
@@ -13,10 +13,10 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from state.decode import is_storable
 from state.event_contract import DEFAULT_TENANT, HIDDEN, MAX_AHEAD, MAX_DEPTH, MAX_PAYLOAD, MAX_TENANT, MIN_TIMESTAMP, is_tenant_id
 from state.event_fields import CHECKED, REQUIRED, fault_of
 from state.event_time import milliseconds
-from state.events import is_storable
 from state.placeholders import PLACEHOLDER_IDS, TAG_BEGINS, is_placeholder_id
 from state.vocabulary import IDENTITY_MERGED, KNOWN_TYPES, SWITCHED
 

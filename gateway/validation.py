@@ -10,8 +10,9 @@ import msgspec
 from gateway.byte_budget import ByteBudget
 from gateway.caller import Caller, Fault
 from gateway.split_json import split_array
+from state.decode import decode
+from state.event import Event
 from state.event_fields import REQUIRED
-from state.events import Event, decode
 from state.mend_message import mend_text
 from state.messages import Message
 from state.records.dead_letter import DeadLetter

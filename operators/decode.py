@@ -9,8 +9,9 @@ from state import counters
 from state.catalog.by_tenant import Plans, takes
 from state.counters import CounterTotals
 from state.decision.switches import Switches
+from state.decode import decode, rejected
+from state.event import Event
 from state.event_contract import REJECTIONS, UNKNOWN_TENANT
-from state.events import Event, decode, rejected
 from state.ids import Keys
 from state.messages import Message, Tick
 from state.person.arrivals import VisitorMerged, merge_by

@@ -14,7 +14,7 @@ from typing_extensions import override
 from operators.lanes import Lanes
 from operators.link import AddressedArrival
 from operators.stitch import AddressedToUser, Stitched
-from state.events import Event
+from state.event import Event
 from state.messages import Tick
 from state.person.arrivals import SeenAsUser, VisitorMerged
 from state.person.identity import IDENTITY_CODEC, Identity

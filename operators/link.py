@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from operators.decode import Decoded
 from operators.lanes import Lanes, is_lane
-from state.events import Event
+from state.event import Event
 from state.messages import Tick
 from state.person.arrivals import Arrival, SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.chains import CHAINS_CODEC, Chains

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from operators.link import AddressedArrival, AddressedToVisitor, Linked, VisitorIds
 from state.catalog.by_tenant import ByTenant, Plans
-from state.events import Event
+from state.event import Event
 from state.messages import Tick
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged, input_numbers
 from state.person.link import visitor_deleted

@@ -21,7 +21,7 @@ from operators.decode import Decoded
 from operators.lanes import STATE_LANES
 from operators.timer_registry import TimerRegistry
 from state.decision.switches import HISTORY_CODEC, History, Switch, Switches
-from state.events import Event
+from state.event import Event
 from state.records.fact_builders import switch_fact
 from state.records.facts import SwitchFact
 

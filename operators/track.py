@@ -18,7 +18,7 @@ from state.catalog.by_tenant import ByTenant, Plans
 from state.counters import CounterTotals
 from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.decision.switches import Switches
-from state.events import Event
+from state.event import Event
 from state.ids import Keys
 from state.person import snapshot
 from state.person.arrivals import Arrival, GuidanceSwitched, TimerDue, VisitorDeleted, VisitorMerged, input_numbers

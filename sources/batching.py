@@ -9,7 +9,7 @@ between them. Three facts allow batches of many messages, with ticks among them:
 - ``track`` runs the timers and events of a person in input order, so a tick may share a batch with the messages around it.
 
 A switch of guidance wakes people from the next millisecond on, sooner than the lookahead. So a source ends its batch after a message that
-may be one (``state.events.may_switch``); in a log a switch has no key.
+may be one (``state.decode.may_switch``); in a log a switch has no key.
 
 Learned parameters change at boundaries of log time (``state/stuck/parameters.py``). So no batch extends across a boundary, and no tick
 fires timers on both sides of one: items after the boundary need the parameters that were learned before it. A tick at a boundary belongs to

@@ -35,7 +35,7 @@ _HIDDEN_CLASS: Final = (
     "\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u115f\\u1160\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u3164\\ufeff\\uffa0"
     "\\ufff9-\\ufffd\U000e0000-\U000e007f"
 )
-"""As ``state.events`` has it. Beyond U+FFFF the characters themselves: regular expressions differ in how they write them."""
+"""As ``state.decode`` has it. Beyond U+FFFF the characters themselves: regular expressions differ in how they write them."""
 _TAG: Final = r"\{\{[\s\S]*\}\}|[$#]?\{(?![0-9a-fA-F]{8}-)[\s\S]*\}|<%[\s\S]*%>|\[\[[\s\S]*\]\]|\*\|[\s\S]*\|\*|%%?[\w.\- ]+%%?|%[a-zA-Z@]"
 
 

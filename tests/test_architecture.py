@@ -262,7 +262,7 @@ def test_a_clock_chance_or_io_in_the_domain_is_found(tmp_path: Path, source: str
 @pytest.mark.parametrize(
     ("file", "source"),
     [
-        ("state/a.py", "from state.events import Event\nimport msgspec, datetime\nx = datetime.datetime.fromtimestamp(0, datetime.UTC)"),
+        ("state/a.py", "from state.event import Event\nimport msgspec, datetime\nx = datetime.datetime.fromtimestamp(0, datetime.UTC)"),
         ("state/a.py", "from datetime import datetime, time\nx = datetime.fromisoformat('2026-01-01')"),
         ("state/a.py", "import random\nx = random.Random(7).random()"),
         ("state/a.py", "from random import Random\nx = Random(7).betavariate(1, 1)"),
@@ -272,7 +272,7 @@ def test_a_clock_chance_or_io_in_the_domain_is_found(tmp_path: Path, source: str
         ("state/a.py", "class A:\n    def open(self): ...\nA().open()"),
         ("llm/a.py", "from state.records.facts import Fact\nimport time"),
         ("operators/a.py", "import bytewax.operators as op\nimport state, llm"),
-        ("sources/a.py", "from state.events import Event\nfrom bytewax.inputs import DynamicSource"),
+        ("sources/a.py", "from state.event import Event\nfrom bytewax.inputs import DynamicSource"),
         ("sinks/a.py", "import os, state"),
         ("evaluation/a.py", "import state, numpy, polars"),
         ("flows/a.py", "import state, llm, operators, sources, sinks, local, bytewax"),

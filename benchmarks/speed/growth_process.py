@@ -38,7 +38,7 @@ from flows.settings import load_settings
 from sources.files.source import JsonlSource
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
-from state.events import peek, peek_person
+from state.decode import peek, peek_person
 from state.messages import Message
 from state.records.facts import Fact
 from state.records.recommendation import Erase

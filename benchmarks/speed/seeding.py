@@ -23,8 +23,9 @@ from benchmarks.speed.engine import CallingSink, nothing, recovery_store
 from benchmarks.speed.stream import People
 from flows.catalogs import load_catalog
 from state.catalog.plan import Plan
+from state.decode import decode
 from state.duration import DAY
-from state.events import Event, decode
+from state.event import Event
 from state.ids import Keys
 from state.messages import Message
 from state.person import snapshot

@@ -25,7 +25,7 @@ from sinks.redis.writer import WritePolicy
 from sources.files.source import JsonlSource
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
-from state.events import peek, peek_person
+from state.decode import peek, peek_person
 from system.wall_clock import wall_clock
 
 _READY_S = 120.0

@@ -13,7 +13,7 @@ from cli.run import readable
 from cli.support.failures import say
 
 if TYPE_CHECKING:
-    from state.events import Event
+    from state.event import Event
 
 EventsOption = typer.Option(
     "--events",
@@ -63,8 +63,8 @@ class EventsFile:
         from sources.batching import BatchPolicy
         from sources.files.kinds import advice
         from sources.files.source import JsonlSource
+        from state.decode import decode, peek, peek_person
         from state.duration import HOUR
-        from state.events import decode, peek, peek_person
         from state.messages import Tick
         from state.quantity import count
         from state.records.dead_letter import DeadLetter

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from state.catalog.plan import Plan
 from state.decision.guidance import wording_context
 from state.decision.wording_request import WordingRequest, consider
-from state.events import Event
+from state.event import Event
 from state.ids import Keys
 from state.person.arrivals import merge_by
 from state.person.chains import MOST

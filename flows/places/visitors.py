@@ -11,7 +11,8 @@ from typing import NamedTuple, Protocol
 
 from flows.places.files import Recovery
 from flows.places.place import Place
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.ids import Keys
 from state.messages import Message
 from state.person.person import Person

@@ -23,7 +23,7 @@ from sources.kafka.source import KafkaSource
 from sources.local_log.source import LocalLogSource
 from sources.log_time import MIN_TIME, LogTime
 from sources.raw_log import UNREADABLE_HEADER, RawRow
-from state.events import may_switch
+from state.decode import may_switch
 from state.messages import Message, Tick
 from state.times import day_of
 

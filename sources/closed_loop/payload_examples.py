@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from state.catalog.conditions import compile_test, find
 from state.catalog.model import Condition
-from state.catalog.plan import compile_test, find
 
 MISSING: Final = object()
 """Stands for a field that must be absent."""

@@ -29,8 +29,8 @@ from sources.files.progress import Progress
 from sources.files.sent_file import read_sent
 from sources.files.switch_file import read_switches
 from sources.headers import traceparent_of
+from state.decode import may_switch
 from state.duration import DAY, HOUR
-from state.events import may_switch
 from state.messages import Message, Peeked, Tick
 from state.never import never
 from state.times import YEAR_2000

@@ -25,7 +25,7 @@ from sources.kafka.snapshot import Snapshot, dump, load
 from sources.kafka.topic_identity import TopicIdentity
 from sources.log_time import BEGINNING, MIN_TIME, LogTime
 from sources.positions import Position
-from state.events import may_switch
+from state.decode import may_switch
 from state.messages import Message, Tick
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from confluent_kafka import Message as Record
 from sources.headers import Header
 
 Fault = tuple[str, str]
-"""A reason code of ``state.events.REJECTIONS``, and a sentence."""
+"""A reason code of ``state.event_contract.REJECTIONS``, and a sentence."""
 Complain = Callable[[Record, str, Exception], None]
 """Called with the record, the name of the part that cannot be read, and the error."""
 

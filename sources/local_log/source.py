@@ -26,7 +26,7 @@ from sources.local_log.erase import is_erased
 from sources.local_log.reader import LogReader, Stored
 from sources.log_time import BEGINNING, MIN_TIME, LogTime, TimeState
 from sources.positions import Position, Positions
-from state.events import may_switch
+from state.decode import may_switch
 from state.messages import Message, Tick
 from state.never import never
 from state.other_version import other_version

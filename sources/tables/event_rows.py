@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from sources.tables.mapper import Mapped, Rejected, mapped
 from sources.tables.values import encode, plain
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.messages import Message
 
 

@@ -10,9 +10,10 @@ from sources.tables.mapping import EventRule, Payload, Take
 from sources.tables.mapping import Mapping as TableMapping
 from sources.tables.moments import MomentReader, fitting_unit
 from sources.tables.values import as_id, as_object, as_text, digestible, encode, plain, shown, typed
+from state.catalog.conditions import compile_test, find
 from state.catalog.model import Condition
-from state.catalog.plan import compile_test, find
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.messages import Message
 from state.times import rfc3339
 from state.vocabulary import EVENT_TYPES

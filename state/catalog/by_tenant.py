@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
 from state.catalog.plan import Plan
-from state.events import Event
+from state.event import Event
 from state.vocabulary import USER_DELETED
 
 T = TypeVar("T")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
-from state.catalog.model import Catalog, Completion, Condition, Matcher, Path, Starts, Step, WordingPolicy
+from state.catalog.conditions import Fields, Test, compile_test, find
+from state.catalog.model import Catalog, Completion, Matcher, Path, Starts, Step, WordingPolicy
 from state.decision.bandit_policy import BanditPolicy
 from state.duration import HOUR, SECOND
 from state.event_fields import Scalar
@@ -45,9 +46,6 @@ _NOT_IN_STATE: Final = {
     "track_names",
 }
 """Sections of a catalog on which no person's state depends."""
-
-Fields = Mapping[str, Any]
-Test = Callable[[Any], bool]
 
 
 class Rule(NamedTuple):
@@ -244,45 +242,6 @@ def _needed(path: Path, optional: frozenset[str]) -> tuple[frozenset[str], ...]:
     group_of = {step: frozenset(group) for group in path.any_of for step in group}
     needed = path.activated_by or [step for step in path.steps if step not in optional]
     return tuple(dict.fromkeys(group_of.get(step, frozenset((step,))) for step in needed))
-
-
-def find(payload: Fields, field: tuple[str, ...]) -> Any:
-    """Value of a nested field, ``None`` where it is missing."""
-    value: Any = payload
-    for part in field:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(part)
-    return value
-
-
-def compile_test(condition: Condition) -> Test:
-    """Compile ``condition`` to a function that returns whether a value passes all its tests. A value of another type passes none."""
-    tests = [_MAKE[name](getattr(condition, name)) for name in sorted(condition.model_fields_set)]
-    return tests[0] if len(tests) == 1 else lambda value: all(test(value) for test in tests)
-
-
-def _same(wanted: Any, value: Any) -> bool:
-    return bool(value == wanted) and isinstance(value, bool) == isinstance(wanted, bool)
-
-
-def _number(compare: Callable[[Any, Any], bool]) -> Callable[[Any], Test]:
-    return lambda wanted: lambda value: isinstance(value, int | float) and not isinstance(value, bool) and compare(value, wanted)
-
-
-_MAKE: Final[dict[str, Callable[[Any], Test]]] = {
-    "eq": lambda wanted: lambda value: _same(wanted, value),
-    "in_": lambda wanted: lambda value: any(_same(each, value) for each in wanted),
-    "not_in": lambda wanted: lambda value: not any(_same(each, value) for each in wanted),
-    "prefix": lambda wanted: lambda value: isinstance(value, str) and value.startswith(wanted),
-    "suffix": lambda wanted: lambda value: isinstance(value, str) and value.endswith(wanted),
-    "contains": lambda wanted: lambda value: isinstance(value, str | list) and wanted in value,
-    "gt": _number(lambda value, wanted: value > wanted),
-    "gte": _number(lambda value, wanted: value >= wanted),
-    "lt": _number(lambda value, wanted: value < wanted),
-    "lte": _number(lambda value, wanted: value <= wanted),
-    "exists": lambda wanted: lambda value: (value is not None) == wanted,
-}
 
 
 def _index(catalog: Catalog) -> dict[str, RuleBook]:

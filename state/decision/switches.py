@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from state.events import Event
+from state.event import Event
 from state.ids import uniform
 from state.snapshot_codec import SnapshotCodec
 

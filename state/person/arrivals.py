@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from state.events import Event
+from state.event import Event
 
 
 class TimerDue(msgspec.Struct, frozen=True, gc=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from state.counters import Counter, CounterTotals
 from state.decision.messages import DecisionOutcome, DecisionRequest
-from state.events import Event
+from state.event import Event
 from state.records.facts import Fact
 from state.records.recommendation import Effect, Erase
 from state.stuck.observations import EpisodeObservation

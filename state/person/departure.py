@@ -7,7 +7,7 @@ from typing import Final
 from state import counters
 from state.catalog.plan import Plan
 from state.decision.guidance import Guidance
-from state.events import Event
+from state.event import Event
 from state.ids import Keys
 from state.person.arrivals import VisitorDeleted, VisitorMerged
 from state.person.collector import Collector

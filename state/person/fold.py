@@ -18,7 +18,7 @@ from state.decision.eligibility import refuses_surface
 from state.decision.experiment_groups import counts, draw_group, enter, experiment_draw, keep_beginning, note_beginning
 from state.decision.guidance import Guidance
 from state.decision.switches import AT_SIGNUP, Switches
-from state.events import Event
+from state.event import Event
 from state.ids import Keys
 from state.person.arrivals import GuidanceSwitched, TimerDue, VisitorDeleted, VisitorMerged
 from state.person.collector import Collector

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from state.events import Event
+from state.event import Event
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.chains import MOST, REFUSED_MANY
 from state.person.link import refuse

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from state.events import Event
+from state.event import Event
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
 from state.snapshot_codec import SnapshotCodec
 

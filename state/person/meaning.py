@@ -8,8 +8,9 @@ from __future__ import annotations
 import zlib
 from typing import Final, NamedTuple
 
-from state.catalog.plan import Fields, Plan, Rule
-from state.events import Event
+from state.catalog.conditions import Fields
+from state.catalog.plan import Plan, Rule
+from state.event import Event
 
 SHOWN: Final = 32
 """Characters of type and subject that a person's ``last_event`` holds."""

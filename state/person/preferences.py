@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from state import counters
+from state.event import Event
 from state.event_fields import read_preferences
-from state.events import Event
 from state.person.collector import Collector
 from state.person.person import Person
 

@@ -10,7 +10,7 @@ from bisect import insort
 from collections.abc import Collection, Mapping
 
 from state.catalog.plan import Plan, Rule
-from state.events import Event
+from state.event import Event
 from state.person.person import Person, StepState
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from state.event import Event
 from state.event_fields import read_text
-from state.events import Event
 from state.person.person import Person
 
 EVENTS_COUNTED: Final = 255

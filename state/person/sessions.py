@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from state.events import Event
+from state.event import Event
 from state.person.person import Person
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from state.events import Event
+from state.event import Event
 from state.person.deduplication import recent_events
 from state.person.person import Episode, Person
 from state.snapshot_codec import SnapshotError, check_version

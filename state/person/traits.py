@@ -9,8 +9,8 @@ from typing import Final
 from state import counters
 from state.catalog.model import LONGEST_TRAIT_NAME
 from state.catalog.wording_schema import identifies
+from state.event import Event
 from state.event_fields import Scalar, UnreadableError, read_trait
-from state.events import Event
 from state.person.collector import Collector
 from state.person.person import Person
 

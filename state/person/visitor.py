@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from state.catalog.plan import Plan
-from state.events import Event
+from state.event import Event
 from state.person.arrivals import VisitorMerged
 from state.snapshot_codec import SnapshotCodec
 from state.vocabulary import USER_DELETED

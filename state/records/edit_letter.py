@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from state.events import peek_person
+from state.decode import peek_person
 from state.merge_patch import Change, changes, merge_patch
 from state.records.dead_letter import DeadLetter
 

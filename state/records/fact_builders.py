@@ -14,8 +14,8 @@ from state.catalog.plan import Plan
 from state.decision.experiment_groups import experiment_group
 from state.decision.switches import AT_SIGNUP, Switch
 from state.duration import MINUTE
+from state.event import Event
 from state.event_contract import DEFAULT_TENANT, is_tenant_id
-from state.events import Event
 from state.ids import Keys
 from state.mend_message import mend_text
 from state.person.person import Person, StepState

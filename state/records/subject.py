@@ -6,8 +6,8 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
+from state.decode import peek_person
 from state.event_contract import is_tenant_id
-from state.events import peek_person
 from state.ids import Keys
 from state.mend_message import mend_text
 from state.placeholders import is_placeholder_id

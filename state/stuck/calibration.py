@@ -16,16 +16,11 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
+from state.stuck.score_state import CORRECTION_VARIANCE, KNOTS, TRUST, Calibration
 
-KNOTS: Final = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
-"""Contributions of evidence, in logits, at which the correction is learned."""
-_NOTHING: Final = KNOTS.index(0.0)
 _LAST: Final = len(KNOTS) - 2
 _LOWEST: Final = KNOTS[0]
 _HIGHEST: Final = KNOTS[-1]
-_TRUST: Final = (0.5, 0.25)
-"""Trust in evidence before it was tried: mean and variance."""
 _TRUST_FORGET: Final = 1.001
 """With 1.002 trust wanders: on the traffic fines of docs/measurements.md average precision is 0.015 below that of time alone, with this
 0.011, with 1.0005 0.004. But with 1.0005 made-up scores are off by more than 0.04 (`tests/state/test_stuck_score.py`), and with 1.0007
@@ -35,42 +30,31 @@ _FORGET: Final = 1.0005
 FITTED_TRUST: Final = 0.02
 """Variance of the trust that a catalog has from a log. With 0.05 precision is 0.003 higher and recall 0.006 lower
 (`benchmarks.measure --seeds 500-507 --users 2000 --days 21 --history 1500`)."""
-_VARIANCE: Final = 0.05
-"""Prior variance of the correction at a knot. With 0.1 calibration is no better, and scores order users worse where evidence says nothing
-(`benchmarks.stuck --worlds 20`, seeds 1 and 2)."""
 _LARGEST: Final = 30.0
 """A probability that differs from 1 by less than 1e-13."""
 
 
-class Calibration(msgspec.Struct, gc=False, array_like=True):
-    """What is known of one bucket: mean and variance of the trust, and means and variances of the correction at each of ``KNOTS``."""
+def learn(known: Calibration, offset: float, added: float, *, stuck: bool) -> None:
+    """Learn from a prediction whose outcome is known. ``offset``: the logit of what time alone says."""
+    correction, variances = known.correction, known.variances
+    left, far = _place(added)
+    near = 1.0 - far
+    guess = logistic(offset + known.trust * added + near * correction[left] + far * correction[left + 1])
+    curvature = max(guess * (1.0 - guess), 1e-3)
+    of_trust, of_left, of_right = known.variance * added, variances[left] * near, variances[left + 1] * far
+    share = 1.0 / (of_trust * added + of_left * near + of_right * far + 1.0 / curvature)
+    step = share * (stuck - guess) / curvature
+    known.trust += of_trust * step
+    correction[left] += of_left * step
+    correction[left + 1] += of_right * step
+    known.variance = min((known.variance - share * of_trust * of_trust) * _TRUST_FORGET, TRUST[1])
+    variances[left] = min((variances[left] - share * of_left * of_left) * _FORGET, CORRECTION_VARIANCE)
+    variances[left + 1] = min((variances[left + 1] - share * of_right * of_right) * _FORGET, CORRECTION_VARIANCE)
 
-    trust: float = _TRUST[0]
-    variance: float = _TRUST[1]
-    correction: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(KNOTS))
-    variances: list[float] = msgspec.field(default_factory=lambda: [_VARIANCE] * _NOTHING + [0.0] + [_VARIANCE] * (_LAST + 1 - _NOTHING))
 
-    def learn(self, offset: float, added: float, *, stuck: bool) -> None:
-        """Learn from a prediction whose outcome is known. ``offset``: the logit of what time alone says."""
-        correction, variances = self.correction, self.variances
-        left, far = _place(added)
-        near = 1.0 - far
-        guess = logistic(offset + self.trust * added + near * correction[left] + far * correction[left + 1])
-        curvature = max(guess * (1.0 - guess), 1e-3)
-        of_trust, of_left, of_right = self.variance * added, variances[left] * near, variances[left + 1] * far
-        share = 1.0 / (of_trust * added + of_left * near + of_right * far + 1.0 / curvature)
-        step = share * (stuck - guess) / curvature
-        self.trust += of_trust * step
-        correction[left] += of_left * step
-        correction[left + 1] += of_right * step
-        self.variance = min((self.variance - share * of_trust * of_trust) * _TRUST_FORGET, _TRUST[1])
-        variances[left] = min((variances[left] - share * of_left * of_left) * _FORGET, _VARIANCE)
-        variances[left + 1] = min((variances[left + 1] - share * of_right * of_right) * _FORGET, _VARIANCE)
-
-    @property
-    def belief(self) -> tuple[float, list[float]]:
-        """Trust and correction for a score. Evidence that was rather wrong than right is not believed at all."""
-        return (self.trust, self.correction.copy()) if self.trust > 0.0 else (0.0, [0.0] * len(KNOTS))
+def belief(known: Calibration) -> tuple[float, list[float]]:
+    """Trust and correction for a score. Evidence that was rather wrong than right is not believed at all."""
+    return (known.trust, known.correction.copy()) if known.trust > 0.0 else (0.0, [0.0] * len(KNOTS))
 
 
 def believed(trust: float, correction: Sequence[float], added: float) -> float:

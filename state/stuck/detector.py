@@ -26,7 +26,7 @@ from state.catalog.plan import Plan, Rule
 from state.decision.attribution import EXPOSURES
 from state.decision.experiment_groups import counts, experiment_group
 from state.decision.guidance import Guidance
-from state.events import Event
+from state.event import Event
 from state.ids import Keys
 from state.person import bot_detection
 from state.person.collector import Collector

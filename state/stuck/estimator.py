@@ -33,7 +33,8 @@ from state.stuck.parameters import (
     replaceable,
 )
 from state.stuck.row import with_packed_features
-from state.stuck.score import ScoreLearner, ScoreState, bucket_at, last_look
+from state.stuck.score import ScoreLearner, bucket_at, last_look
+from state.stuck.score_state import ScoreState
 
 VERSION: Final = 3
 ENOUGH_NEW: Final = 20

@@ -2,7 +2,7 @@
 
 It has two parts, each learned from past episodes:
 
-- *Time alone*: the faded share of stuck people among those who waited as long at this step before (``Share``).
+- *Time alone*: the faded share of stuck people among those who waited as long at this step before (``state/stuck/score_state.py``).
 - *Evidence*: what the features of ``state/stuck/evidence.py`` add, in logits. A logistic regression with the logit of time alone as its
   offset, learned online with a diagonal Gaussian posterior, one row at a time (assumed-density filtering; MacKay 1992 for predictions).
 
@@ -16,14 +16,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-import msgspec
-
 from state.catalog.evidence_weights import FEATURES
-from state.stuck.calibration import FITTED_TRUST, Calibration, believed, logistic
+from state.stuck import calibration
+from state.stuck.calibration import FITTED_TRUST, believed, logistic
 from state.stuck.evidence import Kind, feature
 from state.stuck.row import Row
+from state.stuck.score_state import Calibration, ScoreState, Share
 
-SHARES: Final = (0.1, 0.2, 0.3, 0.4, 0.5)
+SHARES: Final[tuple[float, ...]] = (0.1, 0.2, 0.3, 0.4, 0.5)
 """Shares of the horizon at which everyone who still waits is scored."""
 BUCKETS: Final = len(SHARES) + 1
 """Bucket 0 is before the first share, where only evidence leads to a score; bucket n begins at ``SHARES[n - 1]``."""
@@ -55,39 +55,6 @@ _SIGN_VARIANCE: Final = 0.5
 _PRIOR: Final[dict[int, tuple[float, float]]] = {each: (mean, _SIGN_VARIANCE) for each, mean in _PRIOR_MEANS.items()}
 
 
-class Share(msgspec.Struct, gc=False, array_like=True):
-    """Faded counts of people who waited, and of those of them who were stuck: held out, and all."""
-
-    unaided: float = 0.0
-    unaided_stuck: float = 0.0
-    everyone: float = 0.0
-    stuck: float = 0.0
-
-    def add(self, *, stuck: bool, unaided: bool) -> None:
-        """Count an episode."""
-        self.everyone, self.stuck = self.everyone * _FADE + 1.0, self.stuck * _FADE + stuck
-        if unaided:
-            self.unaided, self.unaided_stuck = self.unaided * _FADE + 1.0, self.unaided_stuck * _FADE + stuck
-
-    @property
-    def value(self) -> float:
-        """The share of stuck people among those who get no help."""
-        everyone = (self.stuck + 0.5) / (self.everyone + 1.0)
-        return (self.unaided_stuck + _OWN_WEIGHT * everyone) / (self.unaided + _OWN_WEIGHT)
-
-
-class ScoreState(msgspec.Struct, array_like=True):
-    """The snapshot of what was learned. ``shares``: step → bucket → counts; ``weights``: feature → mean and variance, where it was learned.
-
-    ``trust``: by bucket, mean and variance, for earlier releases; ``calibrations`` have it too, also by bucket.
-    """
-
-    shares: dict[str, list[Share]] = {}
-    weights: dict[int, tuple[float, float]] = {}
-    trust: list[tuple[float, float]] = []
-    calibrations: list[Calibration] = []
-
-
 class ScoreLearner:
     """Learns the score from episodes whose end is known."""
 
@@ -109,8 +76,8 @@ class ScoreLearner:
 
     def score(self) -> Score:
         """The score as it was learned so far."""
-        shares = {step: [share.value for share in shares] for step, shares in self._shares.items()}
-        beliefs = [each.belief for each in self._calibrations]
+        shares = {step: [_value(share) for share in shares] for step, shares in self._shares.items()}
+        beliefs = [calibration.belief(each) for each in self._calibrations]
         return Score(shares, self._means.copy(), self._variances.copy(), beliefs)
 
     def begin(self, step: str, shares: Sequence[float]) -> None:
@@ -142,14 +109,14 @@ class ScoreLearner:
         of_step = self._of_step(step)
         for row in rows:
             offset = _logit(row.time)
-            self._calibrations[row.bucket].learn(offset, row.added, stuck=stuck)
+            calibration.learn(self._calibrations[row.bucket], offset, row.added, stuck=stuck)
             self._regress(row.features, offset, stuck)
         for bucket in {row.bucket for row in rows if row.bucket and counts}:
-            of_step[bucket].add(stuck=stuck, unaided=unaided)
+            _count(of_step[bucket], stuck=stuck, unaided=unaided)
 
     def enter(self, step: str, *, stuck: bool, unaided: bool) -> None:
         """Count an episode that began, once its end is known."""
-        self._of_step(step)[0].add(stuck=stuck, unaided=unaided)
+        _count(self._of_step(step)[0], stuck=stuck, unaided=unaided)
 
     def begin_anew(self, step: str) -> None:
         """The horizon of ``step`` was learned: what was counted at shares of an expected one says nothing."""
@@ -158,7 +125,7 @@ class ScoreLearner:
     def count(self, step: str, buckets: int, *, stuck: bool, unaided: bool) -> None:
         """Count an episode that waited into so many buckets after the first, once its end is known."""
         for share in self._of_step(step)[: buckets + 1]:
-            share.add(stuck=stuck, unaided=unaided)
+            _count(share, stuck=stuck, unaided=unaided)
 
     def _of_step(self, step: str) -> list[Share]:
         known = self._shares.get(step)
@@ -184,7 +151,7 @@ class ScoreLearner:
             variances[each] = narrower
 
 
-_UNKNOWN: Final = (0.0, _PRIOR_VARIANCE)
+_UNKNOWN: Final[tuple[float, ...]] = (0.0, _PRIOR_VARIANCE)
 _Sent = tuple[Mapping[str, Sequence[float]], dict[int, tuple[float, float]], Sequence[tuple[float, Sequence[float]]]]
 
 
@@ -267,6 +234,19 @@ def last_look(*, settled: bool) -> int:
     Before a horizon is learned, half of it is the time that the catalog names.
     """
     return BUCKETS - 2 if settled else BUCKETS - 1
+
+
+def _count(share: Share, *, stuck: bool, unaided: bool) -> None:
+    """Count an episode."""
+    share.everyone, share.stuck = share.everyone * _FADE + 1.0, share.stuck * _FADE + stuck
+    if unaided:
+        share.unaided, share.unaided_stuck = share.unaided * _FADE + 1.0, share.unaided_stuck * _FADE + stuck
+
+
+def _value(share: Share) -> float:
+    """The share of stuck people among those who get no help."""
+    everyone = (share.stuck + 0.5) / (share.everyone + 1.0)
+    return (share.unaided_stuck + _OWN_WEIGHT * everyone) / (share.unaided + _OWN_WEIGHT)
 
 
 def _moderated(logit: float, variance: float) -> float:

@@ -11,8 +11,9 @@ import pytest
 from benchmarks.generate import lines
 from flows.catalogs import load_catalog
 from state.catalog.plan import Plan
+from state.decode import decode
+from state.event import Event
 from state.event_time import peek_timestamp
-from state.events import Event, decode
 from state.messages import Message
 
 

@@ -29,7 +29,8 @@ from benchmarks.speed.scale import joined, serial_share
 from benchmarks.speed.seeding import keys, states
 from benchmarks.speed.small_fold import REMEMBERED, State, fold, label_of, millis, user_of
 from benchmarks.speed.stream import Sent, stream
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.messages import Message
 from state.person import snapshot
 

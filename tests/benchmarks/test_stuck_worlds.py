@@ -17,7 +17,8 @@ from benchmarks.stuck import __main__ as bench
 from benchmarks.stuck.frontier import episodes, timestamp_ms, waiting
 from benchmarks.stuck.worlds import LAWS, World, draw
 from state.catalog.parse import parse
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.messages import Message
 
 SMALL = 3_000

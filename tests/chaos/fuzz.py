@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from sources.local_log.log import EventLog, Record
 from sources.local_log.source import NAME
+from state.decode import decode
 from state.event_contract import REJECTIONS
-from state.events import decode
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
 from tests.chaos.append import key_of, set_clock

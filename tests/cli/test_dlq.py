@@ -16,8 +16,8 @@ from flows.catalogs import BUILT_IN
 from local.data_dir import DataDir
 from sources.local_log.log import EventLog, Record
 from sources.local_log.reader import LogReader
+from state.decode import decode
 from state.duration import MINUTE
-from state.events import decode
 from state.messages import Message
 from state.records.dead_letter import DeadLetter, encode_line
 from tests.cli.conftest import Inside

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.timeline import as_records
+from state.decode import decode
 from state.event_contract import REJECTIONS
 from state.event_fields import FIELDS
-from state.events import decode
 from state.messages import Message
 from state.person.collector import Collector
 from state.person.fold import Fold

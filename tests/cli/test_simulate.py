@@ -11,8 +11,9 @@ import pytest
 
 from evaluation.truth import read_truth
 from sources.closed_loop import START
+from state.decode import decode
 from state.duration import DAY, HOUR
-from state.events import Event, decode
+from state.event import Event
 from state.messages import Message
 from tests.cli.command import onramp
 from tests.cli.conftest import PEOPLE, Inside

@@ -12,8 +12,9 @@ import pytest
 from state.catalog.model import Catalog
 from state.catalog.parse import CatalogError, parse
 from state.catalog.plan import Plan
+from state.decode import decode
+from state.event import Event
 from state.event_contract import REJECTIONS
-from state.events import Event, decode
 from state.ids import Keys
 from state.messages import Message
 from state.person.collector import Collector

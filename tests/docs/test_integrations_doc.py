@@ -20,7 +20,8 @@ import httpx2
 import pytest
 
 from sources.tables.mapping import EventRule, FileOptions, Mapping, Moment, Take, parse_mapping
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.messages import Message
 from tests.cli.command import ROOT, environment
 from tests.cli.conftest import Inside, inside

@@ -100,9 +100,9 @@ def test_what_commands_have_made_is_no_part_of_the_project() -> None:
 def test_a_file_that_is_not_there_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
-        "# A page\n`state/no_such_file.py` and `state/events.py`, [a](gone.md), [b](#a-page), [c](#nowhere)\n", encoding="utf-8"
+        "# A page\n`state/no_such_file.py` and `state/decode.py`, [a](gone.md), [b](#a-page), [c](#nowhere)\n", encoding="utf-8"
     )
-    assert paths_in(text_of(page)) == {"state/no_such_file.py", "state/events.py"}
+    assert paths_in(text_of(page)) == {"state/no_such_file.py", "state/decode.py"}
     assert broken_links(page) == ["gone.md", "#nowhere"]
 
 

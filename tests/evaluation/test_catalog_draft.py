@@ -17,7 +17,7 @@ from state.catalog.parse import parse
 from state.catalog.set_measured import set_measured
 from state.catalog.yaml_text import read
 from state.duration import DAY, HOUR, MINUTE, SECOND
-from state.events import Event
+from state.event import Event
 from tests.state.lives import START, anonymously, event, signup, track
 
 

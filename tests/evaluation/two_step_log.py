@@ -8,7 +8,7 @@ from random import Random
 import msgspec
 
 from state.duration import HOUR, MINUTE
-from state.events import Event
+from state.event import Event
 from state.times import rfc3339
 from tests.state.lives import signup, track
 

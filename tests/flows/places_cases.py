@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.messages import Message
 from state.records.subject import Subject
 

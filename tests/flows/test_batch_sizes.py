@@ -14,7 +14,7 @@ from flows.onboarding import FlowParts, SideChannels, build
 from sources.files.source import JsonlSource
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
-from state.events import peek
+from state.decode import peek
 from state.ids import Keys
 from state.records.facts import StepMetricFact
 

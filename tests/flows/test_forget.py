@@ -40,7 +40,8 @@ from local.secret import secret_for
 from sinks.redis.record import Deleted
 from sources.files.sent_file import Sent, append_sent, read_sent
 from sources.local_log.log import EventLog
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.ids import Keys
 from state.messages import Message
 from state.person.person import Person

@@ -24,7 +24,7 @@ from local.recovery_positions import saved_positions
 from sinks.clickhouse.errors import SegmentDamaged
 from sinks.clickhouse.segment import read_segment
 from sources.local_log.source import NAME
-from state.events import Event
+from state.event import Event
 from state.snapshot_layout import SNAPSHOT_LAYOUT
 from state.stuck.estimator import VERSION as ESTIMATOR_VERSION
 from state.stuck.estimator import EstimatorState

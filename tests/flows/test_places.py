@@ -29,8 +29,8 @@ from sources.local_log.erase import erase
 from sources.local_log.log import EventLog, Record
 from sources.local_log.reader import LogReader
 from sources.local_log.source import LocalLogSource
+from state.decode import decode
 from state.duration import HOUR
-from state.events import decode
 from state.messages import Message
 from state.person import snapshot
 from state.person.deduplication import remember

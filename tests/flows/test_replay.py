@@ -34,8 +34,8 @@ from sources.local_log.log import EventLog, Record
 from sources.raw_log import RawRow
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
+from state.decode import peek_person
 from state.duration import HOUR, MINUTE
-from state.events import peek_person
 from state.ids import Keys
 from state.merge_patch import Change
 from state.messages import Message

@@ -19,8 +19,9 @@ from sources.files.sent_file import Sent, append_sent, read_sent
 from sources.files.source import JsonlSource
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
+from state.decode import decode, peek
 from state.duration import HOUR
-from state.events import Event, decode, peek
+from state.event import Event
 from state.messages import Message
 from state.records.dead_letter import DeadLetter, encode_line
 

@@ -22,8 +22,8 @@ from sources.files.source import JsonlSource
 from sources.files.switch_file import append_switch
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
+from state.decode import peek, peek_person
 from state.duration import DAY, HOUR, MINUTE
-from state.events import peek, peek_person
 from state.ids import Keys
 from state.messages import Message
 from state.records.facts import DecisionFact, Fact, OutcomeFact, PersonFact, RecommendationFact, SwitchFact

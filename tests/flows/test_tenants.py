@@ -22,8 +22,8 @@ from sources.files.source import JsonlSource
 from sources.selected import SelectedSource
 from state.catalog.by_tenant import ByTenant, Plans
 from state.catalog.plan import Plan
+from state.decode import peek, peek_person
 from state.duration import DAY, HOUR, MINUTE
-from state.events import peek, peek_person
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
 from state.records.facts import (

@@ -17,10 +17,11 @@ from reports.timeline import as_records
 from state import counters
 from state.catalog.plan import Plan
 from state.catalog.template import render
+from state.decode import peek
+from state.event import Event
 from state.event_contract import MAX_AHEAD, MIN_TIMESTAMP, REJECTIONS
 from state.event_fields import read_preferences
 from state.event_time import peek_timestamp
-from state.events import Event, peek
 from state.messages import Message
 from state.person import snapshot
 from state.person.arrivals import TimerDue

@@ -18,7 +18,8 @@ from gateway.byte_budget import ByteBudget
 from gateway.split_json import split_array
 from gateway.tokens import mint
 from gateway.validation import check, faults_of
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
 from state.records.fact_builders import dead_letter_fact

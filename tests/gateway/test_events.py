@@ -21,8 +21,8 @@ from gateway.log import OversizeError, Record
 from gateway.rate_limit import RateLimiter
 from gateway.tokens import mint
 from gateway.validation import check, faults_of
+from state.event import Event
 from state.event_contract import REJECTIONS
-from state.events import Event
 from tests.support.gateway import SIGNING, Gateway, event, raw_request, run_gateway
 from tests.support.waiting import PATIENCE, join, wait_until
 

@@ -13,7 +13,7 @@ from gateway.validation import check
 from sources.errors import LogError
 from sources.local_log.log import EventLog
 from sources.local_log.reader import LogReader
-from state.events import Event
+from state.event import Event
 from system.wall_clock import wall_clock
 from tests.support.gateway import run_gateway
 from tests.support.waiting import PATIENCE

@@ -16,7 +16,7 @@ from gateway.plain_events import read_plain
 from gateway.quota import Quota
 from gateway.rate_limit import RateLimiter
 from gateway.validation import check
-from state.events import Event
+from state.event import Event
 from tests.fuzz.event_sender import Sender
 from tests.support.gateway import event
 from tests.support.waiting import run_async

@@ -18,7 +18,7 @@ from gateway.segment.write_key import find_write_key
 from gateway.validation import check
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
-from state.events import Event
+from state.event import Event
 from tests.support.gateway import SIGNING, Gateway, run_gateway
 from tests.support.waiting import PATIENCE, join, uses_at_most
 

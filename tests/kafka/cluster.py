@@ -23,7 +23,8 @@ from sources.batching import BatchPolicy
 from sources.kafka.client import Cluster
 from sources.kafka.partition import Partition
 from sources.kafka.source import KafkaSource
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.messages import Message, Tick
 from tests.sources.harness import LOOKAHEAD, drain
 from tests.support.apache_kafka import ApacheKafka

@@ -20,7 +20,8 @@ from sinks.dead_letters.topic import DeadLetterTopicError, DeadLetterTopicSink
 from sources.errors import SourceError, UnreachableError
 from sources.kafka.client import Cluster
 from sources.kafka.error_codes import advice_for
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
 from tests.kafka.cluster import (

@@ -9,7 +9,7 @@ from confluent_kafka import Producer, TopicPartition
 
 from sources.errors import OffsetGapError
 from sources.kafka.client import Cluster
-from state.events import decode
+from state.decode import decode
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
 from tests.kafka.cluster import (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from operators.decode import Decoded, Decoder
 from state import counters
-from state.events import Event
+from state.event import Event
 from state.messages import Message, Tick
 from state.person.arrivals import VisitorMerged
 from state.records.facts import DeadLetterFact

@@ -24,7 +24,8 @@ from state.stuck.evidence import Kind, feature
 from state.stuck.observations import COMPLETED, EpisodeObservation
 from state.stuck.operating_point import OperatingPoint
 from state.stuck.parameters import PERIOD, Parameters, ParameterStore
-from state.stuck.score import BUCKETS, Score, ScoreLearner, ScoreState
+from state.stuck.score import BUCKETS, Score, ScoreLearner
+from state.stuck.score_state import ScoreState
 from tests.state.lives import START, catalog, plan
 from tests.support.waiting import PATIENCE, join
 

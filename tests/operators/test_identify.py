@@ -8,7 +8,7 @@ import pytest
 from operators.identify import IdentityLogic
 from operators.link import AddressedArrival
 from state.duration import HOUR
-from state.events import Event
+from state.event import Event
 from state.messages import Tick
 from state.person.arrivals import VisitorDeleted, VisitorMerged
 from state.person.chains import MOST

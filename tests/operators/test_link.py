@@ -15,7 +15,7 @@ from bytewax.testing import TestingSink, TestingSource, run_main
 from operators.decode import Decoded
 from operators.lanes import Lanes
 from operators.link import AddressedMerging, Linked, VisitorIds, link_step
-from state.events import Event
+from state.event import Event
 from tests.state.lives import KEYS, event
 from tests.support.waiting import join
 

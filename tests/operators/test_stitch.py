@@ -13,7 +13,7 @@ from operators.stitch import stitch_logic as build
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
 from state.duration import DAY, HOUR, MINUTE
-from state.events import Event
+from state.event import Event
 from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged
 from state.person.link import refuse, seen_as_user
 from state.person.visitor import KEPT, VISITOR_CODEC, Visitor

@@ -10,7 +10,7 @@ import pytest
 
 from state.catalog.plan import Plan
 from state.duration import HOUR
-from state.events import Event
+from state.event import Event
 from state.person import snapshot
 from state.person.arrivals import VisitorMerged
 from state.person.collector import Collector

@@ -12,7 +12,7 @@ from operators.track import track_logic
 from state.catalog.by_tenant import ByTenant
 from state.decision.messages import DecisionRequest
 from state.duration import DAY, HOUR, MINUTE
-from state.events import Event
+from state.event import Event
 from state.person import snapshot
 from state.person.arrivals import Arrival, GuidanceSwitched, TimerDue
 from state.person.person import Person

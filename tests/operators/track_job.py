@@ -11,7 +11,7 @@ from operators.timer_registry import TimerRegistry
 from operators.track import track_logic
 from state.catalog.by_tenant import ByTenant
 from state.catalog.plan import Plan
-from state.events import Event
+from state.event import Event
 from state.person.arrivals import Arrival, TimerDue, VisitorDeleted
 from tests.state.lives import (
     KEYS,

@@ -15,8 +15,9 @@ from sources.closed_loop import START, Begin, PopulationError, Program, Slot, de
 from state.catalog.model import Catalog
 from state.catalog.parse import parse
 from state.catalog.plan import Plan, Rule
+from state.decode import decode
 from state.duration import DAY
-from state.events import Event, decode
+from state.event import Event
 from state.messages import Message
 
 BEGIN = Begin("baseline", 1, 1, 0, 86_400_000, {})

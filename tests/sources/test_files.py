@@ -15,7 +15,7 @@ from sources.files.blocks import BLOCK_BYTES
 from sources.files.lines import MAX_LINE_BYTES
 from sources.files.source import MIN_TIME, JsonlSource
 from sources.files.switch_file import append_switch, read_switches
-from state.events import decode
+from state.decode import decode
 from state.messages import Message, Tick
 from state.records.dead_letter import DeadLetter, decode_line, encode_line
 from tests.sources.harness import LOOKAHEAD, NOW, Consumer, drain, file_part, line, peek, read_file

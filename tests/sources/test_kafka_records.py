@@ -17,7 +17,8 @@ from sources.batching import BatchPolicy
 from sources.headers import MAX_TRACEPARENT
 from sources.kafka.client import Cluster
 from sources.kafka.source import KafkaSource
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.ids import Keys
 from state.messages import Message, Tick
 from state.records.dead_letter import DeadLetter

@@ -18,7 +18,8 @@ from sources.errors import SourceError
 from sources.kafka.client import Cluster
 from sources.kafka.schema_registry import FramingError, RegistryUnavailableError, SchemaRegistry
 from sources.kafka.source import KafkaSource
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
 from state.records.fact_builders import dead_letter_fact

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from state.catalog.parse import parse
 from state.catalog.plan import Plan
-from state.events import Event
+from state.event import Event
 from state.person.visitor import Stitcher, Visitor
 from tests.state.lives import Life, anonymously, event, visitor_merged
 

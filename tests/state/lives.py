@@ -14,7 +14,7 @@ from state.catalog.parse import parse
 from state.catalog.plan import Plan
 from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import HOUR, MINUTE, SECOND
-from state.events import Event
+from state.event import Event
 from state.ids import Keys
 from state.person import snapshot
 from state.person.arrivals import TimerDue, VisitorDeleted, VisitorMerged

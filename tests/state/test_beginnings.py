@@ -8,7 +8,7 @@ import pytest
 from state.catalog.plan import Plan
 from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import DAY, HOUR, MINUTE
-from state.events import Event
+from state.event import Event
 from state.person.person import NOT_BEGUN
 from state.records.facts import PersonFact, StuckScoreFact
 from state.stuck.observations import BEGUN, CENSORED, EpisodeObservation

@@ -14,8 +14,9 @@ import pytest
 
 from state.catalog.plan import Plan
 from state.decision.messages import DecisionRequest
+from state.decode import decode
 from state.duration import DAY, HOUR, MINUTE, SECOND
-from state.events import Event, decode
+from state.event import Event
 from state.messages import Message
 from state.person import bot_detection
 from state.person.person import ActivityRhythm, Person

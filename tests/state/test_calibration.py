@@ -9,7 +9,8 @@ from random import Random
 import msgspec
 import pytest
 
-from state.stuck.calibration import FITTED_TRUST, KNOTS, Calibration, believed, logistic
+from state.stuck.calibration import FITTED_TRUST, belief, believed, learn, logistic
+from state.stuck.score_state import KNOTS, Calibration
 
 
 def taught(true_logit: Callable[[float], float], tries: int = 4_000, seed: int = 1) -> Calibration:
@@ -17,7 +18,7 @@ def taught(true_logit: Callable[[float], float], tries: int = 4_000, seed: int =
     rng, made = Random(seed), Calibration()
     for _ in range(tries):
         added = rng.uniform(-2.5, 2.5)
-        made.learn(0.0, added, stuck=rng.random() < logistic(true_logit(added)))
+        learn(made, 0.0, added, stuck=rng.random() < logistic(true_logit(added)))
     return made
 
 
@@ -52,7 +53,7 @@ def test_evidence_that_adds_nothing_changes_nothing_whatever_was_learned() -> No
 def test_what_evidence_is_worth_does_not_wander_where_it_stays_the_same() -> None:
     rng, made, trusts = Random(1), taught(lambda _: 0.0, 2_000), []
     for _ in range(20_000):
-        made.learn(0.0, rng.uniform(-1.0, 1.0), stuck=rng.random() < 0.5)
+        learn(made, 0.0, rng.uniform(-1.0, 1.0), stuck=rng.random() < 0.5)
         trusts.append(made.trust)
     assert max(map(abs, trusts)) < 0.3
 
@@ -76,8 +77,8 @@ def test_variances_fall_with_tries_and_never_exceed_the_prior() -> None:
     assert 0.0 < made.variance < prior.variance
     assert all(0.0 <= now <= before for now, before in zip(made.variances, prior.variances, strict=True))
     for _ in range(20_000):
-        made.learn(0.0, 0.01, stuck=False)  # which says hardly anything of the trust and of the knot at 0.5
-        made.learn(0.0, -0.01, stuck=False)  # nor of the one at -0.5
+        learn(made, 0.0, 0.01, stuck=False)  # which says hardly anything of the trust and of the knot at 0.5
+        learn(made, 0.0, -0.01, stuck=False)  # nor of the one at -0.5
     assert made.variance == prior.variance
     assert made.variances[2] == made.variances[4] == prior.variances[4]
 
@@ -87,14 +88,14 @@ def test_variances_fall_with_tries_and_never_exceed_the_prior() -> None:
 def test_extremes_stay_finite(added: float, offset: float) -> None:
     made = Calibration()
     for stuck in (True, False) * 20:
-        made.learn(offset, added, stuck=stuck)
+        learn(made, offset, added, stuck=stuck)
     assert all(map(math.isfinite, (made.trust, made.variance, *made.correction, *made.variances)))
     assert 0.0 <= logistic(offset + said(made, added)) <= 1.0
 
 
 def test_calibrations_share_no_lists_and_survive_a_snapshot() -> None:
     one, other = Calibration(), Calibration()
-    one.learn(0.0, 1.0, stuck=True)
+    learn(one, 0.0, 1.0, stuck=True)
     assert other == Calibration() != one
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(one), type=Calibration) == one
 
@@ -102,12 +103,12 @@ def test_calibrations_share_no_lists_and_survive_a_snapshot() -> None:
 def test_evidence_that_was_rather_wrong_is_not_believed_at_all() -> None:
     made = taught(lambda added: -0.5 * added)
     assert made.trust < 0.0
-    assert all(believed(*made.belief, added) == 0.0 for added in (-2.0, -0.5, 0.5, 2.0))
+    assert all(believed(*belief(made), added) == 0.0 for added in (-2.0, -0.5, 0.5, 2.0))
 
 
 def test_what_a_log_says_is_held_longer_than_what_nobody_tried() -> None:
     fitted, new = Calibration(1.0, FITTED_TRUST), Calibration(1.0)
     for made in (fitted, new):
         for _ in range(20):
-            made.learn(0.0, 1.0, stuck=False)
+            learn(made, 0.0, 1.0, stuck=False)
     assert said(new, 1.0) < said(fitted, 1.0) < 1.0

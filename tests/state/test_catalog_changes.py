@@ -10,8 +10,9 @@ import pytest
 from state.catalog.parse import parse
 from state.catalog.plan import Plan
 from state.decision.messages import DecisionRequest
+from state.decode import decode
 from state.duration import DAY, HOUR
-from state.events import Event, decode
+from state.event import Event
 from state.messages import Message
 from state.person import snapshot
 from state.records.facts import DecisionFact, PersonFact, ProgressFact, SignalFact

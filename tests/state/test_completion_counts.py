@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from state.catalog.model import Catalog
 from state.catalog.plan import Plan
 from state.duration import DAY, HOUR, MINUTE
-from state.events import Event
+from state.event import Event
 from state.person.person import StepState
 from state.records.facts import StepMetricFact
 from state.records.minute_metrics import with_metrics

@@ -10,7 +10,7 @@ import pytest
 from state.decision.experiment_groups import experiment_draw, experiment_group
 from state.decision.messages import DecisionRequest
 from state.duration import DAY, HOUR, MINUTE
-from state.events import Event
+from state.event import Event
 from state.person import snapshot
 from state.person.collector import Collector
 from state.person.person import Person

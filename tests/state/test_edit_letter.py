@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.messages import Message
 from state.records.dead_letter import DeadLetter, attempts_of, decode_line, encode_line, headers_for_replay
 from state.records.edit_letter import CannotEditError, edit_letter

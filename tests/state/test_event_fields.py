@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from state import counters
 from state.catalog.plan import Plan
 from state.decision.messages import DecisionRequest
+from state.decode import decode
+from state.event import Event
 from state.event_fields import (
     NO_HOURS,
     UnreadableError,
@@ -24,7 +26,6 @@ from state.event_fields import (
     read_text,
     read_trait,
 )
-from state.events import Event, decode
 from state.messages import Message
 from state.person.collector import Collector
 from state.person.fold import Fold

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from scripts.write_event_schema import PAGE, written
+from state.decode import decode
+from state.event import Event
 from state.event_fields import REQUIRED
 from state.event_schema import event_schema
-from state.events import Event, decode
 from state.messages import Message
 from state.placeholders import PLACEHOLDER_IDS
 from state.records.dead_letter import DeadLetter

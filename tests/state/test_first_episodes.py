@@ -9,7 +9,7 @@ import pytest
 
 from state.catalog.plan import Plan
 from state.duration import DAY, HOUR
-from state.events import Event
+from state.event import Event
 from state.person.fold import Fold
 from state.stuck.estimator import Estimator, new_estimator, restore_estimator
 from state.stuck.first_episodes import FirstEpisodes

@@ -11,7 +11,7 @@ from state.catalog.plan import Plan
 from state.decision.experiment_groups import experiment_group
 from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import DAY, HOUR, MINUTE
-from state.events import Event
+from state.event import Event
 from state.person import snapshot
 from state.person.collector import Collector
 from state.person.fold import Fold

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import DAY, HOUR
-from state.events import Event
+from state.event import Event
 from state.person import snapshot
 from state.person.collector import Collector
 from state.person.fold import Fold

@@ -9,7 +9,7 @@ from state.decision.attribution import CLOCK_SKEW
 from state.decision.guidance import Guidance
 from state.decision.messages import DecisionOutcome, DecisionRequest
 from state.duration import DAY, HOUR, MINUTE
-from state.events import Event
+from state.event import Event
 from state.ids import Keys
 from state.person.collector import Collector
 from state.person.person import Person

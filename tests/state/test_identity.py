@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.duration import HOUR
-from state.events import Event
+from state.event import Event
 from state.person.arrivals import VisitorDeleted, VisitorMerged
 from state.person.chains import MOST
 from state.person.identity import IDENTITY_CODEC, Identity

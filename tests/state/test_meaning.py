@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from state import events
-from state.events import Event, decode, peek
+from state import decode as decoding
+from state.decode import decode, peek
+from state.event import Event
 from state.messages import Message
 from state.person.meaning import Meanings
 from tests.state.lives import event, plan, track
@@ -58,13 +59,13 @@ def test_a_payload_that_cannot_be_stored_is_rejected_each_time() -> None:
 
 
 def test_payloads_that_are_remembered_are_few_and_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "_MAX_KNOWN", 3)
-    events._payloads.clear()
+    monkeypatch.setattr(decoding, "_MAX_KNOWN", 3)
+    decoding._payloads.clear()
     for number in range(5):
         assert isinstance(decode(message(b'{"a":%d}' % number)), Event)
-    assert list(events._payloads) == [b'{"a":3}', b'{"a":4}']
+    assert list(decoding._payloads) == [b'{"a":3}', b'{"a":4}']
     assert isinstance(decode(message(b'{"a":"%b"}' % (b"x" * 600))), Event)
-    assert len(events._payloads) == 2
+    assert len(decoding._payloads) == 2
 
 
 def test_a_message_that_was_peeked_at_gives_the_same_event() -> None:

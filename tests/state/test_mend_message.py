@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from state.decode import decode
 from state.event_contract import MAX_PAYLOAD
-from state.events import decode
 from state.mend_message import mend_text
 from state.messages import Message
 from state.records.dead_letter import DeadLetter

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from state.catalog.conditions import compile_test, find
 from state.catalog.model import Condition
-from state.catalog.plan import Plan, Rule, RuleBook, compile_test, find
+from state.catalog.plan import Plan, Rule, RuleBook
 from state.decision.bandit_policy import BanditPolicy
 from state.duration import DAY, HOUR, MINUTE, SECOND
 from state.vocabulary import TRIGGERS

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from state.catalog.model import Errors, Looping, RageClicks
 from state.catalog.plan import Plan
 from state.duration import DAY, HOUR, MINUTE, SECOND
-from state.events import Event
+from state.event import Event
 from state.person.fold import Fold
 from state.person.person import OBSERVED_GUIDED, OBSERVED_HELD_OUT
 from state.records.facts import SignalFact

@@ -13,7 +13,8 @@ import pytest
 from state.stuck.calibration import FITTED_TRUST
 from state.stuck.evidence import Kind, feature
 from state.stuck.row import Row, pack
-from state.stuck.score import BUCKETS, SHARES, ScoreLearner, ScoreState, _logit, bucket_at
+from state.stuck.score import BUCKETS, SHARES, ScoreLearner, _logit, bucket_at
+from state.stuck.score_state import ScoreState
 
 Draw = Callable[[Random], tuple[tuple[int, ...], float]]
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from state.events import Event, decode, peek_person
+from state.decode import decode, peek_person
+from state.event import Event
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
 from state.records.subject import Subject, bare_deletion, is_about, is_deletion, left_of, letter_is_about, must_go

@@ -15,7 +15,7 @@ from state.decision.experiment_groups import draw_of, experiment_draw, experimen
 from state.decision.messages import DecisionRequest
 from state.decision.switches import HISTORY_CODEC, MOST_KEPT, History, Setting, Switches, ramp_draw
 from state.duration import DAY, HOUR, MINUTE
-from state.events import Event
+from state.event import Event
 from state.person.arrivals import GuidanceSwitched
 from state.person.collector import Collector
 from state.person.fold import Fold

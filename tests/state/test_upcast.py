@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.messages import Message
 from state.records.dead_letter import DeadLetter
 from state.upcast import VERSIONS, upcast

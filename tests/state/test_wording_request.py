@@ -16,7 +16,7 @@ from state.decision.composer import Composer
 from state.decision.messages import Decision, DecisionRequest, WordingContext
 from state.decision.wording_request import WordingRequest, WordingSkipped, cache_key, consider, locale_for, prompt_for
 from state.duration import HOUR, MINUTE
-from state.events import Event
+from state.event import Event
 from state.person import snapshot
 from state.person.person import Person
 from state.person.recent import MAX_NOTE, NOTE_MARGIN, NOTES_KEPT

@@ -22,7 +22,7 @@ from sources.local_log.reader import LogReader
 from state.catalog.plan import Plan
 from state.decision.bandit import LEARNER_CODEC
 from state.decision.switches import HISTORY_CODEC
-from state.events import decode
+from state.decode import decode
 from state.messages import Message
 from state.person import snapshot
 from state.person.chains import CHAINS_CODEC

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from flows.catalogs import load_catalog
 from state.catalog.plan import Plan
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.ids import Keys
 from state.messages import Message
 from state.person import snapshot

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from sources.tables.mapper import Cells, Mapped, Mapper, Rejected
 from sources.tables.mapping import MappingError, parse_mapping
-from state.events import Event, decode
+from state.decode import decode
+from state.event import Event
 from state.messages import Message
 
 NOW = 1_790_000_000_000

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from state.decode import decode
+from state.event import Event
 from state.event_contract import MAX_AHEAD, MAX_DEPTH, MAX_PAYLOAD, MIN_TIMESTAMP, REJECTIONS
 from state.event_time import peek_timestamp
-from state.events import Event, decode
 from state.messages import MAX_MESSAGE, Message
 from state.records.dead_letter import DeadLetter
 from state.vocabulary import EVENT_TYPES

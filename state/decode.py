@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from msgspec import Meta
 
+from state.event import Event
 from state.event_contract import (
     DEFAULT_TENANT,
     HIDDEN,
     MAX_AHEAD,
     MAX_DEPTH,
     MAX_PAYLOAD,
-    MAX_TENANT,
     MIN_TIMESTAMP,
     NOT_IN_TENANT,
     REJECTIONS,
@@ -39,63 +37,14 @@ from state.records.dead_letter import DeadLetter, attempts_of
 from state.traceparent import read_traceparent
 from state.upcast import ABOUT_USERS, NEWEST, UpcastError, upcast, with_traits
 from state.vocabulary import KNOWN_TYPES, SWITCHED
+from state.wire_event import Sender, WireEvent
 
 _SWITCHED: Final = SWITCHED.encode()
 
 
-class Event(msgspec.Struct, gc=False):
-    """One valid event, with its place in the input.
-
-    ``timestamp`` is event time, ``log_time`` the time of the log that carried it; both in milliseconds. ``raw_payload`` is the payload
-    as it was sent; events with the same one may share their ``payload``. ``seq`` orders the events of one source partition.
-    ``anonymous``: ``user`` is an ``anonymousId``. ``from_visitor``: the event was sent and recorded under an anonymous id. That visitor was
-    merged, and the event now counts for the user. ``visitor_seen`` is then the time of that visitor's first event, 0 where it is not known.
-    ``recorded_as``: the id of its row where that is not ``user``'s: a merged visitor sent it, with the time of the merge or one before.
-    """
-
-    tenant: str
-    user: str
-    anonymous: bool
-    id: str
-    session: str
-    type: str
-    name: str
-    payload: Mapping[str, Any]
-    raw_payload: bytes
-    timestamp: int
-    log_time: int
-    partition: int
-    offset: int
-    seq: int
-    traceparent: str
-    from_visitor: bool = False
-    visitor_seen: int = 0
-    recorded_as: str = ""
-
-
-class _Wire(msgspec.Struct, gc=False, rename="camel"):
-    event_id: Annotated[str, Meta(min_length=1, max_length=128)]
-    event_type: str
-    timestamp: Annotated[datetime, Meta(tz=True)]
-    user_id: Annotated[str, Meta(max_length=256)] | None = None
-    anonymous_id: Annotated[str, Meta(max_length=256)] | None = None
-    tenant_id: Annotated[str, Meta(min_length=1, max_length=MAX_TENANT)] = DEFAULT_TENANT
-    session_id: Annotated[str, Meta(max_length=256)] | None = None
-    name: Annotated[str, Meta(max_length=256)] | None = None
-    payload: msgspec.Raw = msgspec.Raw(b"{}")
-    traits: msgspec.Raw = msgspec.Raw()
-    schema_version: int = 1
-
-
-class _Person(msgspec.Struct, gc=False, rename="camel"):
-    user_id: str | None = None
-    anonymous_id: str | None = None
-    tenant_id: str = DEFAULT_TENANT
-
-
-_wire_decoder = msgspec.json.Decoder(_Wire)
+_wire_decoder = msgspec.json.Decoder(WireEvent)
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
-_person_decoder = msgspec.json.Decoder(_Person)
+_person_decoder = msgspec.json.Decoder(Sender)
 
 
 _NOT_PEEKED: Final = Peeked(None)
@@ -243,7 +192,7 @@ def _decode_newer(message: Message, version: int) -> Event:
     return _decode(msgspec.structs.replace(message, value=value, peeked=None))
 
 
-def _anonymous_id(wire: _Wire) -> str:
+def _anonymous_id(wire: WireEvent) -> str:
     """The ``anonymousId`` of an event whose ``userId`` is missing, blank or a placeholder. Only a missing and a blank one mean nobody."""
     if wire.user_id is not None and wire.user_id.strip():
         raise _placeholder("userId", wire.user_id)
@@ -312,7 +261,7 @@ def _check_storable(value: object, levels: int) -> None:
 # messages that fail the fast path
 
 
-def _decode_mended(value: bytes, error: Exception) -> tuple[_Wire, int, dict[str, Any]]:
+def _decode_mended(value: bytes, error: Exception) -> tuple[WireEvent, int, dict[str, Any]]:
     """Decode a message that failed the fast path, or raise the reason why it cannot be decoded."""
     mended, leap = mend(value)
     if mended is value:
