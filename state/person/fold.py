@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from state import counters
-from state.catalog.plan import Plan
+from state.catalog.plan import Plan, Rule
 from state.decision.attribution import EXPOSURES, current
 from state.decision.eligibility import refuses_surface
 from state.decision.experiment_groups import counts, draw_group, enter, experiment_draw, keep_beginning, note_beginning
@@ -240,17 +240,51 @@ class Fold:
     # applying
 
     def _apply(self, person: Person, event: Event, out: Collector) -> None:
-        plan, kind, at = self._plan, event.type, event.timestamp
+        """Apply an event that counts: who the person is, what they have done, whether they are stuck, whether to guide them."""
+        plan, kind, now = self._plan, event.type, person.now
         parameters = self._detector.parameters(person, event.log_time)
-        gap = at - person.session_to if person.session_to else -1
-        activated = person.activated_at
+        absent = event.timestamp - person.session_to if person.session_to else -1
+        activated, signing_up = person.activated_at, kind == "signup" and not person.signup_at
+        row_changed, traits_changed = self._take_profile(person, event, out, signing_up=signing_up)
+        meaning = self._meanings.of(event)
+        path = plan.path_for(person.traits) if traits_changed or person.path not in plan.paths else person.path
+        known, newly, evidence_changed = self._take_evidence(person, event, meaning.rules, path, out)
+        if kind in EXPOSURES:
+            self._guidance.attribution.expose(person, kind, event.payload, event.timestamp, now, out)
+        person.last_event = meaning.shown
+        if person.events < EVENTS_COUNTED:
+            person.events += 1
+        if plan.keeps_notes:
+            keep_notes(person, event)
+        if not plan.everyone_starts:
+            if person.episode is None:
+                self._detector.begin(person, self._completed(person, known), now, out)
+            elif person.beginning == NOT_BEGUN:
+                self._detector.leave_onboarding(person, now, out)
+        if not event.from_visitor:
+            self._detector.detect_bot(person, event, meaning, now, parameters, out)
+        if signing_up:
+            self._guidance.consider(person, "signup", now, self._completed(person, known), out, parameters_version=parameters.version)
+        if newly and evidence_changed:  # a new path may count steps that were done long ago
+            done = self._completed(person, known)
+            self._guidance.consider(person, "step_completed", now, done, out, parameters_version=parameters.version)
+        if absent >= plan.triggers.inactive.after and not newly and event.timestamp == person.newest:
+            self._consider_return(person, self._completed(person, known), parameters, out)
+        if person.episode is not None:
+            self._detector.take_event(person, event, meaning.rules, parameters, out)
+        if row_changed or newly or person.activated_at != activated:
+            out.rows.append(person_fact(plan, self._keys, person, self._completed(person, known)))
+
+    def _take_profile(self, person: Person, event: Event, out: Collector, *, signing_up: bool) -> tuple[bool, bool]:
+        """Take what an event says of who the person is. Return whether the person's row changed, and whether a trait did."""
+        plan, kind, at = self._plan, event.type, event.timestamp
         row_changed, traits_changed = follow_session(person, event, self._session_gap), False
         began = (event.visitor_seen or at) if event.from_visitor else at
         if began < person.first_seen:
             person.first_seen, row_changed = began, True
-        signing_up = kind == "signup" and not person.signup_at
         if kind in ("signup", "identify"):
-            row_changed |= (traits_changed := update_traits(person, event, plan.traits, out))
+            traits_changed = update_traits(person, event, plan.traits, out)
+            row_changed |= traits_changed
             if kind == "signup":
                 # Once guidance was considered, when somebody signs up may be an effect of it.
                 if signing_up and (not person.considered or plan.catalog.starts.when == "signup"):
@@ -267,52 +301,32 @@ class Fold:
             self._withdraw_refused(person, out)
         if row_changed and not plan.everyone_starts:
             note_beginning(plan, person)
-        path = plan.path_for(person.traits) if traits_changed or person.path not in plan.paths else person.path
-        meaning, moved = self._meanings.of(event), path != person.path
-        asked = kind in _ANSWERED and not event.from_visitor
-        done: Mapping[str, int] | None = None  # derived only where it is needed
-        newly, evidence_changed = _NONE, False
-        if meaning.rules or moved or asked:
-            before = completed(plan, person.path, person.steps)
-            visited, beside = (event, completed_beside_the_path(plan, person)) if event.from_visitor else (None, _NONE)
-            if meaning.rules:
-                note_minutes(plan, person, before)
-            evidence_changed, touched = record_evidence(person, event, meaning.rules)
-            done = before
-            if evidence_changed or moved or asked:
-                done, newly = self._progress(person, path, before, out, publish=asked, visited=visited)
-            if visited is not None:
-                fresh = {step: when for step, when in completed_beside_the_path(plan, person).items() if beside.get(step) != when}
-                count_completions(plan, person, plan.path_for({}), beside, fresh, out, of_visitor=True)
-            for step in touched:
-                if step not in newly and (path, step) in plan.places:
-                    out.rows.append(progress_fact(plan, person, step, done))
-        if kind in EXPOSURES:
-            self._guidance.attribution.expose(person, kind, event.payload, at, person.now, out)
-        person.last_event = meaning.shown
-        if person.events < EVENTS_COUNTED:
-            person.events += 1
-        if plan.keeps_notes:
-            keep_notes(person, event)
-        if not plan.everyone_starts:
-            if person.episode is None:
-                self._detector.begin(person, self._completed(person, done), person.now, out)
-            elif person.beginning == NOT_BEGUN:
-                self._detector.leave_onboarding(person, person.now, out)
-        if not event.from_visitor:
-            self._detector.detect_bot(person, event, meaning, person.now, parameters, out)
-        if signing_up:
-            self._guidance.consider(person, "signup", person.now, self._completed(person, done), out, parameters_version=parameters.version)
-        if newly and evidence_changed:  # a new path may count steps that were done long ago
-            self._guidance.consider(
-                person, "step_completed", person.now, self._completed(person, done), out, parameters_version=parameters.version
-            )
-        if gap >= plan.triggers.inactive.after and not newly and at == person.newest:
-            self._consider_return(person, self._completed(person, done), parameters, out)
-        if person.episode is not None:
-            self._detector.take_event(person, event, meaning.rules, parameters, out)
-        if row_changed or newly or person.activated_at != activated:
-            out.rows.append(person_fact(plan, self._keys, person, self._completed(person, done)))
+        return row_changed, traits_changed
+
+    def _take_evidence(
+        self, person: Person, event: Event, rules: tuple[Rule, ...], path: str, out: Collector
+    ) -> tuple[Mapping[str, int] | None, Mapping[str, int], bool]:
+        """Take what an event says of the steps of ``path``. Return the completed steps (None where they had not to be derived), those newly
+        completed, and whether the evidence of a step changed.
+        """
+        plan, moved, asked = self._plan, path != person.path, event.type in _ANSWERED and not event.from_visitor
+        if not (rules or moved or asked):
+            return None, _NONE, False
+        done: Mapping[str, int] = completed(plan, person.path, person.steps)
+        newly: Mapping[str, int] = _NONE
+        visited, beside = (event, completed_beside_the_path(plan, person)) if event.from_visitor else (None, _NONE)
+        if rules:
+            note_minutes(plan, person, done)
+        evidence_changed, touched = record_evidence(person, event, rules)
+        if evidence_changed or moved or asked:
+            done, newly = self._progress(person, path, done, out, publish=asked, visited=visited)
+        if visited is not None:
+            fresh = {step: when for step, when in completed_beside_the_path(plan, person).items() if beside.get(step) != when}
+            count_completions(plan, person, plan.path_for({}), beside, fresh, out, of_visitor=True)
+        for step in touched:
+            if step not in newly and (path, step) in plan.places:
+                out.rows.append(progress_fact(plan, person, step, done))
+        return done, newly, evidence_changed
 
     def _take_late_preferences(self, person: Person, event: Event, out: Collector) -> None:
         if update_preferences(person, event, out):
