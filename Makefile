@@ -137,7 +137,7 @@ metrics: ## Write the table of metrics in docs/metrics.md anew, from state/metri
 	@scripts/setup.sh
 	@$(BIN)/python scripts/write_metrics.py
 
-tables: ## Write the sections of docs/tables.md anew, from the comments of a new database
+tables: ## Write the sections of docs/tables.md and sinks/clickhouse/schema.sql anew, from a database with all migrations
 	@scripts/setup.sh
 	@$(BIN)/python -m scripts.write_tables
 

@@ -1,4 +1,4 @@
-"""Writes docs/tables.md anew, from the tables, views and comments of a new database. Run it by ``make tables``."""
+"""Writes docs/tables.md and sinks/clickhouse/schema.sql anew, from a database that was migrated step by step. Run it by ``make tables``."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ from typing import Final, NamedTuple
 from local.clickhouse import EmbeddedClickHouse
 from scripts.write_event_fields import written
 from sinks.clickhouse.client import ClickHouse
-from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.migrate import migrate, shipped
 from sinks.clickhouse.read_only_query import query
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "tables.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "tables.md"
+SCHEMA = ROOT / "sinks" / "clickhouse" / "schema.sql"
 
 _RELATIONS: Final = """
 SELECT name, engine = 'View' AS is_view, engine, partition_key, sorting_key, comment
 FROM system.tables WHERE database = {database:String} ORDER BY is_view, name
 """
+_DEFINITIONS: Final = """
+SELECT formatQuery(create_table_query) FROM system.tables WHERE database = {database:String} ORDER BY engine = 'View', name
+"""
+_REPEATABLE: Final = {"\nCREATE TABLE ": "\nCREATE TABLE IF NOT EXISTS ", "\nCREATE VIEW ": "\nCREATE OR REPLACE VIEW "}
 _COLUMNS: Final = """
 SELECT name, type, comment FROM system.columns WHERE database = {database:String} AND table = {table:String} ORDER BY position
 """
@@ -55,6 +61,15 @@ def relations(store: ClickHouse) -> list[Relation]:
     return found
 
 
+def definitions(store: ClickHouse) -> str:
+    """The statements that make the tables and views of a database, in any database. Its name must be nowhere else in them."""
+    found = query(store, _DEFINITIONS, {"database": store.database}).to_series()
+    text = "".join(f"\n{each};\n" for each in found)
+    for told, wanted in {**_REPEATABLE, f"{store.database}.": "", "\nSETTINGS index_granularity = 8192": ""}.items():
+        text = text.replace(told, wanted)
+    return f"-- What the migrations make, for an empty database. Written by `make tables`.\n{text}"
+
+
 def as_sections(found: Iterable[Relation]) -> str:
     """The sections of ``docs/tables.md``: one for each relation. A view with the columns of a table names the table instead."""
     known: dict[tuple[tuple[str, str], ...], str] = {}
@@ -80,10 +95,11 @@ def as_sections(found: Iterable[Relation]) -> str:
 
 def _main() -> None:
     with tempfile.TemporaryDirectory() as directory:
-        store = ClickHouse(embedded=EmbeddedClickHouse(Path(directory)))
+        store = ClickHouse(embedded=EmbeddedClickHouse(Path(directory)), database="migrated_step_by_step")
         try:
-            migrate(store)
+            migrate(store, shipped())
             sections = as_sections(relations(store))
+            SCHEMA.write_text(definitions(store), encoding="utf-8")
         finally:
             store.close()
     PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), sections), encoding="utf-8")

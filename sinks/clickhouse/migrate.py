@@ -1,11 +1,14 @@
-"""Migrates a database to the schema of this version, by numbered SQL files that are applied once each, in order."""
+"""Migrates a database to the schema of this version, by numbered SQL files that are applied once each, in order.
+
+An empty database gets the same tables and views from ``schema.sql`` at once: a fifth of the statements.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from typing import NamedTuple
 
@@ -20,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
 _END = re.compile(r";[ \t]*$", re.MULTILINE)
+_FOLDER = resources.files("sinks.clickhouse")
 _MIGRATIONS_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations
 (
@@ -46,33 +50,47 @@ class Migration(NamedTuple):
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
     def statements(self) -> list[str]:
-        """The statements in order. A statement ends with a semicolon at the end of a line."""
-        return [text.strip() for text in _END.split(self.sql) if text.strip()]
+        """The statements in order."""
+        return _statements(self.sql)
 
 
 def shipped() -> list[Migration]:
     """Return the migrations of this version, oldest first."""
-    folder = resources.files("sinks.clickhouse") / "migrations"
     found = []
-    for file in folder.iterdir():
+    for file in (_FOLDER / "migrations").iterdir():
         match = _NAME.fullmatch(file.name)
         if match:
             found.append(Migration(int(match[1]), file.name, file.read_text(encoding="utf-8")))
     return sorted(found)
 
 
+def schema() -> list[str]:
+    """Return the statements that make in an empty database what the migrations of this version make, which ``make tables`` wrote."""
+    return _statements((_FOLDER / "schema.sql").read_text(encoding="utf-8"))
+
+
+def _statements(sql: str) -> list[str]:
+    """A statement ends with a semicolon at the end of a line."""
+    return [text.strip() for text in _END.split(sql) if text.strip()]
+
+
 def migrate(store: ClickHouse, migrations: Iterable[Migration] | None = None) -> list[str]:
     """Create the database if it is missing and apply the missing migrations. Returns the names of those.
 
-    Call it once at start, before any insert. Blocks until done. Several processes may call it at the same time. Raises
+    ``migrations``, those of this version if None, are applied one by one, also to an empty database. Call it once at start, before any
+    insert. Blocks until done. Several processes may call it at the same time. Raises
     ``MigrationRefused`` if an applied file has changed or the database is newer than this version, ``StoreDenied`` for a missing right, and
     what ``ClickHouse.client`` raises; ``StoreUnreachable`` also while the server is too busy.
     """
-    wanted = list(shipped() if migrations is None else migrations)
+    wanted = shipped() if migrations is None else list(migrations)
     _create_database(store)
     client = store.connect(database=store.database)
     done: list[str] = []
     try:
+        if migrations is None and client.command("SELECT count() FROM system.tables WHERE database = currentDatabase()") == 0:
+            for statement in schema():
+                client.command(statement)
+            return _note(client, store, wanted)
         client.command(_MIGRATIONS_TABLE)
         applied = _applied(client)
         _check(store, wanted, applied)
@@ -81,11 +99,7 @@ def migrate(store: ClickHouse, migrations: Iterable[Migration] | None = None) ->
                 continue
             for statement in migration.statements():
                 client.command(statement)
-            row = {"version": migration.version, "name": migration.name, "checksum": migration.checksum}
-            # `insert` would import pandas where it is installed, and stop the job's thread for a second meanwhile.
-            client.raw_insert("schema_migrations", column_names=list(row), insert_block=msgspec.json.encode(row), fmt="JSONEachRow")
-            logger.info("applied ClickHouse migration %s to database %s", migration.name, store.database)
-            done.append(migration.name)
+            done += _note(client, store, [migration])
     except DatabaseError as error:
         raise refusal(f"ClickHouse at {store.where} refused a migration", error) from None
     else:
@@ -127,6 +141,18 @@ def refusal(what: str, error: DatabaseError) -> StoreError:
     if meaning.fault is Fault.BUSY:
         return StoreUnreachable(sentence)
     return (StoreDenied if meaning.fault is Fault.DENIED else MigrationRefused)(sentence)
+
+
+def _note(client: Client, store: ClickHouse, migrations: Sequence[Migration]) -> list[str]:
+    """Note that the migrations were applied; return their names."""
+    rows = [{"version": each.version, "name": each.name, "checksum": each.checksum} for each in migrations]
+    # `insert` would import pandas where it is installed, and stop the job's thread for a second meanwhile.
+    client.raw_insert(
+        "schema_migrations", column_names=list(rows[0]), insert_block=msgspec.json.Encoder().encode_lines(rows), fmt="JSONEachRow"
+    )
+    names = [each.name for each in migrations]
+    logger.info("applied to ClickHouse database %s: %s", store.database, ", ".join(names))
+    return names
 
 
 def _applied(client: Client) -> dict[int, tuple[str, str]]:

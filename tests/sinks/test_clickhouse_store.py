@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from local.clickhouse import EmbeddedClickHouse
+from scripts.write_tables import SCHEMA, definitions
 from sinks.clickhouse.check_is_read import check_is_read
 from sinks.clickhouse.client import ClickHouse
 from sinks.clickhouse.columns import to_frame
@@ -43,6 +44,18 @@ def test_migrating_twice_applies_every_file_once(store: ClickHouse) -> None:
     assert migrate(store) == [migration.name for migration in shipped()]
     assert migrate(store) == []
     assert query(store, "SELECT count() AS n FROM schema_migrations FINAL")["n"].to_list() == [len(shipped())]
+
+
+def test_the_schema_of_an_empty_database_is_what_all_migrations_make(store: ClickHouse) -> None:
+    migrate(store, shipped())
+    assert definitions(store) == SCHEMA.read_text(encoding="utf-8"), "run `make tables`"
+
+
+def test_where_a_job_died_while_it_made_the_tables_the_next_one_makes_the_same(store: ClickHouse) -> None:
+    migrate(store)
+    store.client().command("TRUNCATE TABLE schema_migrations")  # they are noted last
+    assert migrate(store) == [migration.name for migration in shipped()]
+    assert definitions(store) == SCHEMA.read_text(encoding="utf-8")
 
 
 def test_a_migration_that_stopped_half_way_is_applied_again(store: ClickHouse) -> None:

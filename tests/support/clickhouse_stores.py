@@ -53,7 +53,7 @@ def _with_tables(store_of_module: ClickHouse) -> tuple[ClickHouse, int]:
 
 @pytest.fixture
 def migrated(_with_tables: tuple[ClickHouse, int]) -> Iterator[ClickHouse]:
-    """A store whose tables are empty. Making them takes 2 seconds of CPU, so a module shares them, and they are emptied after each test.
+    """A store whose tables are empty. Making them takes 0.4 seconds of CPU, so a module shares them, and they are emptied after each test.
 
     Parametrize ``store_of_module`` to choose the engine. A test that changes the schema needs ``store``; here it fails.
     """

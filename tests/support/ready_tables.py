@@ -1,4 +1,4 @@
-"""A data directory whose embedded ClickHouse has its tables already: making them takes 2 seconds of CPU, a copy 0.05."""
+"""A data directory whose embedded ClickHouse has its tables already: making them takes 0.4 seconds of CPU, a copy 0.05."""
 
 from __future__ import annotations
 
