@@ -65,7 +65,8 @@ def with_floor_and_caps(probabilities: Sequence[float], floor: float, caps: Sequ
 def _with_floor(probabilities: Sequence[float], floor: float) -> list[float]:
     low = {index for index, chance in enumerate(probabilities) if chance <= floor}
     while True:
-        rest = sum(chance for index, chance in enumerate(probabilities) if index not in low)
+        # A list: mypyc adds up a generator by itself, without the compensation of Python 3.12. The last bit would differ.
+        rest = sum([chance for index, chance in enumerate(probabilities) if index not in low])
         if rest <= 0.0:
             return [1.0 / len(probabilities)] * len(probabilities)
         scale = (1.0 - floor * len(low)) / rest

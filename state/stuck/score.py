@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from state.catalog.evidence_weights import FEATURES
@@ -178,17 +178,10 @@ class Score:
         """``means`` and ``variances``: of the weights, by feature. ``beliefs``: trust and correction, by bucket."""
         self._shares, self._means, self._variances, self._beliefs = shares, means, variances, beliefs
 
-    def __getstate__(self) -> _Sent:
+    def __reduce__(self) -> tuple[Callable[..., Score], _Sent]:
         """For other processes: only the weights that are known, a small part of all."""
         weights = enumerate(zip(self._means, self._variances, strict=True))
-        return self._shares, {number: weight for number, weight in weights if weight != _UNKNOWN}, self._beliefs
-
-    def __setstate__(self, state: _Sent) -> None:
-        self._shares, known, self._beliefs = state
-        means, variances = [0.0] * FEATURES, [_PRIOR_VARIANCE] * FEATURES
-        for each, (mean, variance) in known.items():
-            means[each], variances[each] = mean, variance
-        self._means, self._variances = means, variances
+        return _received, (self._shares, {number: weight for number, weight in weights if weight != _UNKNOWN}, self._beliefs)
 
     def time_alone(self, step: str, bucket: int) -> float:
         """The share of stuck people among those who waited as long at this step before; one half before there were any."""
@@ -216,6 +209,18 @@ class Score:
     def shares(self) -> Mapping[str, Sequence[float]]:
         """Step → bucket → share of stuck people among those who waited."""
         return self._shares
+
+
+def _received(
+    shares: Mapping[str, Sequence[float]],
+    known: Mapping[int, tuple[float, float]],
+    beliefs: Sequence[tuple[float, Sequence[float]]],
+) -> Score:
+    """The score that another process sent."""
+    means, variances = [0.0] * FEATURES, [_PRIOR_VARIANCE] * FEATURES
+    for each, (mean, variance) in known.items():
+        means[each], variances[each] = mean, variance
+    return Score(shares, means, variances, beliefs)
 
 
 def bucket_at(elapsed: int, horizon: int) -> int:
