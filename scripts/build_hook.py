@@ -1,0 +1,26 @@
+"""Prepares the compiled build of the engine (``scripts/compile.sh``), before mypyc runs. pyproject.toml names both hooks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class NoStaleLibraries(BuildHookInterface[Any]):
+    """Refuses to compile where people edit, and sets the flags of the C compiler."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Called before anything is compiled. Ends the build with one sentence if it cannot or must not be done here."""
+        del build_data
+        if version == "editable" or (Path(self.root) / ".git").exists():
+            # mypyc puts each library beside its module. Python prefers the library, so edits would have no effect.
+            raise SystemExit("The engine is compiled in a copy of the tree, never in a checkout: run `scripts/compile.sh DIRECTORY`.")
+        if shutil.which((os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]) is None:
+            raise SystemExit("The engine cannot be compiled, because there is no C compiler: install gcc or clang, or set CC.")
+        # On ARM compilers make one instruction of a * b + c by default. It rounds once instead of twice: the last bit would differ.
+        os.environ["CFLAGS"] = f"{os.environ.get('CFLAGS', '')} -ffp-contract=off".strip()
