@@ -1,9 +1,11 @@
-"""Compares speed with an earlier commit: ``python -m benchmarks.compare --base COMMIT [--events N] [--repeat N] [--only NAME …]``.
+"""Compares speed with an earlier commit: ``python -m benchmarks.compare --base COMMIT [--compiled] [--events N] [--only NAME …]``.
 
 The commit is checked out into a temporary work tree. Both trees read one input file (``benchmarks.generate``: people and visitors) in the
 scenarios of ``benchmarks.run_file``, one process a run, alternating: base, new, base, new. The ratio is events per second of the new tree
 over those of the base, from medians; ``cpu`` is the same ratio of CPU time of the whole process, start-up included, which is steadier on a
 shared machine. Exits with 1 when a ratio (of events per second, or with ``--by cpu`` of CPU time) is below ``--tolerance``.
+
+With ``--compiled`` the new tree is a copy of this one whose engine is compiled. The base is never compiled.
 
 Example: ``python -m benchmarks.compare --base 3f9f2d7 --events 50000 --only fold graph``
 """
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.generate import write_input
-from benchmarks.trees import ROOT, checked_out, python
+from benchmarks.trees import checked_out, python, this_tree
 
 SCENARIOS: Final = ("decode", "fold", "graph", "job")
 TIMEOUT: Final = 900.0
@@ -73,6 +75,7 @@ def main() -> None:
         prog="python -m benchmarks.compare", description="Compare the speed of this tree with an earlier commit."
     )
     parser.add_argument("--base", required=True, metavar="COMMIT", help="commit to compare with")
+    parser.add_argument("--compiled", action="store_true", help="compile a copy of this tree and measure that")
     parser.add_argument("--events", type=int, default=100_000, help="lines of the input (default: 100000)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the input (default: 1)")
     parser.add_argument("--visitors", type=float, default=0.2, help="share of people who begin as anonymous visitors (default: 0.2)")
@@ -87,7 +90,7 @@ def main() -> None:
         print(text, file=sys.stderr, flush=True)
 
     results: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as directory, checked_out(given.base) as base:
+    with tempfile.TemporaryDirectory() as directory, checked_out(given.base) as base, this_tree(compiled=given.compiled) as new:
         source = Path(directory) / "events.jsonl"
         people = write_input(source, events=given.events, seed=given.seed, visitors=given.visitors)
         progress(f"{given.events:,} events of {people:,} people; base is {given.base}")
@@ -101,14 +104,14 @@ def main() -> None:
             return run
 
         for scenario in given.only:
-            runs = alternate(runner("base", base, scenario), runner("new", ROOT, scenario), repeat=given.repeat)
+            runs = alternate(runner("base", base, scenario), runner("new", new, scenario), repeat=given.repeat)
             results[scenario] = figures(given.events, *runs)
             if not given.json:
                 print(describe(scenario, results[scenario]), flush=True)
     judged = "ratio" if given.by == "seconds" else "cpuRatio"
     slow = [scenario for scenario, found in results.items() if found[judged] < given.tolerance]
     if given.json:
-        asked = {name: getattr(given, name) for name in ("base", "events", "seed", "visitors", "repeat", "by", "tolerance")}
+        asked = {name: getattr(given, name) for name in ("base", "compiled", "events", "seed", "visitors", "repeat", "by", "tolerance")}
         print(json.dumps({"benchmark": "compare", **asked, "people": people, "scenarios": results, "slow": slow}, indent=2))
     elif slow:
         print(f"below {given.tolerance}: {', '.join(slow)}")

@@ -42,6 +42,7 @@ from flows.recovery import recovery_config
 from flows.run import run, tuned_garbage_collector
 from flows.settings import load_settings
 from flows.stop import StopRequest
+from flows.version import engine_is_compiled
 from local.data_dir import DataDir
 from local.old_snapshots_process import OldSnapshotsProcess
 from sources.files.source import JsonlSource
@@ -171,7 +172,12 @@ def main() -> None:
                 speed = f"{name:10} {figures[name]['eventsPerSecond']:>9,} events/s   {figure['seconds']:7.3f} s"
                 print(f"{speed}   process: {figure['wall']:7.3f} s, {figure['cpu']:7.3f} s of CPU", flush=True)
     if arguments.json:
-        about = {"python": platform.python_version(), "machine": platform.machine(), "cpus": os.cpu_count()}
+        about = {
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "cpus": os.cpu_count(),
+            "compiled": engine_is_compiled(),
+        }
         asked = {name: getattr(arguments, name) for name in ("events", "seed", "visitors", "repeat")} | {"users": users}
         print(json.dumps({"benchmark": "run_file", **asked, **about, "scenarios": figures}, indent=2))
 

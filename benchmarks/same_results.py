@@ -1,9 +1,11 @@
 """Compares decisions with an earlier commit: ``python -m benchmarks.same_results --base COMMIT [--seed N] [--scenario NAME …]``.
 
-The commit is checked out into a temporary work tree. In both trees the demo runs for every scenario of the population, and the job on the
-file that ``benchmarks.generate`` makes (scenario ``file``: it has visitors who sign in later). Then every table of ClickHouse is compared
-row by row and column by column, and what ``onramp recommend`` prints for some people (table ``records``). Values must be equal to the last
-bit; ``DELIBERATE`` declares what may differ. Prints one line a table, with its first differences, and exits with 1 when there are any.
+The commit is checked out into a temporary work tree. With ``--compiled`` the engine of this tree is compiled first, in a copy; without
+``--base`` that copy is compared with this tree as it is. In both trees the demo runs for every scenario of the population, and the job on
+the file that ``benchmarks.generate`` makes (scenario ``file``: it has visitors who sign in later). Then every table of ClickHouse is
+compared row by row and column by column, and what ``onramp recommend`` prints for some people (table ``records``). Values must be equal to
+the last bit; ``DELIBERATE`` declares what may differ. Prints one line a table, with its first differences, and exits with 1 when there are
+any.
 
 Example: ``python -m benchmarks.same_results --base 3f9f2d7 --scenario baseline file --users 100 --days 5``
 """
@@ -22,7 +24,7 @@ from typing import Final
 
 from benchmarks.generate import write_input
 from benchmarks.table_diff import Deliberate, Difference, Table, compare
-from benchmarks.trees import ROOT, checked_out, cli, python
+from benchmarks.trees import checked_out, cli, python, this_tree
 
 DELIBERATE: Final = Deliberate(
     tables={},
@@ -105,9 +107,11 @@ def describe(scenario: str, counts: Mapping[str, tuple[int, int]], found: Sequen
 def main() -> None:
     """Run the comparison, print it, and exit with 1 if there is a difference."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.same_results", description="Check that this tree decides as an earlier commit does."
+        prog="python -m benchmarks.same_results",
+        description="Check that two trees, or two builds of one, decide alike.",
     )
-    parser.add_argument("--base", required=True, metavar="COMMIT", help="commit to compare with")
+    parser.add_argument("--base", metavar="COMMIT", help="commit to compare with; with --compiled this tree without it")
+    parser.add_argument("--compiled", action="store_true", help="compile a copy of this tree and compare that")
     parser.add_argument("--seed", type=int, default=1, help="seed of the people (default: 1)")
     parser.add_argument("--scenario", nargs="+", choices=[*SCENARIOS, FILE], default=[*SCENARIOS, FILE], help="(default: all)")
     parser.add_argument("--users", type=int, default=300, help="people of a demo (default: 300)")
@@ -115,13 +119,20 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=15_000, help="lines of the file (default: 15000)")
     parser.add_argument("--records", type=int, default=3, help="people whose record in Redis is compared (default: 3)")
     given = parser.parse_args()
+    if given.base is None and not given.compiled:
+        parser.error("--base COMMIT is missing, or --compiled")
     different = 0
-    with tempfile.TemporaryDirectory() as directory, checked_out(given.base) as base, ThreadPoolExecutor(2) as both:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        this_tree(compiled=False) if given.base is None else checked_out(given.base) as base,
+        this_tree(compiled=given.compiled) as new,
+        ThreadPoolExecutor(2) as both,
+    ):
         source = Path(directory) / "events.jsonl"
         write_input(source, events=given.events, seed=given.seed)
         for scenario in given.scenario:
             began = time.perf_counter()
-            trees = [(tree, Path(directory) / f"{scenario}-{name}") for name, tree in (("base", base), ("new", ROOT))]
+            trees = [(tree, Path(directory) / f"{scenario}-{name}") for name, tree in (("base", base), ("new", new))]
             asked = {"seed": given.seed, "users": given.users, "days": given.days, "source": source}
             first, second = both.map(lambda each, s=scenario, a=asked: run(each[0], s, each[1], **a), trees)
             users = some_users(first, given.records)

@@ -1,4 +1,4 @@
-"""Checks out a commit into a temporary git work tree and runs Python in it or in this tree, with the same interpreter."""
+"""Checks out a commit into a temporary git work tree, or compiles a copy of this one, and runs Python in a tree."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SET: Final = {
     "OMP_NUM_THREADS": "1",
     "ONRAMP_LOG_LEVEL": "error",
 }
-"""The whole environment of a run: no other ``ONRAMP_*`` variables and no ``PYTHONPATH``."""
+"""The environment of a run: no other ``ONRAMP_*`` variables, and no ``PYTHONPATH`` of the caller."""
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -34,7 +34,12 @@ def python(tree: Path, arguments: Sequence[str], *, timeout: float, **more: str)
     """Run ``python`` with ``arguments`` in ``tree``, whose packages come first; return its standard output. Raises ``SystemExit``."""
     try:
         done = subprocess.run(
-            [sys.executable, *arguments], cwd=tree, env=environment(**more), timeout=timeout, capture_output=True, check=False
+            [sys.executable, *arguments],
+            cwd=tree,
+            env=environment(PYTHONPATH=str(tree), **more),  # for processes that it starts elsewhere
+            timeout=timeout,
+            capture_output=True,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise SystemExit(f"python {' '.join(arguments)} in {tree} took more than {timeout:.0f} s.") from None
@@ -53,7 +58,7 @@ def cli(tree: Path) -> str:
 @contextmanager
 def checked_out(commit: str) -> Iterator[Path]:
     """Check out ``commit`` into a temporary work tree for the duration of the block."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else a work tree stays registered when ``timeout`` ends us
+    _end_in_order()  # else a work tree stays registered
     with tempfile.TemporaryDirectory(prefix="onramp-base-") as directory:
         tree = Path(directory) / "base"
         _git("worktree", "add", "--quiet", "--detach", str(tree), commit)
@@ -61,6 +66,26 @@ def checked_out(commit: str) -> Iterator[Path]:
             yield tree
         finally:
             _git("worktree", "remove", "--force", str(tree))
+
+
+@contextmanager
+def this_tree(*, compiled: bool) -> Iterator[Path]:
+    """This tree for the duration of the block, or a temporary copy of it with the engine compiled, which takes about two minutes."""
+    if not compiled:
+        yield ROOT
+        return
+    _end_in_order()
+    with tempfile.TemporaryDirectory(prefix="onramp-compiled-") as directory:
+        command = [str(ROOT / "scripts" / "compile.sh"), directory]
+        done = subprocess.run(command, env=os.environ | {"PYTHON": sys.executable}, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr).strip()[-4000:]}")
+        yield Path(directory)
+
+
+def _end_in_order() -> None:
+    """Leave blocks when ``timeout`` ends this process."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def _git(*arguments: str) -> None:

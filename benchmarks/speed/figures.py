@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.trees import ROOT
+from flows.version import engine_is_compiled
 
 REFERENCE_DECODE: Final = 290_000
 """Events per second of ``decode`` at commit 3f9f2d7 on the machine to which figures are normalised."""
@@ -89,6 +90,7 @@ def machine() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
+        "compiled": engine_is_compiled(),
         "load": [round(value, 2) for value in os.getloadavg()],
         "versions": {name: importlib.metadata.version(name) for name in names},
     }
