@@ -1,7 +1,7 @@
-"""Measures what rows cost that are written to the spool in chunks of a size: ``python -m benchmarks.spool_chunks [--events N]``.
+"""Measures what rows cost that are written to the spool in chunks: ``python -m benchmarks.spool_chunks [--events N]``.
 
-The facts are those that the graph makes of ``benchmarks.generate``. ``longest`` is the longest time that a batch took, in which the job
-answers nothing; ``seal`` is what is left for the end of the epoch.
+A size is that of the chunks of each kind. The facts are those that the graph makes of ``benchmarks.generate``. ``longest`` is the longest
+time that a batch took, in which the job answers nothing; ``seal`` is what is left for the end of the epoch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.speed.sinks_process import collected
 from sinks.clickhouse.sink import Batch, FactPartition
 from sinks.clickhouse.spool import Spool
 
-SIZES: Final = (1_000, 2_000, 5_000, 20_000)
+SIZES: Final = (500, 1_000, 2_000, 5_000, 20_000)
 
 
 def seconds(facts: list[Batch], chunk_rows: int) -> tuple[float, float, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import cache
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -29,21 +28,19 @@ _MOMENT = pl.Datetime("ms", "UTC")
 
 
 class Layout(NamedTuple):
-    """The columns of one table in the order of the struct, with their polars types, and the columns that are times."""
+    """The columns of one table in the order of the struct, with their polars types."""
 
     table: str
     names: tuple[str, ...]
     types: tuple[pl.DataType, ...]
-    times: tuple[str, ...]
 
 
 @cache
 def layout(kind: type[Fact]) -> Layout:
     """Return the layout of one kind of fact. Raises ``KeyError`` for a field type without a column type."""
     fields = msgspec.structs.fields(kind)
-    names = tuple(field.name for field in fields)
-    times = tuple(name for name in names if name.endswith("_at") or name in _TIMES)
-    return Layout(kind.TABLE, names, tuple(_STORED[field.type] for field in fields), times)
+    types = tuple(_MOMENT if field.name.endswith("_at") or field.name in _TIMES else _STORED[field.type] for field in fields)
+    return Layout(kind.TABLE, tuple(field.name for field in fields), types)
 
 
 def to_frame(kind: type[Fact], rows: Sequence[Fact]) -> pl.DataFrame:
@@ -53,18 +50,20 @@ def to_frame(kind: type[Fact], rows: Sequence[Fact]) -> pl.DataFrame:
     with one warning per call, because one unusual message must not stop the job.
     """
     shape = layout(kind)
+    values = [msgspec.structs.astuple(row) for row in rows]
     try:
-        series = [_series(name, dtype, list(map(attrgetter(name), rows))) for name, dtype in zip(shape.names, shape.types, strict=True)]
+        return _frame(shape, values)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
         logger.warning("a row of %s has a value that no column can hold; the nearest valid value is stored", shape.table)
-        series = [
-            _series(name, dtype, [_storable(getattr(row, name)) for row in rows])
-            for name, dtype in zip(shape.names, shape.types, strict=True)
-        ]
-    return pl.DataFrame(series).with_columns(pl.col(shape.times).cast(_MOMENT))
+        return _frame(shape, [tuple(map(_storable, row)) for row in values])
 
 
-def _series(name: str, dtype: pl.DataType, values: list[Any]) -> pl.Series:
+def _frame(shape: Layout, rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
+    columns = list(zip(*rows, strict=True)) or [()] * len(shape.names)
+    return pl.DataFrame([_series(name, dtype, values) for name, dtype, values in zip(shape.names, shape.types, columns, strict=True)])
+
+
+def _series(name: str, dtype: pl.DataType, values: Sequence[Any]) -> pl.Series:
     if not isinstance(dtype, pl.List):
         return pl.Series(name, values, dtype=dtype)
     # A series of tuples takes polars 14 µs a row. One of all their items takes less than 1 µs; ``None`` begins each row, so none is empty.

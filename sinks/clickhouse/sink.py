@@ -18,7 +18,7 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
@@ -32,10 +32,11 @@ from state.records.recommendation import Erase
 Batch = list[Fact | Erase]
 """The value of one item of the stream. An empty batch is a heartbeat."""
 
-CHUNK_ROWS = 5_000
-"""Rows that are kept as Python objects before they are written to disk as columns. That takes some 15 ms, in which nothing is answered.
+CHUNK_ROWS = 1_000
+"""Rows of one kind that are kept as Python objects before they are written to disk as columns. Nothing is answered meanwhile: for 12 ms at
+most, and for 22 ms at the end of an epoch, when the rest of all kinds is written.
 
-20,000 take 40 ms; 1,000 take 9 ms, and nearly three times as much for each row (``python -m benchmarks.spool_chunks``).
+2,000 take 22 and 37 ms, and no less for each row; 500 take 9 and 14 ms, and a quarter more (``python -m benchmarks.spool_chunks``).
 """
 
 
@@ -54,7 +55,7 @@ class FactPartition(StatefulSinkPartition[Batch, str]):
         self._generation = _next_generation(time.time_ns() // 1_000_000, self._known_generations())
         self._number = self._last.number if self._last is not None else 0
         self._pending: list[SegmentName] = []
-        self._rows: list[Fact | Erase] = []
+        self._rows: defaultdict[type[Fact | Erase], list[Any]] = defaultdict(list)
         self._writer: SegmentWriter | None = None
         self._recover()
 
@@ -63,10 +64,12 @@ class FactPartition(StatefulSinkPartition[Batch, str]):
         if not all(values):
             self._promote()
         self._spool.wait_for_room()
+        waiting = self._rows
         for batch in values:
-            self._rows.extend(batch)
-        if len(self._rows) >= self._chunk_rows:
-            self._write_chunk()
+            for row in batch:
+                waiting[type(row)].append(row)
+        for kind in [kind for kind, rows in waiting.items() if len(rows) >= self._chunk_rows]:
+            self._write_chunk(kind, waiting.pop(kind))
 
     def snapshot(self) -> str:
         """Make the epoch's rows durable as a pending segment and return the last one's name. Blocks for one fsync of file and directory."""
@@ -83,8 +86,9 @@ class FactPartition(StatefulSinkPartition[Batch, str]):
         """Do nothing: the dataflow may have been aborted, so pending segments stay pending."""
 
     def _seal(self) -> None:
-        if self._rows:
-            self._write_chunk()
+        rows, self._rows = self._rows, defaultdict(list)
+        for kind, chunk in rows.items():
+            self._write_chunk(kind, chunk)
         writer, self._writer = self._writer, None
         if writer is None:
             return
@@ -99,23 +103,19 @@ class FactPartition(StatefulSinkPartition[Batch, str]):
         promoted, self._pending = self._pending, []
         self._spool.promote(promoted)
 
-    def _write_chunk(self) -> None:
-        by_kind: defaultdict[type[Fact], list[Fact]] = defaultdict(list)
+    def _write_chunk(self, kind: type[Fact | Erase], rows: list[Any]) -> None:
         name = self._name(self._number + 1)
         writer = self._writer = self._writer or SegmentWriter(self._spool.path(name, "tmp"))
-        for row in self._rows:
-            if isinstance(row, Fact):
-                by_kind[type(row)].append(row)
-            else:
-                writer.erase(row)
-        self._rows = []
-        for kind, rows in by_kind.items():
-            frame = to_frame(kind, rows)
-            if kind is StepMetricFact:
-                # The row's place in the spool, which is the same for every delivery of the segment.
-                place = pl.int_range(writer.rows, writer.rows + frame.height, eager=True).cast(pl.String)
-                frame = frame.with_columns((f"{name.stem}." + place).alias("partial_id"))
-            writer.add(kind.TABLE, frame)
+        if not issubclass(kind, Fact):
+            for erasure in rows:
+                writer.erase(erasure)
+            return
+        frame = to_frame(kind, rows)
+        if kind is StepMetricFact:
+            # The row's place in the spool, which is the same for every delivery of the segment.
+            place = pl.Series(range(writer.rows, writer.rows + frame.height)).cast(pl.String)
+            frame.replace_column(frame.get_column_index("partial_id"), (f"{name.stem}." + place).alias("partial_id"))
+        writer.add(kind.TABLE, frame)
 
     def _name(self, number: int) -> SegmentName:
         return SegmentName(self._partition, self._generation, number)
