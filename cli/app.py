@@ -25,9 +25,9 @@ _app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from flows.version import onramp_version
+        from flows.version import engine_build, onramp_version
 
-        typer.echo(f"onramp {onramp_version()}")
+        typer.echo(f"onramp {onramp_version()} ({engine_build()} engine)")
         raise typer.Exit
 
 

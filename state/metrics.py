@@ -183,7 +183,14 @@ STUCK_ASKED: Final = _gauge(
 )
 
 # The process.
-INFO: Final = _gauge("onramp_info", "1", "versions of Onramp and of the catalog; a series for each catalog", "version", "catalog")
+INFO: Final = _gauge(
+    "onramp_info",
+    "1",
+    "versions of Onramp and of the catalog, and whether the engine is compiled or interpreted; a series for each catalog",
+    "version",
+    "engine",
+    "catalog",
+)
 READY: Final = _gauge("onramp_ready", "0 or 1", "whether /ready answers 200: caught up, and the stores answer")
 
 # The gateway, which has a ``/metrics`` of its own.

@@ -18,7 +18,7 @@ from flows.bound_input import input_fault, input_name
 from flows.catalogs import load_catalogs, load_plans
 from flows.doctor.finding import Finding
 from flows.settings import Settings
-from flows.version import onramp_version
+from flows.version import engine_build, onramp_version
 from local.data_dir import DataDir, DataDirError
 from local.durable_epoch import part_files
 from local.recovery_fault import RECOVERY_ADVICE, advice_on, store_fault
@@ -33,7 +33,8 @@ _LOW_FREE: Final = 5 * _GIB
 
 def check_versions() -> list[Finding]:
     """The versions, for a report to whoever helps."""
-    said = f"onramp {onramp_version()}, Python {platform.python_version()}, bytewax {version('bytewax')}, librdkafka {libversion()[0]}"
+    ours = f"onramp {onramp_version()} ({engine_build()} engine)"
+    said = f"{ours}, Python {platform.python_version()}, bytewax {version('bytewax')}, librdkafka {libversion()[0]}"
     return [Finding("versions", "ok", said)]
 
 

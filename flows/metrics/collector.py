@@ -15,6 +15,7 @@ from flows.inputs import LiveSource
 from flows.metrics.probes import ArmShares, Files, Measured
 from flows.metrics.readiness import Readiness, hung, judge
 from flows.metrics.sampling import Sampler
+from flows.version import engine_build
 from local.old_snapshots_process import OldSnapshotsProcess
 from sinks.clickhouse.delivery import FactDelivery
 from sinks.redis.sink import RecommendationSink
@@ -95,7 +96,7 @@ class JobCollector(Collector):
             yield metrics.metric_of(counter), _labelled(found) if counter.label else {_NONE: float(counter.total(totals))}
         yield metrics.ARM_RATE, _labelled(watched.arms.shares)
         yield metrics.TIMERS, {_NONE: float(len(watched.side.timers))}
-        yield metrics.INFO, {(watched.version, plan.version): 1.0 for plan in watched.plans.distinct}
+        yield metrics.INFO, {(watched.version, engine_build(), plan.version): 1.0 for plan in watched.plans.distinct}
         yield metrics.READY, {_NONE: float(watched.readiness().ready)}
         yield from self._input()
         yield from self._sinks()
