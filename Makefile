@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up local-model test test-all chaos chaos-fuzz chaos-outage fuzz fuzz-http browser real-kafka cluster-demo test-load repeat bench bench-peers compare same-results measure stuck-bench check event-fields metrics tables alerts format image-check ci small-demo compile-tests release lock clean
+.PHONY: help setup demo up local-model test test-all chaos chaos-fuzz chaos-outage fuzz fuzz-http browser real-kafka cluster-demo test-compiled test-load repeat bench bench-peers compare same-results measure stuck-bench check event-fields metrics tables alerts format image-check ci small-demo compile-tests release lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,10 @@ real-kafka: ## Run the tests against a real Apache Kafka: needs Java 17, fetches
 cluster-demo: ## Run the job as two processes over a broker, kill one, and compare with a run without the kill; ARGS="--kill 0" for options
 	@scripts/setup.sh dev
 	@$(BIN)/python -m tests.support.cluster_demo $(ARGS)
+
+test-compiled: ## Compile a copy of this tree and run the tests of the engine on it: needs a C compiler; ARGS="-k words" selects tests
+	@scripts/setup.sh dev
+	@scripts/test_compiled.sh -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-load: ## Run the tests beside two busy loops
 	@scripts/setup.sh dev
@@ -154,10 +158,11 @@ image-check: ## Build the image without a container engine and run all commands 
 	@scripts/setup.sh dev
 	@$(BIN)/python -m pytest -m '' tests/test_dockerfile.py tests/test_image.py $(ARGS)
 
-# The type checker uses one core. Meanwhile the demo runs, and one process compiles all tests, which else each test process does.
-ci: ## Run what CI runs: the checks beside a small demo, then the tests (the image: make image-check)
+# The type checker uses one core. Meanwhile the demo runs, and one process compiles all tests, which else each test process does; then the
+# engine is compiled and tested.
+ci: ## Run what CI runs: the checks beside a small demo, the tests of the compiled engine, all tests (the image: make image-check)
 	@scripts/setup.sh dev
-	@$(MAKE) --no-print-directory -j2 check compile-tests
+	@HYPOTHESIS_PROFILE=short $(MAKE) --no-print-directory -j2 check compile-tests test-compiled ARGS=
 	@HYPOTHESIS_PROFILE=short $(PYTEST) $(ARGS)
 
 small-demo:

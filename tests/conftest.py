@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from flows.version import engine_is_compiled
+
 # No deadline: the machines that run this are shared, and a slow example is no fault. No database: a red example belongs into a test.
 settings.register_profile("fast", max_examples=25, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("short", parent=settings.get_profile("fast"), max_examples=10)
@@ -55,7 +57,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test its marks."""
+    compiled = engine_is_compiled()
     for item in items:
+        if compiled and item.get_closest_marker("interpreted") is not None:
+            item.add_marker(pytest.mark.skip(reason="patches or traces what is compiled here"))
         if isinstance(item, pytest.Function) and is_timed(item.module):
             item.add_marker(pytest.mark.timing)
         if item.get_closest_marker("slow") is not None:

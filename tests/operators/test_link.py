@@ -5,6 +5,7 @@ And in which order the others pass.
 
 from __future__ import annotations
 
+import pickle
 from threading import Barrier, Thread
 
 import bytewax.operators as op
@@ -16,6 +17,8 @@ from operators.decode import Decoded
 from operators.lanes import Lanes
 from operators.link import AddressedMerging, Linked, VisitorIds, link_step
 from state.event import Event
+from state.messages import Tick
+from state.person.link import seen_as_user
 from tests.state.lives import KEYS, event
 from tests.support.waiting import join
 
@@ -83,3 +86,11 @@ def test_a_deletion_passes_among_the_events_of_its_user_and_goes_to_their_identi
         mine = sorted((each for each in [*batch.events, *batch.identity] if lanes.of(each[0]) == lane), key=lambda each: each[1].seq)
         assert linked.arrivals == mine
         assert linked.users == [each for each in batch.identity if lanes.of(each[0]) == lane]
+
+
+def test_what_passes_arrives_in_another_process_as_it_was_sent() -> None:
+    here = Linked(arrivals=[(KEY, of_user(0, 1))], ticks=[Tick(0, 1, 3)])
+    here.chained = [seen_as_user(of_user(0, 2), key=KEY, user="u")]
+    there: Linked = pickle.loads(pickle.dumps(here))
+    for name in ("arrivals", "chained", "ticks", "users", "visitors"):
+        assert getattr(there, name) == getattr(here, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 
 import msgspec
@@ -272,3 +273,9 @@ def test_a_deletion_stays_after_the_merge_that_it_came_after_whatever_the_number
     deletion = VisitorDeleted(tenant="t", key=OLD, into_key=NEW, timestamp=START + 3, log_time=START + 3, partition=0, seq=5)
     assert step(stitch_logic(plan())(None), chained, deletion) == [(OLD, chained), (OLD, deletion)]
     assert step(stitch_logic(plan())(None), deletion, chained) == [(OLD, deletion), (OLD, chained)]
+
+
+def test_what_passes_arrives_in_another_process_as_it_was_sent() -> None:
+    here = Stitched(arrivals=[(NEW, signup())], users=[(NEW, merged(DAY), OLD)])
+    there: Stitched = pickle.loads(pickle.dumps(here))
+    assert (there.arrivals, there.users, there.ticks) == (here.arrivals, here.users, here.ticks)

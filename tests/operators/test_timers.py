@@ -59,6 +59,7 @@ def test_a_lane_has_nothing_to_remember() -> None:
     assert TickLane().snapshot() is None
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("workers", [2, 3])
 def test_a_tick_reaches_every_worker(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     owned: defaultdict[int, int] = defaultdict(int)

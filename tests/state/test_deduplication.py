@@ -54,6 +54,7 @@ def test_an_event_on_the_very_edge_of_the_bound_is_still_known_after_a_restart()
     assert [getattr(each, "name", "") for each in life.see(signup(0, log=DAY))] == ["events_duplicate"]
 
 
+@pytest.mark.interpreted
 def test_far_too_many_event_ids_of_one_person_push_the_bound_up_and_never_lose_deduplication(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fold, "MOST_SEEN", 128)
     monkeypatch.setattr(deduplication, "MOST_SEEN", 128)
@@ -74,6 +75,7 @@ def test_far_too_many_event_ids_of_one_person_push_the_bound_up_and_never_lose_d
     assert msgspec.structs.asdict(life.person) == before
 
 
+@pytest.mark.interpreted
 def test_too_many_events_at_one_and_the_same_instant_are_late_rather_than_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fold, "MOST_SEEN", 64)
     monkeypatch.setattr(deduplication, "MOST_SEEN", 64)
@@ -125,6 +127,7 @@ def test_an_id_older_than_the_floor_is_not_known_before_it_is_left_out_either() 
     assert is_known(person, b"too--old")
 
 
+@pytest.mark.interpreted
 def test_an_old_event_of_a_visitor_counts_once_also_where_the_floor_is_later_than_every_event(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fold, "MOST_SEEN", 64)
     monkeypatch.setattr(deduplication, "MOST_SEEN", 64)

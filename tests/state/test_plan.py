@@ -95,12 +95,11 @@ def test_a_missing_field_and_a_null_are_the_same() -> None:
     assert book.matching("", {}) == book.matching("", {"v": None}) != ()
 
 
-def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RuleBook, "MAX_CACHED", 8)
+def test_the_memory_is_bounded() -> None:
     book = RuleBook([_rule("a", prefix="1")])
-    for number in range(100):
+    for number in range(RuleBook.MAX_CACHED + 2):
         assert bool(book.matching("", {"v": str(number)})) == str(number).startswith("1")
-        assert len(book._cache) <= 8
+    assert len(book._cache) == 2
 
 
 def test_a_book_without_rules_matches_nothing() -> None:

@@ -81,6 +81,7 @@ def _wheel(*deadlines: int) -> TimerWheel:
 CHANGES: list[Callable[[TimerWheel], object]] = [lambda wheel: wheel.pop_due(0, 100), lambda wheel: wheel.register(0, "sooner", 1)]
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("deadlines", [(5,), (5, 5_300), (5, 200, 300), (5, 200, 9_000)])
 def test_another_thread_sees_the_earliest_timer_from_before_or_after_a_change(
@@ -92,6 +93,7 @@ def test_another_thread_sees_the_earliest_timer_from_before_or_after_a_change(
     assert seen == {5, wheel.next_due(0)}
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("deadlines", [(5,), (5, 5_300)])
 def test_timers_that_another_thread_takes_during_the_question_change_nothing_but_the_answer(deadlines: tuple[int, ...]) -> None:
     for step in range(steps_of(partial(_wheel(*deadlines).next_due, 0), timer_wheel)):

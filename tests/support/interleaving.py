@@ -20,6 +20,7 @@ _MOMENT: Final = 0.01
 def before_every_step(call: Callable[[], T], module: ModuleType, then: Callable[[int], object]) -> T:
     """Return what ``call`` returns. Before every step (opcode) of the code of ``module`` in it, run ``then`` with the step's number."""
     steps, traced = count(), sys.gettrace()
+    assert str(module.__file__).endswith(".py"), "compiled code has no steps: mark the test `interpreted`"
 
     def trace(frame: FrameType, what: str, _: object) -> Any:
         if frame.f_code.co_filename != module.__file__:
