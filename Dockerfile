@@ -8,13 +8,16 @@ ENV PYTHONUNBUFFERED=1 \
     PIP_ROOT_USER_ACTION=ignore
 
 # Build the wheel (pyproject.toml defines its content) and the list of its dependencies. The extra for S3 is among them: a container
-# has no better place for backups and the archive.
-FROM python AS wheel
+# has no better place for backups and the archive. The engine is compiled, with the C compiler that the slim image does not have.
+FROM python:3.12.14-bookworm AS wheel
 WORKDIR /src
-COPY constraints.txt ./
-RUN pip install --no-compile --constraint constraints.txt hatchling
+COPY constraints.txt pyproject.toml ./
+RUN python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb")); \
+         hook = project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["mypyc"]; \
+         print(*project["build-system"]["requires"], *hook["dependencies"], sep="\n")' > build-requirements.txt \
+    && pip install --no-compile --constraint constraints.txt --requirement build-requirements.txt
 COPY . ./
-RUN hatchling build --target wheel --directory dist \
+RUN HATCH_BUILD_HOOKS_ENABLE=1 hatchling build --target wheel --directory dist \
     && python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
          print(*project["dependencies"], *project["optional-dependencies"]["s3"], sep="\n")' > dist/requirements.txt
 
