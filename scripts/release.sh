@@ -3,6 +3,7 @@
 #
 #   scripts/release.sh v0.1.0
 #
+# The wheel is the interpreted one, which runs everywhere. A compiled one (scripts/compile.sh) fits one machine, and differs with the C compiler.
 # Only what the tag holds is used, not the working tree. The same tag gives the same bytes: all times are that of the tag's commit.
 set -eu
 cd "$(dirname "$0")/.."

@@ -116,6 +116,7 @@ def test_the_image_holds_the_wheel_and_every_module_that_its_code_imports(image:
     ours = found["versions"].items() - {("onramp", PYPROJECT["project"]["version"])}
     assert {(name, version) for name, version in ours if name not in {"pip", "setuptools"}} <= pins.items()
     Shell(image, tmp_path).run("pip check")
+    assert "(compiled engine)" in Shell(image, tmp_path).run("onramp --version")
 
 
 @pytest.mark.slow
