@@ -113,7 +113,7 @@ def _dataflow(path: Path, data: Path | None) -> float:
     settings, plan, side = load_settings(), Plan(load_catalog("saas")), SideChannels()
     source = JsonlSource(path, peek, side.batch_policy((plan,), settings.batch_size), now=wall_clock)
     flow = build(FlowParts(source, DiscardingSink(), DiscardingSink(), DiscardingSink(), ByTenant(plan), Keys(b"benchmark"), side))
-    store = None if data is None else recovery_config(DataDir.create(data / "data"), settings.recovery_partitions)
+    store = None if data is None else recovery_config(DataDir.create(data / "data"), settings.recovery_files(bounded=True))
     begun = time.perf_counter()
     with nullcontext() if data is None else OldSnapshotsProcess(data / "data" / "state"), tuned_garbage_collector():
         cli_main(flow, epoch_interval=timedelta(seconds=settings.epoch_seconds), recovery_config=store)  # type: ignore[no-untyped-call]

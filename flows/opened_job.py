@@ -86,7 +86,7 @@ def open_job(
         parts = make_parts(settings, engines, source, plans, side, workers=workers, stop=stop, model=model, tracer=tracer)
         flow = build(parts)
         # The runner opens the store after this. From when the directory is bound to its input, a missing store is a fault.
-        recovery = recovery_config(data_dir, settings.recovery_partitions, keeps=settings.processes().keeps)
+        recovery = recovery_config(data_dir, settings.recovery_files(bounded=not live), keeps=settings.processes().keeps)
         if isinstance(source, LiveSource):
             source.list_parts()  # raises our error for an unreachable broker; inside the engine it would end in a panic
         # Only now: a directory belongs to the catalogs and the input of the first job that could read its input.

@@ -60,6 +60,13 @@ def test_events_come_from_kafka_or_from_the_event_log_and_not_from_both(monkeypa
         load_settings(kafka_brokers="b:9092")
 
 
+def test_a_job_on_a_file_has_fewer_files_of_the_recovery_store_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().recovery_files(bounded=False) == 32
+    assert load_settings().recovery_files(bounded=True) == 8
+    monkeypatch.setenv("ONRAMP_RECOVERY_PARTITIONS", "32")
+    assert load_settings().recovery_files(bounded=True) == 32
+
+
 def test_every_setting_is_described_with_its_origin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONRAMP_BATCH_SIZE", "50")
     monkeypatch.setenv("ONRAMP_LOG_LEVEL", "debug")
