@@ -76,8 +76,8 @@ def this_tree(*, compiled: bool) -> Iterator[Path]:
         return
     _end_in_order()
     with tempfile.TemporaryDirectory(prefix="onramp-compiled-") as directory:
-        command = [str(ROOT / "scripts" / "compile.sh"), directory]
-        done = subprocess.run(command, env=os.environ | {"PYTHON": sys.executable}, capture_output=True, text=True, check=False)
+        command = [str(ROOT / "scripts" / "compile.sh"), directory, sys.executable]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr).strip()[-4000:]}")
         yield Path(directory)
