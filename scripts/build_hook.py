@@ -33,4 +33,6 @@ class NoStaleLibraries(BuildHookInterface[Any]):
         if lack := missing():
             raise SystemExit(lack)
         # On ARM compilers make one instruction of a * b + c by default. It rounds once instead of twice: the last bit would differ.
-        os.environ["CFLAGS"] = f"{os.environ.get('CFLAGS', '')} -ffp-contract=off".strip()
+        # The variable replaces the flags that Python itself was compiled with, so they are repeated (-DNDEBUG, -fwrapv, …).
+        flags = os.environ.get("CFLAGS") or sysconfig.get_config_var("CFLAGS") or ""
+        os.environ["CFLAGS"] = f"{flags} -ffp-contract=off".strip()

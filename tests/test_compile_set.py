@@ -178,3 +178,18 @@ def test_without_a_c_compiler_the_build_says_so(tmp_path: Path) -> None:
     assert (
         done.stderr == "The engine cannot be compiled, because there is no C compiler no-such-compiler: install gcc or clang, or set CC.\n"
     )
+
+
+def test_the_c_compiler_gets_the_flags_of_python_and_must_not_contract(tmp_path: Path) -> None:
+    code = (
+        "from scripts.build_hook import NoStaleLibraries as Hook; import os, sys, sysconfig\n"
+        "Hook(sys.argv[1], {}, None, None, '', 'wheel').initialize('standard', {})\n"
+        "print(os.environ['CFLAGS'] == f'{sysconfig.get_config_var(\"CFLAGS\")} -ffp-contract=off')"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in {"CC", "CFLAGS"}}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    if "cannot be compiled" in done.stderr:
+        pytest.skip(done.stderr)
+    assert done.stdout == "True\n", done.stderr
