@@ -19,4 +19,4 @@ scripts/compile.sh "$work/copy" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit
 cd "$work/copy"
 COMPILED=1 PYTHONPATH=$PWD "$python" -m pytest -q "$@" tests/test_compile_set.py tests/state tests/operators \
     tests/flows/test_batch_sizes.py tests/flows/test_graph.py tests/flows/test_identity.py tests/flows/test_processes.py \
-    tests/flows/test_resume.py tests/flows/test_switches.py tests/flows/test_tenants.py tests/flows/test_worker_races.py
+    tests/flows/test_switches.py tests/flows/test_tenants.py tests/flows/test_worker_races.py
