@@ -69,6 +69,8 @@ class StitchLogic(StatefulBatchLogic[AddressedToVisitor | Stitched, Stitched, by
     def _take(self, key: str, arrival: Event | VisitorMerged | VisitorDeleted | SeenAsUser, out: Stitched) -> None:
         visitor = self._visitor
         if isinstance(arrival, VisitorMerged):
+            if visitor.into and visitor.settled and arrival.into_anonymous and not arrival.refused:
+                return  # with several workers one among visitors may come behind the one into the user, which holds
             handed_on = [] if arrival.refused else self._stitchers.of(arrival.tenant).merge(visitor, arrival)
             if arrival.refused or not visitor.settled:
                 out.arrivals.append((key, arrival))
@@ -82,18 +84,28 @@ class StitchLogic(StatefulBatchLogic[AddressedToVisitor | Stitched, Stitched, by
         elif isinstance(arrival, VisitorDeleted):
             visitor.delete(arrival.timestamp)
             out.arrivals.append((key, arrival))
+        elif visitor.into and arrival.timestamp <= visitor.deleted_at:
+            out.arrivals.append((key, arrival))  # it is of whom was deleted, also a repeated deletion: nothing to whom it is now
         else:
-            self._stitchers.of(arrival.tenant).keep(visitor, arrival)
-            if not visitor.into:
-                out.arrivals.append((key, arrival))
-                if arrival.type == USER_DELETED:  # where the id is a user's, it has visitors
-                    out.users.append((key, msgspec.structs.replace(arrival, anonymous=False), ""))
-            elif visitor.settled:
-                out.users.append((visitor.into, visitor.sent(arrival), key))
-            elif arrival.type == USER_DELETED:  # the chains tell the others who were the same person by then
-                out.arrivals.append((key, visitor_deleted(arrival, arrival.timestamp, key=key, into_key=visitor.into)))
-            else:  # the person under the key, another visitor, knows its id
-                out.arrivals.append((visitor.into, msgspec.structs.replace(visitor.sent(arrival), user="")))
+            self._take_event(key, arrival, out)
+
+    def _take_event(self, key: str, event: Event, out: Stitched) -> None:
+        visitor = self._visitor
+        self._stitchers.of(event.tenant).keep(visitor, event)
+        if not visitor.into:
+            out.arrivals.append((key, event))
+            if event.type == USER_DELETED:  # where the id is a user's, it has visitors
+                out.users.append((key, msgspec.structs.replace(event, anonymous=False), ""))
+            return
+        sent = visitor.sent(event)
+        if sent.recorded_as:  # with several workers a merge may not name the visitor, whose rows a deletion must find
+            out.arrivals.append((key, visitor.as_merged(event)))
+        if visitor.settled:
+            out.users.append((visitor.into, sent, key))
+        elif event.type == USER_DELETED:  # the chains tell the others who were the same person by then
+            out.arrivals.append((key, visitor_deleted(event, event.timestamp, key=key, into_key=visitor.into)))
+        else:  # the person under the key, another visitor, knows its id
+            out.arrivals.append((visitor.into, msgspec.structs.replace(sent, user="")))
 
     @override
     def snapshot(self) -> bytes:

@@ -187,14 +187,18 @@ class Fold:
     def merged_user_deleted(self, person: Person | None, deleted: VisitorDeleted, out: Collector) -> Person:
         """The person into whom this visitor was merged was deleted: erase the records and rows under the visitor's id too.
 
-        So it is where this visitor is that person, and another one of theirs was deleted. It has no effect where the visitor was merged
-        into another person, or is a user. The deletion may arrive before the merge, which takes another way.
+        So it is where this visitor is that person, and another one of theirs was deleted. It has no effect where the visitor is a user. Who
+        sends it has accepted the merge, also where ``merged_into`` says another: with several workers merges may arrive in another order.
+        The deletion may arrive before the merge, which takes another way.
         """
         if person is None:
             person = Person("", "", partition=deleted.partition, now=deleted.log_time, deleted_at=deleted.timestamp)
             person.merged_into = deleted.into_key
             return person
-        if person.known or person.deleted_at or (deleted.into_key and person.merged_into not in ("", deleted.into_key)):
+        if person.known:
+            return person
+        if person.deleted_at:  # what came before this deletion does not return either
+            person.deleted_at = max(person.deleted_at, deleted.timestamp)
             return person
         if not person.merged_into:
             self.advance(person, deleted.log_time, out)

@@ -34,7 +34,7 @@ class Identity(msgspec.Struct, gc=False, array_like=True):
 
         A merge from before the last deletion arrived late: the visitor's deletion follows.
         """
-        if merged.timestamp <= self.deleted_at:
+        if merged.timestamp <= self.deleted_at and merged.key not in self.visitors:
             return [merged, _deleted(merged.key, merged.into_key, self.deleted_at, merged)]
         if merged.key not in self.visitors:
             if len(self.visitors) >= MOST:

@@ -370,3 +370,42 @@ def test_a_crash_while_a_user_names_too_many_visitors_changes_nothing(tmp_path: 
     job.items = list(log)
     job.run()
     assert _unordered(job.left()) == _unordered(alone.left())
+
+
+@pytest.mark.parametrize("visitor", [False, True], ids=["a user", "a visitor"])
+def test_a_visitors_deletion_that_comes_again_changes_nothing_for_who_named_the_visitor_since(visitor: bool, tmp_path: Path) -> None:
+    log = Log()
+    log.send(0, "v", "page_view", visitor=True, path="/")
+    log.send(9 * MINUTE, "v", "user_deleted", id="gone", visitor=True)
+    log.send(20 * MINUTE, "ann", "signup", visitor=visitor)
+    log.send(21 * MINUTE, "ann", "identity_merged", visitor=visitor, previousId="v")
+    log.send(22 * MINUTE, "v", "track", id="late", visitor=True, timestamp=5 * MINUTE, name="source_connected", status="connected")
+    log.send(HOUR, "v", "user_deleted", id="gone", visitor=True, timestamp=9 * MINUTE)
+    log.send(2 * HOUR, "ann", "track", id="after", visitor=visitor, name="query_ran", result={"status": "ok", "rows": 3})
+    job = Job(log.items, tmp_path / "state", batch_size=1)
+    job.run()
+    assert {each.user_id for each in job.facts.items if isinstance(each, Erase)} == {"v"}
+    rows = {each.event_id: each.status for each in job.facts.items if isinstance(each, EventFact)}
+    assert rows["after"] == "applied"
+    assert "late" not in rows, "it is from before the deletion"
+
+
+def test_a_later_deletion_of_a_chain_is_noted_of_who_was_deleted_before(tmp_path: Path) -> None:
+    log = Log()
+    log.send(0, "b", "identity_merged", visitor=True, previousId="a")
+    log.send(10 * MINUTE, "a", "user_deleted", visitor=True)
+    log.send(30 * MINUTE, "a", "user_deleted", visitor=True)
+    log.send(31 * MINUTE, "b", "signup", visitor=True, timestamp=20 * MINUTE, traits=ANALYST)
+    assert not_erased(ran(log, tmp_path / "state", batch_size=1)) == []
+
+
+def test_a_merge_from_before_a_deletion_that_comes_again_deletes_nobody_of_the_life_since(tmp_path: Path) -> None:
+    log = Log()
+    log.send(0, "phone", "page_view", visitor=True, path="/")
+    log.send(5 * MINUTE, "v", "identity_merged", id="named", visitor=True, previousId="phone")
+    log.send(10 * MINUTE, USER, "user_deleted")
+    log.send(20 * MINUTE, USER, "signup", traits=ANALYST)
+    log.send(21 * MINUTE, USER, "identity_merged", previousId="v")
+    log.send(40 * MINUTE, "v", "identity_merged", id="named", visitor=True, timestamp=5 * MINUTE, previousId="phone")
+    job = ran(log, tmp_path / "state", batch_size=1)
+    assert {each.user_id for each in job.facts.items if isinstance(each, Erase)} <= {USER}

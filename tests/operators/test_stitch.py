@@ -110,6 +110,33 @@ def test_what_comes_after_the_merge_with_a_time_from_before_it_belongs_to_the_ro
     assert [each.recorded_as for each in found] == ["cookie", "cookie", ""]
 
 
+def test_the_visitors_own_key_learns_its_id_where_rows_will_have_it() -> None:
+    """Chains tell a merge without the id, and the deletion of the user must find these rows."""
+    logic = stitch_logic(plan())(None)
+    step(logic, msgspec.structs.replace(merged(HOUR), user=""))
+    ((key, told),) = step(logic, visit("page_view", HOUR - 1, path="/"), visit("page_view", HOUR + 1, path="/"))
+    assert isinstance(told, VisitorMerged)
+    assert (key, told.user, told.into_key, told.into_anonymous) == (OLD, "cookie", NEW, False)
+
+
+def test_a_merge_into_a_visitor_changes_nothing_once_the_visitor_is_a_users() -> None:
+    """With several workers it may come last."""
+    logic = stitch_logic(plan())(None)
+    step(logic, merged(HOUR))
+    into_phone = visitor_merged(HOUR, user="cookie", into="phone", seq=78, partition=1)
+    stitched = batch(logic, msgspec.structs.replace(into_phone, into_anonymous=True), visit("form_submit", 2 * HOUR, form="connect"))
+    assert (stitched.arrivals, [key for key, _ in to_users(stitched)]) == ([], [NEW])
+
+
+@pytest.mark.parametrize("into_anonymous", [True, False], ids=["a visitor", "a user"])
+def test_what_comes_with_a_time_from_before_the_visitors_deletion_stays_with_the_visitor(into_anonymous: bool) -> None:
+    logic = stitch_logic(plan())(None)
+    step(logic, visit("user_deleted", HOUR), msgspec.structs.replace(merged(2 * HOUR), into_anonymous=into_anonymous))
+    late = [visit("form_submit", 1, form="connect"), visit("user_deleted", HOUR)]
+    stitched = batch(logic, *late)
+    assert (stitched.arrivals, stitched.users) == ([(OLD, each) for each in late], [])
+
+
 def test_what_a_deleted_visitor_sends_after_a_merge_belongs_to_the_rows_of_the_user() -> None:
     """Rows under its id are not erased with the user: the visitor is deleted already."""
     logic = stitch_logic(plan())(None)

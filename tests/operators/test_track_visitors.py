@@ -64,14 +64,13 @@ def test_a_visitor_whose_user_is_deleted_is_erased_under_the_old_key_once() -> N
     assert job.take(gone(2)) == job.take(gone(3)) == []
 
 
-def test_the_deletion_of_a_user_that_a_visitor_was_not_merged_into_is_ignored() -> None:
-    for first in (signup(), anonymously(signup())):  # a user is no visitor, and the visitor was merged into somebody else
-        job = Job()
-        job.see(first)
-        job.take(visitor_merged(3, into="known", seq=4))
-        before = job.logic.snapshot()
-        assert job.take(gone(4, into="another")) == []
-        assert job.logic.snapshot() == before
+def test_the_deletion_of_another_user_never_reaches_a_user() -> None:
+    job = Job()
+    job.see(signup())
+    job.take(visitor_merged(3, into="known", seq=4))
+    before = job.logic.snapshot()
+    assert job.take(gone(4, into="another")) == []
+    assert job.logic.snapshot() == before
 
 
 def test_a_deletion_may_overtake_the_merge_and_leaves_no_id() -> None:
