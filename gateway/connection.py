@@ -125,11 +125,13 @@ class Connection(HttpToolsProtocol):
         """The next request, and what answers it, where the client has not taken the answer before it."""
         self._unfinished = 0
         """Bytes since the parser last completed a head or a piece of a body."""
+        self._began = 0
+        """Bytes of the piece in which the head began that is not complete, where something else ended in that piece."""
         self._held = 0
         """Bytes of ``memory`` that the connection has taken."""
         self._costs: deque[int] = deque()
         """Bytes of each request without an answer that count until it is answered, the one that is served first. They are of those that had
-        to wait for another one, and of large heads. What came in one read may all count with its first request.
+        to wait for another one, and of large heads.
         """
         self._kept = 0
         """The sum of ``_costs``."""
@@ -164,8 +166,9 @@ class Connection(HttpToolsProtocol):
             self._served.message_event.set()
         self._idle.pop(self, None)
         self._stalled.pop(self, None)
+        self._costs.clear()
         self._memory.take(-self._held)
-        self._held = 0
+        self._held = self._kept = 0
         self._end_head_timer()
         self._unset_keepalive_if_required()  # uvicorn lets it run on after an error
         if self._send_timer is not None:
@@ -191,7 +194,9 @@ class Connection(HttpToolsProtocol):
             self.send_400_response("Invalid HTTP request received.")
         if self._full:
             self._unfinished = 0
-        if self._busy and not self._unfinished and not self._held and not self._kept:
+        elif not self._unfinished and (self.url or self.headers):
+            self._began = len(data)
+        if self._busy and not (self._unfinished or self._began or self._held or self._kept):
             return  # a request, and nothing else
         if self.transport.is_closing():
             return
@@ -237,14 +242,14 @@ class Connection(HttpToolsProtocol):
             self._full = True
             raise TooManyUnansweredError
         parsed = _HEADER_COSTS * len(self.headers) + _ADDRESS_COSTS * len(self.url)
-        cost = parsed + self._unfinished
-        if self._busy or self.flow.write_paused:
-            cost += _REQUEST_COSTS
-        elif cost > _LARGE_HEAD:  # perhaps for what came with it
+        cost = 0
+        waits = self._busy or self.flow.write_paused
+        if waits or parsed + self._unfinished + self._began > _LARGE_HEAD:  # perhaps for what came with it
             cost = parsed + sum(len(name) + len(value) for name, value in self.headers)
-            cost = cost if cost > _LARGE_HEAD else 0
-        else:
-            cost = 0
+            if waits:
+                cost += _REQUEST_COSTS
+            elif cost <= _LARGE_HEAD:
+                cost = 0
         self._costs.append(cost)
         self._kept += cost
         self._unfinished = 0
@@ -264,14 +269,14 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
-        self._complete_piece()
+        self._complete_piece(len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End the body. If its request was answered before, the connection waits for the next one from now on."""
         if self._asks_upgrade:
             return  # the head comes again, and the body with it
-        self._complete_piece()
+        self._complete_piece(0)
         self._in_body = False
         if self.headers:  # what came behind the body: nobody asks for it
             self._forget_head()
@@ -305,6 +310,7 @@ class Connection(HttpToolsProtocol):
         if self._full:
             self._refusals.add("unanswered")
             self.cycle.keep_alive = False  # of the last request that was taken: its answer closes the connection
+            self._forget_head()
             return
         self._refusals.add("headers_too_large" if self._too_large else "not_http")
         self._forget_head()
@@ -367,17 +373,17 @@ class Connection(HttpToolsProtocol):
         self._refusals.add("made_room")
         connection.transport.abort()
 
-    def _complete_piece(self) -> None:
-        """Begin to count anew: the parser has completed a piece of a body. What waits for another request goes on to count."""
+    def _complete_piece(self, size: int) -> None:
+        """Begin to count anew: the parser has completed ``size`` bytes of a body. What waits for another request goes on to count."""
         if self.pipeline or self._postponed is not None:
-            self._costs[-1] += self._unfinished
-            self._kept += self._unfinished
+            self._costs[-1] += size
+            self._kept += size
         self._unfinished = 0
 
     def _hold(self) -> bool:
         """Count what the connection holds now, and return whether it may. One that may not is cut off."""
-        needed = self._unfinished + self._kept + self._unread
-        if self._unfinished:
+        needed = self._unfinished + self._began + self._kept + self._unread
+        if self._unfinished or self._began:
             needed += _HEADER_COSTS * len(self.headers or ())
         if not self._memory.take(needed - self._held):
             self._refusals.add("memory")
@@ -405,6 +411,7 @@ class Connection(HttpToolsProtocol):
 
     def _forget_head(self) -> None:
         """Keep nothing of the head that was parsed: its request has what it needs."""
+        self._began = 0
         self.url, self.headers, self.scope = b"", [], {}  # type: ignore[typeddict-item]
 
     def _has_too_many_headers(self) -> bool:

@@ -61,6 +61,61 @@ def test_a_request_counts_at_least_what_it_takes(waiting: bytes) -> None:
     run_async(main())
 
 
+@pytest.mark.parametrize(
+    "behind",
+    [
+        pytest.param(get(b"x-a: " + b"a" * 15_000 + b"\r\n"), id="a large head"),
+        pytest.param(get(b"content-length: 15000\r\n") + b"x" * 15_000, id="a body"),
+        pytest.param(get(b"x-a: " + b"a" * 15_000)[:-2], id="a part of a head"),
+        pytest.param(get(b"x-a: " + b"a" * 15_000 + b"\r\nx-b")[:-2], id="a header and a part of another"),
+    ],
+)
+def test_what_comes_in_one_read_with_a_head_counts_as_much_as_it_takes(behind: bytes) -> None:
+    async def main() -> None:
+        async with wired() as server:
+            _, connection = server.connect()
+            connection.data_received(STREAM + behind)
+            assert connection._held >= 15_000
+
+    run_async(main())
+
+
+def test_a_head_that_began_in_one_read_with_another_request_counts_until_it_is_complete() -> None:
+    async def main() -> None:
+        async with wired() as server:
+            wire, connection = server.connect()
+            connection.data_received(get() + get(LONG)[:-2])
+            await until(lambda: wire.written.count(b" 204 ") == 1, "the first answer")
+            assert connection._held >= len(LONG)
+            connection.data_received(b"\r\n")
+            await until(lambda: wire.written.count(b" 204 ") == 2, "the second answer")
+            assert (connection._held, wire.closed) == (0, False)
+
+    run_async(main())
+
+
+def test_a_head_that_is_released_when_the_client_has_left_takes_nothing() -> None:
+    async def main() -> None:
+        left = asyncio.Event()
+        released = asyncio.Event()
+
+        async def release_late(scope: Any, _receive: object, _send: object) -> None:
+            await left.wait()
+            release_head(scope)
+            released.set()
+
+        async with wired(app=release_late) as server:
+            _, connection = server.connect()
+            connection.data_received(get(LONG) * 3)
+            await asyncio.sleep(0)
+            connection.connection_lost(None)
+            left.set()
+            await until(released.is_set, "the release")
+            assert connection._held == 0
+
+    run_async(main())
+
+
 def test_a_head_that_is_not_complete_counts_by_its_headers_too() -> None:
     async def main() -> None:
         async with wired(Limits(memory_bytes=40_000)) as server:
