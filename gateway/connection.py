@@ -10,7 +10,7 @@ are enough connections. Here
   client has longest been awaited, to send a body or to take an answer, unless the caller has a server key or a user token. Requests beyond
   the limit get 503, but the health addresses are always answered;
 - requests that come before the last one is answered, and taken, wait for it, up to ``unanswered`` of them. What comes after these is
-  dropped, and the connection closed once they are answered;
+  dropped, and the connection closed once they are answered. Nothing waits for a stream: what comes behind one is dropped like this;
 - ``Upgrade`` is passed over: the request is answered as any other, with its body;
 - a client that takes nothing of its answer for ``send_seconds`` is cut off;
 - heads that are not complete, requests that wait, large heads until they are answered, and answers that are not taken have a limit of
@@ -141,7 +141,10 @@ class Connection(HttpToolsProtocol):
         """Whether the parser has just ended at a head with ``Upgrade``."""
         self._too_large = False
         self._full = False
-        """Whether too many requests came before an answer."""
+        """Whether too many requests came before an answer, or any behind a stream. What comes from now on is dropped."""
+        self._released = False
+        """Whether the request that is served goes on for long, so that nothing may wait for it."""
+        self._release = WeakMethod(self._release_head)
         self._busy = False
         """Whether a request is under way."""
         self._in_body = False
@@ -196,6 +199,8 @@ class Connection(HttpToolsProtocol):
             self._unfinished = 0
         elif not self._unfinished and (self.url or self.headers):
             self._began = len(data)
+        if self._released and self._has_more():
+            self._drop_what_waits()
         if self._busy and not (self._unfinished or self._began or self._held or self._kept):
             return  # a request, and nothing else
         if self.transport.is_closing():
@@ -238,7 +243,7 @@ class Connection(HttpToolsProtocol):
         if len(self.headers) > self._limits.headers:
             self._too_large = True
             raise HeadTooLargeError
-        if len(self.pipeline) >= self._limits.unanswered - 1:
+        if self._released or len(self.pipeline) >= self._limits.unanswered - 1:
             self._full = True
             raise TooManyUnansweredError
         parsed = _HEADER_COSTS * len(self.headers) + _ADDRESS_COSTS * len(self.url)
@@ -262,9 +267,8 @@ class Connection(HttpToolsProtocol):
         self.limit_concurrency = limit = None if self.url in ALWAYS_ANSWERED else self._limits.connections
         if limit is not None and (len(self.connections) >= limit or len(self.tasks) >= limit):
             self._refusals.add("connections")
+        self.scope["state"][RELEASE_HEAD] = self._release
         super().on_headers_complete()
-        if cost:
-            self.scope["state"][RELEASE_HEAD] = WeakMethod(self._release_head)
         self._forget_head()
 
     def on_body(self, body: bytes) -> None:
@@ -293,6 +297,7 @@ class Connection(HttpToolsProtocol):
         assert answered is not None
         answered.scope = {"state": answered.scope["state"]}  # type: ignore[typeddict-item] # the rest may be large
         answered.body = bytearray()
+        self._released = False
         super().on_response_complete()
         if self.transport.is_closing():
             self._await_reader()
@@ -401,13 +406,34 @@ class Connection(HttpToolsProtocol):
         self._forget_head()
 
     def _release_head(self) -> None:
-        """The application goes on for long with the request that it answers, and needs no more of what came."""
-        if self._served is not None and self._costs:
-            self._served.scope["headers"] = []
-            self._served.body = bytearray()
-            self._kept -= self._costs[0]
-            self._costs[0] = 0
-            self._hold()
+        """The application goes on for long with the request that it answers, and needs no more of what came. Nothing may wait for it."""
+        if self._served is None or self._served.response_complete or not self._costs:
+            return
+        self._released = True
+        self._served.scope["headers"] = []
+        self._served.body = bytearray()
+        self._kept -= self._costs[0]
+        self._costs[0] = 0
+        if self.pipeline or self._has_more():
+            self._drop_what_waits()
+        self._hold()
+
+    def _has_more(self) -> bool:
+        """Whether something came behind the last request that is complete."""
+        return not self._in_body and bool(self._unfinished or self._began)
+
+    def _drop_what_waits(self) -> None:
+        """Keep only the request that is served, read on to see the client leave, and close the connection after the answer."""
+        self._forget_requests()
+        while len(self._costs) > 1:
+            self._kept -= self._costs.pop()
+        self._unfinished = 0
+        self.parser = HttpRequestParser(self)  # the old one may keep a part of a head
+        if not self._full:
+            self._full = True
+            self.send_400_response("")
+        self.cycle.keep_alive = False
+        self.flow.resume_reading()
 
     def _forget_head(self) -> None:
         """Keep nothing of the head that was parsed: its request has what it needs."""

@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 _KEY: Final = "onramp.headers"
 RELEASE_HEAD: Final = "onramp.release_head"
-"""In the state of a request whose head counts until it is answered: a weak method of the connection, which ends that."""
+"""In the state of a request: a weak method of the connection, which counts the head no more and lets nothing wait for the answer."""
 
 
 def headers_in(scope: Scope) -> dict[bytes, bytes]:
@@ -20,7 +20,7 @@ def headers_in(scope: Scope) -> dict[bytes, bytes]:
 
 
 def release_head(scope: Scope) -> None:
-    """Drop the headers of a request that goes on for long, and let the connection count them no more."""
+    """Drop the headers of a request that goes on for long. The connection counts them no more, and drops what comes behind the request."""
     scope["headers"] = []
     scope.pop(_KEY, None)
     found = scope.get("state", {}).get(RELEASE_HEAD)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.connection import Limits
+from gateway.headers import release_head
 from gateway.stream_route import MOST_OF_ONE_USER
 from tests.support.gateway import Gateway, run_gateway
 from tests.support.raw_connection import GET, connect, read_until, stream_request
@@ -184,3 +185,86 @@ def test_a_stream_with_a_request_behind_it_gives_its_place_back_when_its_reader_
             return read_until(stream, b"\r\n").startswith(b"HTTP/1.1 200 ")
 
     wait_until(is_opened, "a place for another stream of the user")
+
+
+class _ReleasedStreams:
+    """An application whose streams release their heads, and end when the test says so."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] != "/stream":
+            await answer_or_stream(scope, receive, send)
+            return
+        release_head(scope)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await self.ended.wait()
+        await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        pytest.param(GET + b"\r\n", id="a request"),
+        pytest.param((GET + b"\r\n") * 100, id="many requests"),
+        pytest.param(GET + b"x-a: " + b"a" * 9_000 + b"\r\n\r\n", id="a request with a large head"),
+        pytest.param(GET + b"content-length: 100000\r\n\r\nx", id="a part of a body"),
+        pytest.param(GET + b"x-a: a", id="a part of a head"),
+        pytest.param(b"\r\n", id="an empty line"),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False], ids=["in one read", "in two reads"])
+@pytest.mark.parametrize("first", [STREAM, STREAM[:-2] + b"content-length: 4\r\n\r\nbody"], ids=["a stream", "a stream with a body"])
+def test_nothing_waits_behind_a_stream(first: bytes, at_once: bool, behind: bytes) -> None:
+    async def main() -> None:
+        streams = _ReleasedStreams()
+        async with wired(app=streams) as server:
+            wire, connection = server.connect()
+            connection.data_received(first + behind if at_once else first)
+            await until(lambda: b" 200 " in wire.written, "the head of the stream")
+            if not at_once:
+                connection.data_received(behind)
+            for _ in range(10):
+                connection.data_received(b"a" * 10_000)
+                assert (len(connection.pipeline), connection._held) == (0, 0)
+            assert not connection.flow.read_paused, "the end of the client is seen"
+            streams.ended.set()
+            await until(lambda: wire.closed, "the end of the connection")
+            assert b" 204 " not in wire.written
+            assert not wire.aborted
+
+    run_async(main())
+
+
+def test_the_body_of_a_stream_may_come_after_its_head() -> None:
+    async def main() -> None:
+        streams = _ReleasedStreams()
+        async with wired(app=streams) as server:
+            wire, connection = server.connect()
+            connection.data_received(STREAM[:-2] + b"content-length: 4\r\n\r\n")
+            await until(lambda: b" 200 " in wire.written, "the head of the stream")
+            connection.data_received(b"bo")
+            connection.data_received(b"dy")
+            streams.ended.set()
+            await until(lambda: not connection.tasks, "the end of the stream")
+            assert not wire.closed
+
+    run_async(main())
+
+
+def test_requests_after_a_stream_has_ended_are_answered() -> None:
+    async def main() -> None:
+        streams = _ReleasedStreams()
+        streams.ended.set()
+        async with wired(app=streams) as server:
+            wire, connection = server.connect()
+            for number in (1, 2, 3):
+                connection.data_received(STREAM)
+                await until(lambda number=number: wire.written.count(b" 200 ") == number, "the stream")  # type: ignore[misc]
+                await until(lambda: not connection.tasks, "the end of the stream")
+                connection.data_received((GET + b"\r\n") * 2)
+                await until(lambda number=number: wire.written.count(b" 204 ") == 2 * number, "the answers")  # type: ignore[misc]
+            assert not wire.closed
+
+    run_async(main())
