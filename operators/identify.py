@@ -16,7 +16,7 @@ from operators.link import AddressedArrival
 from operators.stitch import AddressedToUser, Stitched
 from state.event import Event
 from state.messages import Tick
-from state.person.arrivals import SeenAsUser, VisitorMerged
+from state.person.arrivals import SeenAsUser, VisitorMerged, merge_by
 from state.person.identity import IDENTITY_CODEC, Identity
 from state.vocabulary import USER_DELETED
 
@@ -52,7 +52,10 @@ class IdentityLogic(StatefulBatchLogic[AddressedToUser | Identified, Identified,
                 out.append((visitor, arrival))
             else:
                 if arrival.anonymous:
-                    out.append((key, identity.own(arrival, visitor)))
+                    event = identity.own(arrival, visitor)
+                    if event.recorded_as:  # the merge may not have named the visitor, whose rows a deletion must find
+                        out.append((visitor, merge_by(event, event.recorded_as, key=visitor, into_key=key)))
+                    out.append((key, event))
                 if arrival.type == USER_DELETED:
                     out += [(each.key, each) for each in identity.delete(arrival, key)]
         if out:

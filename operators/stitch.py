@@ -18,7 +18,7 @@ from operators.link import AddressedArrival, AddressedToVisitor, Linked, Visitor
 from state.catalog.by_tenant import ByTenant, Plans
 from state.event import Event
 from state.messages import Tick
-from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged, input_numbers
+from state.person.arrivals import SeenAsUser, VisitorDeleted, VisitorMerged, input_numbers, merge_by
 from state.person.link import visitor_deleted
 from state.person.visitor import VISITOR_CODEC, Stitcher, Visitor
 from state.vocabulary import USER_DELETED
@@ -97,15 +97,15 @@ class StitchLogic(StatefulBatchLogic[AddressedToVisitor | Stitched, Stitched, by
             if event.type == USER_DELETED:  # where the id is a user's, it has visitors
                 out.users.append((key, msgspec.structs.replace(event, anonymous=False), ""))
             return
-        sent = visitor.sent(event)
-        if sent.recorded_as:  # with several workers a merge may not name the visitor, whose rows a deletion must find
-            out.arrivals.append((key, visitor.as_merged(event)))
         if visitor.settled:
-            out.users.append((visitor.into, sent, key))
+            out.users.append((visitor.into, visitor.sent(event), key))
         elif event.type == USER_DELETED:  # the chains tell the others who were the same person by then
             out.arrivals.append((key, visitor_deleted(event, event.timestamp, key=key, into_key=visitor.into)))
         else:  # the person under the key, another visitor, knows its id
-            out.arrivals.append((visitor.into, msgspec.structs.replace(sent, user="")))
+            sent = msgspec.structs.replace(visitor.sent(event), user="")
+            if sent.recorded_as:  # with several workers the merge may not have named the visitor, whose rows a deletion must find
+                out.arrivals.append((key, merge_by(sent, sent.recorded_as, key=key, into_key=visitor.into)))
+            out.arrivals.append((visitor.into, sent))
 
     @override
     def snapshot(self) -> bytes:

@@ -60,21 +60,6 @@ class Visitor(msgspec.Struct, gc=False, array_like=True):
             return event
         return msgspec.structs.replace(event, recorded_as=event.user)
 
-    def as_merged(self, event: Event) -> VisitorMerged:
-        """The merge that holds, with the visitor's id from an ``event``."""
-        return VisitorMerged(
-            tenant=event.tenant,
-            key=self.key,
-            user=event.user,
-            into="",
-            into_key=self.into,
-            into_anonymous=not self.settled,
-            timestamp=self.merged_at,
-            log_time=event.log_time,
-            partition=event.partition,
-            seq=event.seq,
-        )
-
     def forget(self) -> None:
         """Nothing of what the visitor did so far will be handed on again."""
         self.events, self.first_seen = [], 0

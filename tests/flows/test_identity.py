@@ -359,6 +359,18 @@ def test_a_user_who_names_too_many_visitors_gathers_no_more_and_each_is_counted(
     assert erased == {USER, *(f"cookie-{number}" for number in range(MOST))}
 
 
+def test_a_visitor_too_many_stays_its_own_also_where_it_sends_a_late_event(tmp_path: Path) -> None:
+    log = Log()
+    log.send(0, USER, "signup", traits=ANALYST)
+    for number in range(MOST + 1):
+        log.send(MINUTE, USER, "identity_merged", previousId=f"cookie-{number}")
+    log.send(2 * MINUTE, f"cookie-{MOST}", "page_view", visitor=True, timestamp=30 * SECOND, path="/late")
+    log.send(3 * MINUTE, f"cookie-{MOST}", "page_view", visitor=True, path="/after")
+    job = ran(messages(log), tmp_path / "state", batch_size=1)
+    rows = [(row.user_id, row.status) for row in job.facts.items if isinstance(row, EventFact) and row.event_type == "page_view"]
+    assert rows == [(f"cookie-{MOST}", "applied")] * 2
+
+
 def test_a_crash_while_a_user_names_too_many_visitors_changes_nothing(tmp_path: Path) -> None:
     log = messages(kiosk_log()).items
     alone = Job(log, tmp_path / "alone", batch_size=50)

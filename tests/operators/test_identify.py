@@ -88,6 +88,20 @@ def test_an_event_that_comes_after_the_merge_is_the_users_whatever_the_numbers_o
     assert (own.user, own.recorded_as) == ("ana", "cookie")
 
 
+def test_the_visitors_own_key_learns_its_id_where_rows_will_have_it() -> None:
+    """Chains tell a merge without the id, and the deletion of the user must find these rows."""
+    user = logic()
+    step(user, msgspec.structs.replace(merged(1, "cookie"), user=""))
+    late = msgspec.structs.replace(sent("track", 1), recorded_as="cookie")
+    (told_key, again), (key, own) = step(user, late)
+    assert isinstance(again, VisitorMerged)
+    assert (told_key, again.user, again.into_key, again.into_anonymous) == (COOKIE, "cookie", USER, False)
+    assert (key, isinstance(own, Event) and own.recorded_as) == (USER, "cookie")
+    step(user, DELETED)
+    ((key, _),) = step(user, late)
+    assert key == USER, "after the deletion no row is under the visitor's id"
+
+
 def test_a_merge_counts_before_or_after_a_deletion_as_their_partition_says() -> None:
     user = logic()
     step(user, merged(2 * HOUR, "phone", 30), DELETED, msgspec.structs.replace(sent("track", 3 * HOUR, "phone"), partition=1, seq=4))

@@ -110,13 +110,15 @@ def test_what_comes_after_the_merge_with_a_time_from_before_it_belongs_to_the_ro
     assert [each.recorded_as for each in found] == ["cookie", "cookie", ""]
 
 
-def test_the_visitors_own_key_learns_its_id_where_rows_will_have_it() -> None:
-    """Chains tell a merge without the id, and the deletion of the user must find these rows."""
+def test_the_key_of_a_visitor_merged_into_another_learns_its_id_where_rows_will_have_it() -> None:
+    """Chains tell a merge without the id, and a deletion must find these rows."""
     logic = stitch_logic(plan())(None)
-    step(logic, msgspec.structs.replace(merged(HOUR), user=""))
-    ((key, told),) = step(logic, visit("page_view", HOUR - 1, path="/"), visit("page_view", HOUR + 1, path="/"))
+    step(logic, msgspec.structs.replace(merged(HOUR), user="", into_anonymous=True))
+    found = step(logic, visit("page_view", HOUR - 1, path="/"), visit("page_view", HOUR + 1, path="/"))
+    assert [key for key, _ in found] == [OLD, NEW, NEW]
+    told = found[0][1]
     assert isinstance(told, VisitorMerged)
-    assert (key, told.user, told.into_key, told.into_anonymous) == (OLD, "cookie", NEW, False)
+    assert (told.user, told.into, told.into_key, told.into_anonymous) == ("cookie", "", NEW, True)
 
 
 def test_a_merge_into_a_visitor_changes_nothing_once_the_visitor_is_a_users() -> None:
